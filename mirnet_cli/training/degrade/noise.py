@@ -1,0 +1,184 @@
+"""Camera noise: what a sensor and its camera leave in a photo.
+
+Shot and read noise arise in linear light, one colour a pixel behind a Bayer mosaic; demosaicking,
+white balance, the colour matrix, in-camera filters, the tone curve and JPEG then shape it. Sources:
+Brooks et al., "Unprocessing Images for Learned Raw Denoising" (CVPR 2019); Guo et al., "Toward
+Convolutional Blind Denoising of Real Photographs" (CVPR 2019); Zhang et al., "Practical Blind Image
+Denoising via Swin-Conv-UNet and Data Synthesis" (2022).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mirnet_cli.training.degrade import blur, camera, draw
+from mirnet_cli.training.degrade.jpeg import jpeg
+
+# Shares of a batch, and the standard deviations (levels of 255, mid-grey, before JPEG) they span.
+_CLEAN = 0.10
+_STRONG = 0.85
+_MODERATE = (1.2, 22.0)
+_HIGH = (12.0, 55.0)
+
+
+def strengths(count: int, generator: torch.Generator) -> Tensor:
+    """Draw noise strengths: N,1,1,1 standard deviation at mid-grey in 0..1 units.
+
+    A tenth of the samples has none or next to none, most are moderate (1.2 to 22 levels of 255),
+    15 % strong (12 to 55).
+    """
+    place = draw.stratum(count, generator)
+    none = draw.uniform(count, 0, 0.4, generator)
+    moderate = draw.log_uniform(count, *_MODERATE, generator)
+    high = draw.log_uniform(count, *_HIGH, generator)
+    return torch.where(place < _CLEAN, none, torch.where(place < _STRONG, moderate, high)) / 255
+
+
+def unit_noise(pictures: Tensor, generator: torch.Generator) -> Tensor:
+    """Noise as it lies on the sensor's grid after demosaicking, N,3,H,W, deviation about one.
+
+    Two thirds of the samples are measured through a Bayer mosaic of random phase and filled
+    bilinearly, so that neighbours and colours are correlated; the others have all three colours.
+    """
+    n, _, h, w = pictures.shape
+    white = draw.field((n, 3, h, w), generator)
+    phase = torch.randint(4, (n,), generator=generator, device=generator.device)
+    mosaic = white[:, :1] * camera.bayer(h, w, pictures.device)[phase]
+    filled = camera.bilinear_demosaic(mosaic)
+    return torch.where(draw.chance(n, 0.67, generator), filled, white)
+
+
+def _in_camera_filter(noise: Tensor, generator: torch.Generator) -> Tensor:
+    """Smooth or sharpen noise as cameras do: luma a little, chroma more, each by its sample.
+
+    The mean deviation of a sample's noise is kept, so that its strength stays what was drawn.
+    """
+    n = len(noise)
+    luma = noise.mean(dim=1, keepdim=True)
+    chroma = noise - luma
+    taps = blur.gaussian_taps(draw.log_uniform(n, 0.25, 1.3, generator), 2)
+    # Unsharp masking: the picture minus a share of its blur, at the gain of cameras' presets.
+    edge = torch.zeros(1, 5, device=noise.device)
+    edge[0, 2] = 1
+    gain = draw.uniform(n, 0, 0.7, generator)[:, :, 0, 0]
+    sharp = (1 + gain) * edge - gain * blur.gaussian_taps(draw.uniform(n, 0.7, 1.2, generator), 2)
+    kind = draw.stratum(n, generator)[:, :, 0, 0]
+    taps = torch.where(kind < 0.5, taps, torch.where(kind < 0.75, sharp, edge))
+    luma = blur.separable(luma, taps, taps)
+    wide = blur.gaussian_taps(draw.log_uniform(n, 0.25, 2.0, generator), 3)
+    chroma = blur.separable(chroma, wide, wide)
+    level = luma.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+    # How much colour the noise has beside its brightness part, after filtering.
+    colour = chroma.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+    share = draw.log_uniform(n, 0.15, 1.5, generator)
+    share = torch.where(draw.chance(n, 0.5, generator), share, colour / level.clamp(min=1e-6))
+    return luma / level.clamp(min=1e-6) + chroma * share / colour.clamp(min=1e-6)
+
+
+def _blotches(pictures: Tensor, generator: torch.Generator) -> Tensor:
+    """Low-frequency noise, as left by in-camera denoising: N,3,H,W, deviation about one."""
+    n, _, h, w = pictures.shape
+    total: Tensor | None = None
+    for step in (2, 4):
+        small = draw.field((n, 3, h // step + 2, w // step + 2), generator)
+        large = F.interpolate(
+            small, scale_factor=float(step), mode="bilinear", align_corners=False
+        )[:, :, step // 2 : step // 2 + h, step // 2 : step // 2 + w]
+        weighted = large * draw.uniform(n, 0, 1.5, generator)
+        total = weighted if total is None else total + weighted
+    assert total is not None
+    grey = total.mean(dim=1, keepdim=True)
+    return grey + (total - grey) * draw.uniform(n, 0, 1.5, generator)
+
+
+def sensor_noise(pictures: Tensor, strength: Tensor, generator: torch.Generator) -> Tensor:
+    """Add camera noise to sRGB pictures without changing anything else about them.
+
+    Args:
+        pictures: N,3,H,W sRGB 0..1.
+        strength: N,1,1,1 standard deviation of the noise's brightness at mid-grey, 0..1 units.
+        generator: the source of all randomness, on the pictures' device.
+
+    Returns: N,3,H,W sRGB 0..1, not rounded to 8 bits.
+    """
+    n, _, h, _ = pictures.shape
+    noise = _in_camera_filter(unit_noise(pictures, generator), generator)
+    blotchy = draw.chance(n, 0.35, generator) * draw.uniform(n, 0, 0.6, generator)
+    noise = noise + blotchy * _blotches(pictures, generator)
+    banded = draw.chance(n, 0.05, generator) * draw.uniform(n, 0, 0.4, generator)
+    noise = noise + banded * draw.field((n, 1, h, 1), generator)
+
+    settings = camera.random_camera(n, generator)
+    light = camera.to_light(pictures, settings)
+    grey = camera.to_light(torch.full_like(pictures[:, :, :1, :1], 0.5), settings)
+    sensor = camera.mix(settings.to_sensor, light).clamp_(min=0)
+    sensor_grey = camera.mix(settings.to_sensor, grey)
+    # Variance is linear in the light: shot noise, and read noise as a share of it at mid-grey.
+    read = draw.log_uniform(n, 1e-3, 1.0, generator) * sensor_grey[:, 1:2]
+
+    at_grey = camera.mix(settings.from_sensor, noise * (sensor_grey + read).sqrt())
+    measured = at_grey.mean(dim=1).square().mean(dim=(1, 2)).sqrt().view(n, 1, 1, 1)
+    scale = strength / (measured * camera.rise(grey, settings)).clamp(min=1e-6)
+
+    noise = noise * (sensor + read).sqrt()
+    # Where the sensor is full it measures nothing but full: blown highlights have no noise.
+    full = draw.chance(n, 0.7, generator)
+    room = ((1 - pictures.amax(dim=1, keepdim=True)) * 25).clamp(0, 1)
+    noise = torch.where(full, noise * room, noise)
+    return camera.to_display(light + camera.mix(settings.from_sensor, noise) * scale, settings)
+
+
+def compress(pictures: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Round to 8 bits, `share` of the samples by way of a JPEG file; N,3,H,W -> N,3,H,W.
+
+    Qualities lie in 60 to 98, a third of them at exactly 75 (libjpeg's default, with 4:2:0); two
+    thirds have halved chroma. In half of the calls the block grid starts inside the picture.
+    """
+    n = len(pictures)
+    device = pictures.device
+    usual = draw.chance(n, 0.33, generator)
+    quality = torch.where(usual, 75.0, draw.uniform(n, 60, 98.99, generator).floor())
+    halved = usual | draw.chance(n, 0.5, generator)
+    offset = torch.randint(16, (2,), generator=generator, device=device)
+    offset = offset * torch.randint(2, (1,), generator=generator, device=device)
+    coded = jpeg(pictures, quality, halved, offset)
+    rounded = (pictures * 255).round() / 255
+    return torch.where(draw.chance(n, share, generator), coded, rounded)
+
+
+@draw.exactly
+def denoise_pair(
+    clean: Tensor,
+    generator: torch.Generator,
+    *,
+    soften: float = 0.4,
+    compressed: float = 0.7,
+) -> tuple[Tensor, Tensor]:
+    """Make training pairs for denoising: a photo as a camera delivers it, and the same noise-free.
+
+    Input and target differ by noise and compression alone: same colours, same brightness, same
+    sharpness. About a tenth of the samples has (nearly) no noise.
+
+    Args:
+        clean: N,3,H,W float32 sRGB, 0..1.
+        generator: the source of all randomness, on `clean`'s device.
+        soften: share of the samples that are slightly blurred first, in input and target alike:
+            reduced photos are sharper than what a camera delivers pixel for pixel.
+        compressed: share of the samples that pass through JPEG.
+
+    Returns: (noisy, target), both N,3,H,W float32 in 0..1; noisy lies on the levels of 8 bits.
+
+    Raises:
+        ValueError: wrong shape, dtype or device.
+    """
+    draw.check(clean, generator)
+    n = len(clean)
+    sigma = torch.where(
+        draw.chance(n, soften, generator), draw.uniform(n, 0.4, 1.1, generator), 0.05
+    )
+    taps = blur.gaussian_taps(sigma, 2)
+    target = blur.separable(clean, taps, taps)
+    noisy = sensor_noise(target, strengths(n, generator), generator)
+    return compress(noisy, compressed, generator), target
