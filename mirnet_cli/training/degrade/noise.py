@@ -18,16 +18,16 @@ from mirnet_cli.training.degrade.jpeg import jpeg
 
 # Shares of a batch, and the standard deviations (levels of 255, mid-grey, before JPEG) they span.
 _CLEAN = 0.10
-_STRONG = 0.85
-_MODERATE = (1.2, 22.0)
-_HIGH = (12.0, 55.0)
+_STRONG = 0.87
+_MODERATE = (1.0, 13.0)
+_HIGH = (9.0, 36.0)
 
 
 def strengths(count: int, generator: torch.Generator) -> Tensor:
     """Draw noise strengths: N,1,1,1 standard deviation at mid-grey in 0..1 units.
 
-    A tenth of the samples has none or next to none, most are moderate (1.2 to 22 levels of 255),
-    15 % strong (12 to 55).
+    A tenth of the samples has none or next to none, most are moderate (1 to 13 levels of 255),
+    13 % strong (9 to 36). The colours' own deviation is up to twice that of their mean.
     """
     place = draw.stratum(count, generator)
     none = draw.uniform(count, 0, 0.4, generator)
@@ -50,43 +50,63 @@ def unit_noise(pictures: Tensor, generator: torch.Generator) -> Tensor:
     return torch.where(draw.chance(n, 0.67, generator), filled, white)
 
 
-def _in_camera_filter(noise: Tensor, generator: torch.Generator) -> Tensor:
-    """Smooth or sharpen noise as cameras do: luma a little, chroma more, each by its sample.
+def _deviation(noise: Tensor) -> Tensor:
+    """Root mean square of each sample: N,1,1,1, never zero."""
+    return noise.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=1e-6)
 
-    The mean deviation of a sample's noise is kept, so that its strength stays what was drawn.
+
+def _luma_taps(count: int, generator: torch.Generator) -> Tensor:
+    """Filters of brightness noise: half smooth (0.3 to 1.3 pixels), a quarter sharpen: N,5."""
+    smooth = blur.gaussian_taps(draw.uniform(count, 0.3, 1.3, generator), 2)
+    as_is = torch.zeros(1, 5, device=smooth.device)
+    as_is[0, 2] = 1
+    # Unsharp masking: the picture minus a share of its blur, at the gain of cameras' presets.
+    gain = draw.uniform(count, 0.1, 0.6, generator)[:, :, 0, 0]
+    wide = blur.gaussian_taps(draw.uniform(count, 0.7, 1.2, generator), 2)
+    sharpen = (1 + gain) * as_is - gain * wide
+    kind = draw.stratum(count, generator)[:, :, 0, 0]
+    return torch.where(kind < 0.5, smooth, torch.where(kind < 0.7, sharpen, as_is))
+
+
+def _in_camera_filter(noise: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Filter noise as cameras do: brightness a little, colour in most samples far more.
+
+    Colour noise that was smoothed over 1 to 6 pixels is weak beside the brightness noise (0.3 to 1
+    of it), as is seen in the JPEG files of real cameras; left alone, it keeps its strength.
+
+    Returns: the filtered noise and the deviation of its brightness (mean of the colours), N,1,1,1.
     """
-    n = len(noise)
+    n, _, h, w = noise.shape
     luma = noise.mean(dim=1, keepdim=True)
     chroma = noise - luma
-    taps = blur.gaussian_taps(draw.log_uniform(n, 0.25, 1.3, generator), 2)
-    # Unsharp masking: the picture minus a share of its blur, at the gain of cameras' presets.
-    edge = torch.zeros(1, 5, device=noise.device)
-    edge[0, 2] = 1
-    gain = draw.uniform(n, 0, 0.7, generator)[:, :, 0, 0]
-    sharp = (1 + gain) * edge - gain * blur.gaussian_taps(draw.uniform(n, 0.7, 1.2, generator), 2)
-    kind = draw.stratum(n, generator)[:, :, 0, 0]
-    taps = torch.where(kind < 0.5, taps, torch.where(kind < 0.75, sharp, edge))
-    luma = blur.separable(luma, taps, taps)
-    wide = blur.gaussian_taps(draw.log_uniform(n, 0.25, 2.0, generator), 3)
-    chroma = blur.separable(chroma, wide, wide)
-    level = luma.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
-    # How much colour the noise has beside its brightness part, after filtering.
-    colour = chroma.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
-    share = draw.log_uniform(n, 0.15, 1.5, generator)
-    share = torch.where(draw.chance(n, 0.5, generator), share, colour / level.clamp(min=1e-6))
-    return luma / level.clamp(min=1e-6) + chroma * share / colour.clamp(min=1e-6)
+    luma_taps = _luma_taps(n, generator)
+    filtered = blur.separable(luma, luma_taps, luma_taps)
+
+    # Half size is enough for a wide blur, and costs a quarter.
+    small = F.avg_pool2d(chroma, 2, ceil_mode=True)
+    taps = blur.gaussian_taps(draw.log_uniform(n, 0.35, 3.0, generator), 4)
+    small = blur.separable(small, taps, taps)
+    wide = F.interpolate(small, scale_factor=2.0, mode="bilinear", align_corners=False)
+    wide = wide[:, :, :h, :w]
+    level = _deviation(filtered)
+    share = draw.log_uniform(n, 0.3, 1.0, generator)
+    plain = chroma * (level / _deviation(luma))
+    chroma = torch.where(
+        draw.chance(n, 0.6, generator), wide * (share * level / _deviation(wide)), plain
+    )
+    return filtered + chroma, level
 
 
 def _blotches(pictures: Tensor, generator: torch.Generator) -> Tensor:
     """Low-frequency noise, as left by in-camera denoising: N,3,H,W, deviation about one."""
     n, _, h, w = pictures.shape
     total: Tensor | None = None
-    for step in (2, 4):
+    for step in (3, 8):
         small = draw.field((n, 3, h // step + 2, w // step + 2), generator)
         large = F.interpolate(
             small, scale_factor=float(step), mode="bilinear", align_corners=False
         )[:, :, step // 2 : step // 2 + h, step // 2 : step // 2 + w]
-        weighted = large * draw.uniform(n, 0, 1.5, generator)
+        weighted = large * draw.uniform(n, 0.2, 1.5, generator)
         total = weighted if total is None else total + weighted
     assert total is not None
     grey = total.mean(dim=1, keepdim=True)
@@ -104,12 +124,6 @@ def sensor_noise(pictures: Tensor, strength: Tensor, generator: torch.Generator)
     Returns: N,3,H,W sRGB 0..1, not rounded to 8 bits.
     """
     n, _, h, _ = pictures.shape
-    noise = _in_camera_filter(unit_noise(pictures, generator), generator)
-    blotchy = draw.chance(n, 0.35, generator) * draw.uniform(n, 0, 0.6, generator)
-    noise = noise + blotchy * _blotches(pictures, generator)
-    banded = draw.chance(n, 0.05, generator) * draw.uniform(n, 0, 0.4, generator)
-    noise = noise + banded * draw.field((n, 1, h, 1), generator)
-
     settings = camera.random_camera(n, generator)
     light = camera.to_light(pictures, settings)
     grey = camera.to_light(torch.full_like(pictures[:, :, :1, :1], 0.5), settings)
@@ -117,17 +131,23 @@ def sensor_noise(pictures: Tensor, strength: Tensor, generator: torch.Generator)
     sensor_grey = camera.mix(settings.to_sensor, grey)
     # Variance is linear in the light: shot noise, and read noise as a share of it at mid-grey.
     read = draw.log_uniform(n, 1e-3, 1.0, generator) * sensor_grey[:, 1:2]
+    deviation = (sensor + read).sqrt_()
 
-    at_grey = camera.mix(settings.from_sensor, noise * (sensor_grey + read).sqrt())
-    measured = at_grey.mean(dim=1).square().mean(dim=(1, 2)).sqrt().view(n, 1, 1, 1)
-    scale = strength / (measured * camera.rise(grey, settings)).clamp(min=1e-6)
+    noise = camera.mix(settings.from_sensor, unit_noise(pictures, generator) * deviation)
+    noise, level = _in_camera_filter(noise, generator)
+    local = deviation[:, 1:2]
+    blotchy = draw.chance(n, 0.35, generator) * draw.uniform(n, 0, 0.6, generator)
+    banded = draw.chance(n, 0.05, generator) * draw.uniform(n, 0, 0.4, generator)
+    extra = blotchy * _blotches(pictures, generator) + banded * draw.field((n, 1, h, 1), generator)
+    average = _deviation(local)
+    noise = noise / level + extra * (local / average)
 
-    noise = noise * (sensor + read).sqrt()
     # Where the sensor is full it measures nothing but full: blown highlights have no noise.
-    full = draw.chance(n, 0.7, generator)
-    room = ((1 - pictures.amax(dim=1, keepdim=True)) * 25).clamp(0, 1)
-    noise = torch.where(full, noise * room, noise)
-    return camera.to_display(light + camera.mix(settings.from_sensor, noise) * scale, settings)
+    room = ((1 - pictures.amax(dim=1, keepdim=True)) * 25).clamp_(0, 1)
+    noise = noise * torch.where(draw.chance(n, 0.7, generator), room, 1.0)
+
+    at_grey = camera.rise(grey, settings) * (sensor_grey[:, 1:2] + read).sqrt() / average
+    return camera.to_display(light + noise * (strength / at_grey), settings)
 
 
 def compress(pictures: Tensor, share: float, generator: torch.Generator) -> Tensor:
