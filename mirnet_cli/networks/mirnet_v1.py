@@ -1,0 +1,85 @@
+"""MIRNet as its authors run it: Zamir et al., "Learning Enriched Features for Real Image
+Restoration and Enhancement", ECCV 2020 (arXiv 2003.06792), figure 1.
+
+    residual = conv_out(RRG(... RRG(conv_in(x))))
+
+The caller adds the picture. Sides must be multiples of ``2 ** (levels - 1)``.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from mirnet_cli.networks.blocks import DAU, MSRB, RRG, SKFF, ResidualDown, ResidualUp, conv
+from mirnet_cli.networks.pooling import Pooling
+
+
+@dataclass(frozen=True)
+class MIRNetConfig:
+    """Sizes of a MIRNet; the defaults are the paper's.
+
+    Attributes:
+        inputs, outputs: picture channels.
+        features: channels of the full-size stream.
+        groups: recursive residual groups (RRG).
+        blocks: multi-scale residual blocks (MSRB) in a group.
+        levels: parallel streams, each half the size of the one before.
+        growth: channels of a stream over those of the one above.
+        bias: whether ``conv_in``, ``conv_out`` and the last convolution of each MSRB have one.
+    """
+
+    inputs: int = 3
+    outputs: int = 3
+    features: int = 64
+    groups: int = 3
+    blocks: int = 2
+    levels: int = 3
+    growth: int = 2
+    bias: bool = False
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of each stream."""
+        return tuple(self.features * self.growth**j for j in range(self.levels))
+
+
+class MIRNet(nn.Module):
+    """MIRNet; see the module's text. Parity with the authors' code is tested."""
+
+    def __init__(self, config: MIRNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        features = config.features
+        # The authors' code makes this slope once, as a default argument: all DAUs share it.
+        dau_slope = nn.PReLU()
+
+        def dau(channels: int) -> DAU:
+            return DAU(channels, 8, lambda: dau_slope, nn.ReLU)
+
+        def skff(channels: int) -> SKFF:
+            return SKFF(channels, config.levels, max(channels // 8, 4), nn.PReLU)
+
+        def block() -> MSRB:
+            return MSRB(
+                config.widths,
+                dau,
+                skff,
+                down=lambda i, o: ResidualDown(i, o, nn.PReLU),
+                up=lambda i, o: ResidualUp(i, o, nn.PReLU, transposed=True),
+                shared_columns=True,
+                bias=config.bias,
+            )
+
+        self.conv_in = conv(config.inputs, features, 3, config.bias)
+        self.groups = nn.ModuleList(
+            RRG([block() for _ in range(config.blocks)], features) for _ in range(config.groups)
+        )
+        self.conv_out = conv(features, config.outputs, 3, config.bias)
+
+    def forward(self, x: Tensor, pooling: Pooling | None = None) -> Tensor:
+        """Maps ``(N, inputs, H, W)`` in 0..1 to the residual ``(N, outputs, H, W)``."""
+        pooling = pooling or Pooling()
+        features = self.conv_in(x)
+        for group in self.groups:
+            features = group(features, pooling)
+        return self.conv_out(features)

@@ -1,0 +1,78 @@
+"""The state of a run on disk: enough to go on exactly, without pickles.
+
+A checkpoint is a folder of one safetensors file for each kind of number and one JSON file. A new one
+is complete before it takes the old one's place.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn, optim
+
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+def save(
+    folder: Path,
+    model: nn.Module,
+    average: Mapping[str, Tensor],
+    optimiser: optim.Optimizer,
+    state: Mapping[str, Any],
+) -> None:
+    """Writes model, averaged weights, AdamW's moments and ``state`` (JSON-like) to ``folder``."""
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    names = [name for name, _ in model.named_parameters()]
+    moments = optimiser.state_dict()["state"]
+    save_file(_plain(model.state_dict()), part / "model.safetensors")
+    save_file(_plain(average), part / "average.safetensors")
+    for moment in _MOMENTS:
+        values = {names[i]: entry[moment] for i, entry in moments.items()}
+        save_file(_plain(values), part / f"{moment}.safetensors")
+    (part / "state.json").write_text(json.dumps(dict(state), indent=1))
+    old = folder.with_name(folder.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    part.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def load(
+    folder: Path, model: nn.Module, average: dict[str, Tensor], optimiser: optim.Optimizer
+) -> dict[str, Any] | None:
+    """Restores what :func:`save` wrote and returns its ``state``; None if there is nothing."""
+    if not folder.exists():
+        # A run killed between the two renames left the complete old one.
+        old = folder.with_name(folder.name + ".old")
+        if not old.exists():
+            return None
+        old.rename(folder)
+    model.load_state_dict(load_file(folder / "model.safetensors"))
+    average.update(load_file(folder / "average.safetensors"))
+    state: dict[str, Any] = json.loads((folder / "state.json").read_text())
+    names = [name for name, _ in model.named_parameters()]
+    moments = {moment: load_file(folder / f"{moment}.safetensors") for moment in _MOMENTS}
+    saved = optimiser.state_dict()
+    saved["state"] = {
+        i: {"step": _scalar(state["step"]), **{m: moments[m][name] for m in _MOMENTS}}
+        for i, name in enumerate(names)
+        if name in moments["exp_avg"]
+    }
+    optimiser.load_state_dict(saved)
+    return state
+
+
+def _scalar(value: float) -> Tensor:
+    from torch import tensor
+
+    return tensor(float(value))
+
+
+def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

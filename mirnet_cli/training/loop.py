@@ -1,0 +1,268 @@
+"""The training loop: AdamW, cosine schedule, averaged weights, bfloat16, exact resume.
+
+Everything random in a step follows from the seed and the step's number, so that a run that was
+interrupted and resumed ends with the same weights as one that was not.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mirnet_cli.errors import MirnetError
+from mirnet_cli.networks.compact import CompactMIRNet
+from mirnet_cli.training import checkpoint
+from mirnet_cli.training.photos import Pair, random_crops
+from mirnet_cli.training.recipe import Batch, Recipe, Stage, as_batch
+
+_AVERAGE_DECAY = 0.999
+_WARM_UP = 300
+_CLIP = 0.5
+_CHARBONNIER = 1e-3
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the loop tells while it runs; ``psnr`` and ``ssim`` only after a validation."""
+
+    step: int
+    steps: int
+    seconds: float
+    loss: float
+    learning_rate: float
+    psnr: float | None = None
+    baseline: float | None = None
+
+
+@dataclass
+class Run:
+    """A training run: what is trained, on what, for how long, and where it is kept."""
+
+    recipe: Recipe
+    folder: Path
+    photos: Sequence[Pair]
+    pairs: Sequence[Pair]
+    held_out_photos: Sequence[Pair]
+    held_out_pairs: Sequence[Pair]
+    steps: int
+    seed: int = 0
+    hours: float = math.inf
+    device: torch.device = torch.device("cpu")
+    initial: dict[str, Tensor] | None = None
+    validate_every: int = 1000
+    report: Callable[[Progress], None] = lambda progress: None
+
+
+def charbonnier(result: Tensor, target: Tensor) -> Tensor:
+    """Charbonnier loss, mean of sqrt(d^2 + eps^2) (Lai et al., CVPR 2017; MIRNet, equation 2)."""
+    return ((result - target) ** 2 + _CHARBONNIER**2).sqrt().mean()
+
+
+def learning_rate_at(step: int, steps: int, highest: float) -> float:
+    """Linear warm-up, then half a cosine down to a hundredth of the highest rate."""
+    if step < _WARM_UP:
+        return highest * (step + 1) / _WARM_UP
+    progress = min(1.0, (step - _WARM_UP) / max(1, steps - _WARM_UP))
+    return highest * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def stage_at(stages: Sequence[Stage], share: float) -> Stage:
+    """The stage of the run after this share of its steps."""
+    return next((stage for stage in stages if share < stage.until), stages[-1])
+
+
+def make_batch(run: Run, step: int) -> Batch:
+    """The batch of a step, on the run's device; the same whenever it is asked for."""
+    generator = torch.Generator(run.device)
+    generator.manual_seed((run.seed << 32) + step)
+    choice = torch.Generator().manual_seed((run.seed << 32) + step + (1 << 62))
+    stage = stage_at(run.recipe.stages, step / run.steps)
+    scales = run.recipe.scales
+    scale = scales[int(torch.randint(len(scales), (1,), generator=choice))]
+    use_pairs = bool(run.pairs) and (
+        not run.photos or float(torch.rand(1, generator=choice)) < run.recipe.pair_share
+    )
+    source = run.pairs if use_pairs else run.photos
+    crops = random_crops(
+        source, stage.batch, stage.crop, (run.seed, step), whole=run.recipe.whole
+    ).to(run.device)
+    return _as_batch(run.recipe, crops, generator, scale)
+
+
+def _as_batch(recipe: Recipe, crops: Tensor, generator: torch.Generator, scale: int) -> Batch:
+    with torch.no_grad():
+        if crops.shape[1] == 6:
+            return as_batch(recipe.base, crops[:, :3], crops[:, 3:])
+        return recipe.degrade(crops, generator, scale)
+
+
+def validation_batches(run: Run) -> list[Batch]:
+    """Fixed batches from the held-out photos and pairs: the same in every run of a seed."""
+    batches = []
+    for source in (run.held_out_photos, run.held_out_pairs):
+        for index, pair in enumerate(source[:24]):
+            key = (12345, index)
+            crops = random_crops([pair], 2, 192, key, whole=run.recipe.whole).to(run.device)
+            generator = torch.Generator(run.device)
+            generator.manual_seed(index)
+            scale = run.recipe.scales[index % len(run.recipe.scales)]
+            batches.append(_as_batch(run.recipe, crops, generator, scale))
+    return batches
+
+
+def psnr(result: Tensor, target: Tensor) -> float:
+    """Mean PSNR in dB over a batch, of values clamped to 0..1."""
+    error = ((result.clamp(0, 1) - target) ** 2).mean((1, 2, 3)).clamp_min(1e-8)
+    return float((-10 * error.log10()).mean())
+
+
+def validate(model: nn.Module, batches: Sequence[Batch]) -> tuple[float, float]:
+    """Mean PSNR in dB of the model's results, and of the bases: doing nothing."""
+    results, baselines = [], []
+    with torch.inference_mode():
+        for batch in batches:
+            result = batch.base + model(_laid_out(batch.inputs), scale=batch.scale).float()
+            results.append(psnr(result, batch.targets))
+            baselines.append(psnr(batch.base, batch.targets))
+    return sum(results) / len(results), sum(baselines) / len(baselines)
+
+
+def train(run: Run) -> dict[str, Tensor]:
+    """Trains to the end, or until the hours are over, and returns the best averaged weights.
+
+    A checkpoint that is in the run's folder is taken up.
+
+    Raises:
+        MirnetError: if the loss is not finite.
+    """
+    torch.manual_seed(run.seed)
+    model = CompactMIRNet(run.recipe.config)
+    if run.initial is not None:
+        model.load_state_dict(run.initial)
+    model = model.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-4)
+    state = checkpoint.load(run.folder / "checkpoint", model, average, optimiser) or {
+        "step": 0,
+        "seconds": 0.0,
+        "best": -math.inf,
+    }
+    average = {name: value.to(run.device) for name, value in average.items()}
+    judge = CompactMIRNet(run.recipe.config).to(run.device).eval()
+    batches = validation_batches(run)
+    log = _Log(run.folder / "log.jsonl", state["step"])
+    started = time.monotonic()
+    seconds_before: float = state["seconds"]
+    losses: list[float] = []
+
+    for step in range(state["step"], run.steps):
+        seconds = time.monotonic() - started
+        if seconds > run.hours * 3600:
+            break
+        rate = learning_rate_at(step, run.steps, run.recipe.learning_rate)
+        losses.append(_step(model, optimiser, average, make_batch(run, step), rate, step))
+        state["step"] = step + 1
+        state["seconds"] = seconds_before + seconds
+        if state["step"] % 50 == 0:
+            progress = Progress(
+                state["step"], run.steps, state["seconds"], sum(losses) / len(losses), rate
+            )
+            losses.clear()
+            if state["step"] % run.validate_every == 0:
+                progress = _judged(progress, judge, average, batches, run, state)
+                checkpoint.save(run.folder / "checkpoint", model, average, optimiser, state)
+            log.write(progress)
+            run.report(progress)
+    progress = Progress(state["step"], run.steps, state["seconds"], math.nan, 0.0)
+    run.report(_judged(progress, judge, average, batches, run, state))
+    checkpoint.save(run.folder / "checkpoint", model, average, optimiser, state)
+    return best_weights(run.folder)
+
+
+def _step(
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    average: dict[str, Tensor],
+    batch: Batch,
+    rate: float,
+    step: int,
+) -> float:
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    with torch.autocast(batch.inputs.device.type, torch.bfloat16):
+        residual = model(_laid_out(batch.inputs), scale=batch.scale)
+    loss = charbonnier(batch.base + residual.float(), batch.targets)
+    if not torch.isfinite(loss):
+        raise MirnetError(
+            f"the loss is not finite at step {step}", "resume with a lower learning rate"
+        )
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(model.parameters(), _CLIP)
+    optimiser.step()
+    # Early averages would hold on to the untrained weights.
+    decay = min(_AVERAGE_DECAY, (step + 1) / (step + 10))
+    with torch.no_grad():
+        current = model.state_dict()
+        names = list(average)
+        torch._foreach_lerp_([average[n] for n in names], [current[n] for n in names], 1 - decay)
+    return float(loss.detach())
+
+
+def _judged(
+    progress: Progress,
+    judge: nn.Module,
+    average: dict[str, Tensor],
+    batches: Sequence[Batch],
+    run: Run,
+    state: dict[str, Any],
+) -> Progress:
+    from safetensors.torch import save_file
+
+    judge.load_state_dict(average)
+    score, baseline = validate(judge, batches)
+    if score > state["best"]:
+        state["best"] = score
+        part = run.folder / "best.part"
+        save_file({k: v.cpu().contiguous() for k, v in average.items()}, part)
+        part.replace(run.folder / "best.safetensors")
+    fields = {**progress.__dict__, "psnr": score, "baseline": baseline}
+    return Progress(**fields)
+
+
+def best_weights(folder: Path) -> dict[str, Tensor]:
+    """The averaged weights of a run that validated best."""
+    from safetensors.torch import load_file
+
+    return load_file(folder / "best.safetensors")
+
+
+def _laid_out(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+class _Log:
+    """The run's history, one JSON object a line; what a resumed run does again is dropped."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kept = [line for line in read_log(path) if line["step"] <= step]
+        path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        self._path = path
+
+    def write(self, progress: Progress) -> None:
+        with self._path.open("a") as file:
+            file.write(json.dumps(progress.__dict__) + "\n")
+
+
+def read_log(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a run's ``log.jsonl``; none if it does not exist."""
+    if path.exists():
+        for line in path.read_text().splitlines():
+            yield json.loads(line)
