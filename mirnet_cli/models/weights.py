@@ -1,0 +1,287 @@
+"""Weights and what has to be known of them, and the file they are kept in.
+
+A file is safetensors with tensors in float16, named ``network.KEY`` and ``thumbnail.KEY``, and one
+metadata text ``mirnet``: JSON with ``format`` (1), ``name``, ``task``, ``scales``, ``base``,
+``context``, ``overlap``, ``licence``, ``network`` and ``thumbnail`` (family and config; the second
+may be null) and ``training`` (what the recipe wants to remember: data, seed, hours).
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mirnet_cli.errors import ModelError
+from mirnet_cli.models import container
+from mirnet_cli.models.catalogue import NAME, SCALES, TASKS
+from mirnet_cli.networks.spec import NetworkSpec
+
+FORMAT = 1
+BASES = ("input", "bicubic", "guided")
+CONTEXTS = ("whole", "proxy", "refine", "window", "tile")
+
+_MAX_OVERLAP = 1024
+_MAX_INTEGER = 1 << 16
+_FOREIGN = f"not in mirnet's own format; {container.SUPPORTED}"
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Weights that have been read and checked, with what running them needs.
+
+    Attributes:
+        name: of the model.
+        path: the file they were read from.
+        sha256: of that file, in hexadecimal.
+        task: one of :data:`mirnet_cli.models.catalogue.TASKS`.
+        scales: sides of the output over sides of the input, ascending.
+        licence: as the file states it.
+        network: the network that gives the residual.
+        thumbnail: a second network for the reduced picture, where the base needs one.
+        base: what the residual is added to: ``"input"``, ``"bicubic"`` (the input enlarged) or
+            ``"guided"`` (the thumbnail's result brought to full size by a guided filter).
+        context: how tiles are made to agree with the whole unless the user says otherwise.
+        overlap: of tiles, in input pixels; ``None`` for what the family states.
+        training: what the recipe recorded.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+    task: str
+    scales: tuple[int, ...]
+    licence: str
+    network: NetworkSpec
+    thumbnail: NetworkSpec | None
+    base: str
+    context: str
+    overlap: int | None
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def default_scale(self) -> int:
+        """The scale where none is asked for: 2 where there is one, else the smallest."""
+        return 2 if 2 in self.scales else self.scales[0]
+
+
+def load(path: Path) -> Weights:
+    """Reads and checks a file in this project's format.
+
+    The hash is taken of the very bytes that are read, so that nothing can change in between.
+    Whether keys and shapes suit the family is checked by the runtime that builds the network.
+
+    Raises:
+        ModelError: where the file is missing, of another kind, damaged or not understood.
+    """
+    return parse(container.read_bytes(path), path)
+
+
+def parse(data: bytes, path: Path) -> Weights:
+    """Like :func:`load`, of bytes that have been read already."""
+    content = container.parse(data, path)
+    description = _description(content.metadata, path)
+    tensors: dict[str, dict[str, Any]] = {"network": {}, "thumbnail": {}}
+    for name, tensor in content.tensors.items():
+        part, _, key = name.partition(".")
+        if part not in tensors or not key:
+            raise ModelError(f"the tensor {name[:80]!r} belongs nowhere", _FOREIGN, subject=path)
+        tensors[part][key] = tensor
+    specs = {
+        part: _spec(description.get(part), tensors[part], part, content.sha256, path)
+        for part in ("network", "thumbnail")
+    }
+    network = specs["network"]
+    if network is None:
+        raise ModelError("there is no network in it", _FOREIGN, subject=path)
+    return Weights(
+        name=description["name"],
+        path=path,
+        sha256=content.sha256,
+        task=description["task"],
+        scales=tuple(description["scales"]),
+        licence=description["licence"],
+        network=network,
+        thumbnail=specs["thumbnail"],
+        base=description["base"],
+        context=description["context"],
+        overlap=description["overlap"],
+        training=description["training"],
+    )
+
+
+def save(
+    path: Path,
+    *,
+    name: str,
+    task: str,
+    scales: Sequence[int],
+    network: NetworkSpec,
+    thumbnail: NetworkSpec | None = None,
+    base: str,
+    context: str,
+    overlap: int | None = None,
+    licence: str,
+    training: Mapping[str, Any] | None = None,
+) -> str:
+    """Writes weights in float16, whole or not at all; an existing file is replaced.
+
+    The same values give the same bytes. The specs' ``sha256`` is not looked at.
+
+    Returns:
+        The file's sha256 in hexadecimal.
+
+    Raises:
+        ModelError: for values that :func:`load` would refuse, too large for float16 among them.
+        OutputError: where the file cannot be written.
+    """
+    parts = {"network": network, "thumbnail": thumbnail}
+    description = {
+        "format": FORMAT,
+        "name": name,
+        "task": task,
+        "scales": list(scales),
+        "base": base,
+        "context": context,
+        "overlap": overlap,
+        "licence": licence,
+        **{
+            part: spec and {"family": spec.family, "config": dict(spec.config)}
+            for part, spec in parts.items()
+        },
+        "training": dict(training or {}),
+    }
+    tensors = {
+        f"{part}.{key}": _half(tensor, f"{part}.{key}", path)
+        for part, spec in parts.items()
+        if spec is not None
+        for key, tensor in spec.tensors.items()
+    }
+    from safetensors.numpy import save as serialise
+
+    text = json.dumps(description, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    data = serialise(tensors, metadata={"mirnet": text})
+    written = parse(data, path)
+    from mirnet_cli.files import write_atomically
+
+    write_atomically(path, data, overwrite=True)
+    return written.sha256
+
+
+def _half(tensor: Any, name: str, path: Path) -> Any:
+    with np.errstate(over="ignore"):
+        half = np.ascontiguousarray(np.asarray(tensor), dtype=np.float16)
+    if not np.isfinite(half).all():
+        what = f"the tensor {name!r} has values that float16 cannot hold"
+        raise ModelError(what, "train further or clip the weights", subject=path)
+    return half
+
+
+def _description(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
+    """The checked content of the metadata text, all names present."""
+    text = metadata.get("mirnet")
+    if text is None:
+        raise ModelError(
+            "safetensors, but not weights of mirnet", container.SUPPORTED, subject=path
+        )
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        raise ModelError("the description of the weights is damaged", _FOREIGN, subject=path)
+    version = values.get("format")
+    if type(version) is int and version > FORMAT:
+        what = f"made by a newer mirnet (format {version}, this one reads {FORMAT})"
+        raise ModelError(what, "update mirnet", subject=path)
+    values.setdefault("thumbnail", None)
+    values.setdefault("overlap", None)
+    values.setdefault("training", {})
+    for name, valid in _RULES.items():
+        if name not in values or not valid(values[name]):
+            shown = repr(values.get(name))[:60]
+            what = f"the description of the weights says {name} = {shown}"
+            raise ModelError(what, _FOREIGN, subject=path)
+    if values["task"] != "upscale" and values["scales"] != [1]:
+        what = f"scales {values['scales']} do not suit {values['task']}"
+        raise ModelError(what, _FOREIGN, subject=path)
+    if (values["base"] == "guided") != (values["thumbnail"] is not None):
+        what = "a guided base and a network for the reduced picture go together"
+        raise ModelError(what, _FOREIGN, subject=path)
+    return values
+
+
+def _is_network(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("family"), str)
+        and isinstance(value.get("config"), dict)
+        and _is_configuration(value["config"], 3)
+    )
+
+
+def _is_configuration(value: object, depth: int) -> bool:
+    """Whether a value is small enough to build a network from without fear."""
+    if isinstance(value, dict):
+        names = all(isinstance(name, str) and len(name) <= 64 for name in value)
+        return (
+            names and depth > 0 and len(value) <= 64 and _all_configuration(value.values(), depth)
+        )
+    if isinstance(value, list):
+        return depth > 0 and len(value) <= 64 and _all_configuration(value, depth)
+    if isinstance(value, str):
+        return len(value) <= 256
+    if isinstance(value, int):
+        return 0 <= value <= _MAX_INTEGER
+    return value is None or (isinstance(value, float) and np.isfinite(value).item())
+
+
+def _all_configuration(values: Any, depth: int) -> bool:
+    return all(_is_configuration(value, depth - 1) for value in values)
+
+
+def _is_scales(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(type(scale) is int and scale in SCALES for scale in value)
+        and value == sorted(set(value))
+    )
+
+
+_RULES: Mapping[str, Callable[[Any], bool]] = {
+    "format": lambda v: type(v) is int and v == FORMAT,
+    "name": lambda v: isinstance(v, str) and NAME.fullmatch(v) is not None,
+    "task": lambda v: isinstance(v, str) and v in TASKS,
+    "scales": _is_scales,
+    "base": lambda v: isinstance(v, str) and v in BASES,
+    "context": lambda v: isinstance(v, str) and v in CONTEXTS,
+    "overlap": lambda v: v is None or (type(v) is int and 0 <= v <= _MAX_OVERLAP),
+    "licence": lambda v: isinstance(v, str) and 0 < len(v) <= 200,
+    "network": _is_network,
+    "thumbnail": lambda v: v is None or _is_network(v),
+    "training": lambda v: isinstance(v, dict),
+}
+
+
+def _spec(
+    description: Mapping[str, Any] | None,
+    tensors: Mapping[str, Any],
+    part: str,
+    sha256: str,
+    path: Path,
+) -> NetworkSpec | None:
+    if (description is None) != (not tensors):
+        what = f"the description and the tensors of its {part} do not agree"
+        raise ModelError(what, _FOREIGN, subject=path)
+    if description is None:
+        return None
+    from mirnet_cli.networks import FAMILIES
+
+    family = description["family"]
+    if family not in FAMILIES:
+        what = f"networks of the family {family[:40]!r} are unknown to this version"
+        raise ModelError(what, f"update mirnet; it knows {', '.join(FAMILIES)}", subject=path)
+    return NetworkSpec(family, description["config"], tensors, sha256)

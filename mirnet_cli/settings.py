@@ -1,0 +1,160 @@
+"""What the surroundings say: environment variables, folders, memory.
+
+The environment is read here and nowhere else, except for the ``MIRNET_*`` variables that Typer
+reads with the option they belong to. Nothing is read at import.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+
+# A cgroup without a limit says "max" (version 2) or a number near 2**63 (version 1).
+_UNLIMITED = 1 << 62
+_FALLBACK_MEMORY = 4 << 30
+
+
+def flag(name: str, environment: Mapping[str, str] | None = None) -> bool:
+    """Whether the environment variable ``name`` is set to 1, true, yes or on (any case)."""
+    value = (os.environ if environment is None else environment).get(name, "")
+    return value.strip().lower() in _TRUE
+
+
+def offline() -> bool:
+    """Whether the network must not be used: ``MIRNET_OFFLINE`` or the Hub's own variable."""
+    return flag("MIRNET_OFFLINE") or flag("HF_HUB_OFFLINE")
+
+
+def cache_folder() -> Path:
+    """The folder for what can be made or fetched again; it need not exist.
+
+    ``MIRNET_CACHE`` overrides the platform's place (``~/.cache/mirnet`` on Linux).
+    """
+    override = os.environ.get("MIRNET_CACHE", "").strip()
+    if override:
+        return Path(override).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("mirnet", appauthor=False))
+
+
+def physical_memory() -> int:
+    """The machine's memory in bytes, whatever a container allows; 4 GiB where it is unknown."""
+    if sys.platform == "win32":
+        return _windows_memory()[0]
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return _FALLBACK_MEMORY
+
+
+def memory_limit() -> int:
+    """Bytes that processes here may use together: the machine's memory or the container's limit.
+
+    The smallest of the physical memory and the limits of this process's control groups and all
+    their parents (version 1 and 2).
+    """
+    return min([physical_memory(), *_cgroup_limits(Path("/"))])
+
+
+def memory_free() -> int | None:
+    """Bytes that could be taken now without swapping; ``None`` where this cannot be told."""
+    if sys.platform == "win32":
+        return _windows_memory()[1]
+    free = _meminfo_available(Path("/proc/meminfo"))
+    if free is None:
+        return None
+    room = [
+        limit - used
+        for limit, used in _cgroup_usage(Path("/"))
+        if limit < _UNLIMITED and used <= limit
+    ]
+    return min([free, *room])
+
+
+def _meminfo_available(path: Path) -> int | None:
+    try:
+        lines = path.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        name, _, rest = line.partition(":")
+        fields = rest.split()
+        if name == "MemAvailable" and fields and fields[0].isdigit():
+            return int(fields[0]) * 1024
+    return None
+
+
+def _cgroup_folders(root: Path) -> list[tuple[Path, str, str]]:
+    """Folder, limit file and usage file of each control group that this process is in.
+
+    ``/proc/self/cgroup`` has lines ``ID:CONTROLLERS:PATH`` (cgroups(7)); version 2 is the line
+    with ID 0 and no controllers. Inside a container the path may not exist under the mounted
+    folder, whose top is then the container's own group.
+    """
+    try:
+        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    found: list[tuple[Path, str, str]] = []
+    for line in lines.splitlines():
+        parts = line.split(":", 2)
+        if len(parts) != 3:
+            continue
+        identifier, controllers, path = parts
+        if identifier == "0" and not controllers:
+            top, limit, usage = root / "sys/fs/cgroup", "memory.max", "memory.current"
+        elif "memory" in controllers.split(","):
+            top = root / "sys/fs/cgroup/memory"
+            limit, usage = "memory.limit_in_bytes", "memory.usage_in_bytes"
+        else:
+            continue
+        steps = [step for step in path.split("/") if step not in ("", ".", "..")]
+        found += [(top.joinpath(*steps[:n]), limit, usage) for n in range(len(steps), -1, -1)]
+    return found
+
+
+def _cgroup_usage(root: Path) -> list[tuple[int, int]]:
+    """Limit and usage in bytes of each control group that states both."""
+    pairs = []
+    for folder, limit_name, usage_name in _cgroup_folders(root):
+        limit, usage = _read_number(folder / limit_name), _read_number(folder / usage_name)
+        if limit is not None and usage is not None:
+            pairs.append((limit, usage))
+    return pairs
+
+
+def _cgroup_limits(root: Path) -> list[int]:
+    limits = [_read_number(folder / name) for folder, name, _ in _cgroup_folders(root)]
+    return [limit for limit in limits if limit is not None and 0 < limit < _UNLIMITED]
+
+
+def _read_number(path: Path) -> int | None:
+    try:
+        text = path.read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None
+
+
+def _windows_memory() -> tuple[int, int | None]:
+    """Total and free physical memory in bytes, from GlobalMemoryStatusEx."""
+    import ctypes
+
+    class Status(ctypes.Structure):
+        _fields_ = (
+            ("length", ctypes.c_ulong),
+            ("load", ctypes.c_ulong),
+            ("total", ctypes.c_ulonglong),
+            ("free", ctypes.c_ulonglong),
+            ("others", ctypes.c_ulonglong * 5),
+        )
+
+    status = Status()
+    status.length = ctypes.sizeof(Status)
+    kernel = getattr(ctypes, "windll", None)
+    if kernel is None or not kernel.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):
+        return _FALLBACK_MEMORY, None
+    return int(status.total), int(status.free)
