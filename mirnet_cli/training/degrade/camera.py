@@ -29,8 +29,6 @@ _RGB_TO_XYZ = (
     (0.2126729, 0.7151522, 0.0721750),
     (0.0193339, 0.1191920, 0.9503041),
 )
-# Below this the power of the gamma curve has no useful slope; Brooks et al. clip alike.
-_DARKEST = 1e-8
 
 
 @dataclass(frozen=True)
@@ -41,13 +39,20 @@ class Camera:
         to_sensor: N,3,3 linear sRGB to sensor colours (colour matrix, gains undone).
         from_sensor: N,3,3 its inverse.
         gamma: N,1,1,1 exponent of the display curve (2.2 in the paper).
+        toe: N,1,1,1 light added before the curve, which limits its slope in the shadows: with pure
+            powers black would be as noisy as no camera's is. Black and white stay in place.
         curved: N,1,1,1 bool: whether the S-shaped tone curve follows the gamma.
     """
 
     to_sensor: Tensor
     from_sensor: Tensor
     gamma: Tensor
+    toe: Tensor
     curved: Tensor
+
+    def ends(self) -> tuple[Tensor, Tensor]:
+        """What the bare curve makes of black and of white, N,1,1,1 each."""
+        return self.toe.pow(1 / self.gamma), (1 + self.toe).pow(1 / self.gamma)
 
 
 @functools.lru_cache(maxsize=8)
@@ -75,6 +80,7 @@ def random_camera(count: int, generator: torch.Generator) -> Camera:
         to_sensor=to_sensor,
         from_sensor=torch.linalg.inv(to_sensor),
         gamma=draw.uniform(count, 1.9, 2.5, generator),
+        toe=draw.log_uniform(count, 0.002, 0.03, generator),
         curved=draw.chance(count, 0.5, generator),
     )
 
@@ -88,12 +94,16 @@ def to_light(pictures: Tensor, camera: Camera) -> Tensor:
     """Undo tone curve and gamma: sRGB 0..1 to linear light 0..1, N,3,H,W."""
     clipped = pictures.clamp(0, 1)
     straight = 0.5 - torch.sin(torch.asin(1 - 2 * clipped) / 3)
-    return torch.where(camera.curved, straight, clipped).clamp_(min=_DARKEST).pow_(camera.gamma)
+    display = torch.where(camera.curved, straight, clipped)
+    low, high = camera.ends()
+    return display.mul_(high - low).add_(low).pow_(camera.gamma).sub_(camera.toe)
 
 
 def to_display(light: Tensor, camera: Camera) -> Tensor:
     """Apply gamma and tone curve: linear light to sRGB, clipped to 0..1. Inverse of `to_light`."""
-    display = light.clamp(_DARKEST, 1).pow_(1 / camera.gamma)
+    low, high = camera.ends()
+    display = light.clamp(0, 1).add_(camera.toe).pow_(1 / camera.gamma)
+    display = display.sub_(low).div_(high - low)
     return torch.where(camera.curved, display.square() * (3 - 2 * display), display)
 
 

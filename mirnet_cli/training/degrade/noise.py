@@ -173,7 +173,7 @@ def denoise_pair(
     clean: Tensor,
     generator: torch.Generator,
     *,
-    soften: float = 0.4,
+    soften: float = 0.55,
     compressed: float = 0.7,
 ) -> tuple[Tensor, Tensor]:
     """Make training pairs for denoising: a photo as a camera delivers it, and the same noise-free.
@@ -196,9 +196,9 @@ def denoise_pair(
     draw.check(clean, generator)
     n = len(clean)
     sigma = torch.where(
-        draw.chance(n, soften, generator), draw.uniform(n, 0.4, 1.1, generator), 0.05
+        draw.chance(n, soften, generator), draw.uniform(n, 0.4, 1.4, generator), 0.05
     )
-    taps = blur.gaussian_taps(sigma, 2)
+    taps = blur.gaussian_taps(sigma, 3)
     target = blur.separable(clean, taps, taps)
     noisy = sensor_noise(target, strengths(n, generator), generator)
     return compress(noisy, compressed, generator), target
