@@ -32,27 +32,38 @@ _RGB_TO_XYZ = (
 
 
 @dataclass(frozen=True)
-class Camera:
-    """One camera setting a sample; every tensor begins with N.
+class Curve:
+    """How linear light becomes display values, one setting a sample; all tensors N,1,1,1.
 
     Attributes:
-        to_sensor: N,3,3 linear sRGB to sensor colours (colour matrix, gains undone).
-        from_sensor: N,3,3 its inverse.
-        gamma: N,1,1,1 exponent of the display curve (2.2 in the paper).
-        toe: N,1,1,1 light added before the curve, which limits its slope in the shadows: with pure
-            powers black would be as noisy as no camera's is. Black and white stay in place.
-        curved: N,1,1,1 bool: whether the S-shaped tone curve follows the gamma.
+        gamma: exponent of the display curve (2.2 in the paper).
+        toe: light added before the curve, which limits its slope in the shadows: with pure powers
+            black would be as noisy as no camera's is. Black and white stay in place.
+        curved: bool, whether the S-shaped tone curve (smoothstep) follows the gamma.
     """
 
-    to_sensor: Tensor
-    from_sensor: Tensor
     gamma: Tensor
     toe: Tensor
     curved: Tensor
 
     def ends(self) -> tuple[Tensor, Tensor]:
-        """What the bare curve makes of black and of white, N,1,1,1 each."""
+        """What gamma and toe make of black and of white, N,1,1,1 each."""
         return self.toe.pow(1 / self.gamma), (1 + self.toe).pow(1 / self.gamma)
+
+
+@dataclass(frozen=True)
+class Camera:
+    """One camera setting a sample.
+
+    Attributes:
+        to_sensor: N,3,3 linear sRGB to sensor colours (colour matrix, gains undone).
+        from_sensor: N,3,3 its inverse.
+        curve: how its light is shown.
+    """
+
+    to_sensor: Tensor
+    from_sensor: Tensor
+    curve: Curve
 
 
 @functools.lru_cache(maxsize=8)
@@ -62,6 +73,15 @@ def _matrices(device: torch.device) -> Tensor:
         _RGB_TO_XYZ, dtype=torch.float64
     )
     return (matrices / matrices.sum(dim=2, keepdim=True)).to(device, torch.float32)
+
+
+def random_curve(count: int, generator: torch.Generator, *, curved: float = 0.5) -> Curve:
+    """Draw `count` curves: gamma 1.9 to 2.5, a small toe, `curved` of them with the S-shape."""
+    return Curve(
+        gamma=draw.uniform(count, 1.9, 2.5, generator),
+        toe=draw.log_uniform(count, 0.002, 0.03, generator),
+        curved=draw.chance(count, curved, generator),
+    )
 
 
 def random_camera(count: int, generator: torch.Generator) -> Camera:
@@ -79,9 +99,7 @@ def random_camera(count: int, generator: torch.Generator) -> Camera:
     return Camera(
         to_sensor=to_sensor,
         from_sensor=torch.linalg.inv(to_sensor),
-        gamma=draw.uniform(count, 1.9, 2.5, generator),
-        toe=draw.log_uniform(count, 0.002, 0.03, generator),
-        curved=draw.chance(count, 0.5, generator),
+        curve=random_curve(count, generator),
     )
 
 
@@ -90,26 +108,26 @@ def mix(matrix: Tensor, pictures: Tensor) -> Tensor:
     return torch.matmul(matrix, pictures.flatten(2)).view_as(pictures)
 
 
-def to_light(pictures: Tensor, camera: Camera) -> Tensor:
+def to_light(pictures: Tensor, curve: Curve) -> Tensor:
     """Undo tone curve and gamma: sRGB 0..1 to linear light 0..1, N,3,H,W."""
     clipped = pictures.clamp(0, 1)
     straight = 0.5 - torch.sin(torch.asin(1 - 2 * clipped) / 3)
-    display = torch.where(camera.curved, straight, clipped)
-    low, high = camera.ends()
-    return display.mul_(high - low).add_(low).pow_(camera.gamma).sub_(camera.toe)
+    display = torch.where(curve.curved, straight, clipped)
+    low, high = curve.ends()
+    return display.mul_(high - low).add_(low).pow_(curve.gamma).sub_(curve.toe)
 
 
-def to_display(light: Tensor, camera: Camera) -> Tensor:
+def to_display(light: Tensor, curve: Curve) -> Tensor:
     """Apply gamma and tone curve: linear light to sRGB, clipped to 0..1. Inverse of `to_light`."""
-    low, high = camera.ends()
-    display = light.clamp(0, 1).add_(camera.toe).pow_(1 / camera.gamma)
+    low, high = curve.ends()
+    display = light.clamp(0, 1).add_(curve.toe).pow_(1 / curve.gamma)
     display = display.sub_(low).div_(high - low)
-    return torch.where(camera.curved, display.square() * (3 - 2 * display), display)
+    return torch.where(curve.curved, display.square() * (3 - 2 * display), display)
 
 
-def rise(light: Tensor, camera: Camera) -> Tensor:
+def rise(light: Tensor, curve: Curve) -> Tensor:
     """The slope of `to_display` at `light` (0.001 to 0.99), by a central difference."""
-    return (to_display(light * 1.01, camera) - to_display(light * 0.99, camera)) / (light * 0.02)
+    return (to_display(light * 1.01, curve) - to_display(light * 0.99, curve)) / (light * 0.02)
 
 
 @functools.lru_cache(maxsize=16)

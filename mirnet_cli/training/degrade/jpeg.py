@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mirnet_cli.training.degrade.draw import exactly
+from mirnet_cli.training.degrade import draw
 
 # ITU-T T.81 annex K, tables K.1 (luma) and K.2 (chroma), in row order.
 _LUMA = (
@@ -83,7 +83,7 @@ def _code(planes: Tensor, steps: Tensor, transform: Tensor) -> Tensor:
     return levels.view(n, c, h // 8, w // 8, 8, 8).transpose(3, 4).reshape(n, c, h, w)
 
 
-@exactly
+@draw.exactly
 def jpeg(pictures: Tensor, quality: Tensor, halved: Tensor, offset: Tensor | None = None) -> Tensor:
     """Compress and decompress each picture at its own quality.
 
@@ -128,3 +128,29 @@ def jpeg(pictures: Tensor, quality: Tensor, halved: Tensor, offset: Tensor | Non
         across = (torch.arange(width, device=device) + offset[1]).clamp(max=w - 1)
         return rgb[:, :, down][:, :, :, across]
     return rgb[:, :, :height, :width].contiguous()
+
+
+def random_jpeg(
+    pictures: Tensor,
+    share: float,
+    generator: torch.Generator,
+    *,
+    lowest: float = 60,
+    usual: float = 0.33,
+) -> Tensor:
+    """Round to 8 bits, `share` of the samples by way of a JPEG file; N,3,H,W -> N,3,H,W.
+
+    Qualities lie in `lowest` to 98; `usual` of the files have exactly 75 with halved chroma
+    (libjpeg's default), of the others every second has halved chroma. In half of the calls the
+    block grid starts inside the picture.
+    """
+    n = len(pictures)
+    device = pictures.device
+    default = draw.chance(n, usual, generator)
+    quality = torch.where(default, 75.0, draw.uniform(n, lowest, 98.99, generator).floor())
+    halved = default | draw.chance(n, 0.5, generator)
+    offset = torch.randint(16, (2,), generator=generator, device=device)
+    offset = offset * torch.randint(2, (1,), generator=generator, device=device)
+    coded = jpeg(pictures, quality, halved, offset)
+    rounded = (pictures * 255).round().clamp(0, 255) / 255
+    return torch.where(draw.chance(n, share, generator), coded, rounded)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mirnet_cli.training.degrade import blur, camera, draw
-from mirnet_cli.training.degrade.jpeg import jpeg
+from mirnet_cli.training.degrade.jpeg import random_jpeg
 
 # Shares of a batch, and the standard deviations (levels of 255, mid-grey, before JPEG) they span.
 _CLEAN = 0.10
@@ -125,8 +125,8 @@ def sensor_noise(pictures: Tensor, strength: Tensor, generator: torch.Generator)
     """
     n, _, h, _ = pictures.shape
     settings = camera.random_camera(n, generator)
-    light = camera.to_light(pictures, settings)
-    grey = camera.to_light(torch.full_like(pictures[:, :, :1, :1], 0.5), settings)
+    light = camera.to_light(pictures, settings.curve)
+    grey = camera.to_light(torch.full_like(pictures[:, :, :1, :1], 0.5), settings.curve)
     sensor = camera.mix(settings.to_sensor, light).clamp_(min=0)
     sensor_grey = camera.mix(settings.to_sensor, grey)
     # Variance is linear in the light: shot noise, and read noise as a share of it at mid-grey.
@@ -146,26 +146,8 @@ def sensor_noise(pictures: Tensor, strength: Tensor, generator: torch.Generator)
     room = ((1 - pictures.amax(dim=1, keepdim=True)) * 25).clamp_(0, 1)
     noise = noise * torch.where(draw.chance(n, 0.7, generator), room, 1.0)
 
-    at_grey = camera.rise(grey, settings) * (sensor_grey[:, 1:2] + read).sqrt() / average
-    return camera.to_display(light + noise * (strength / at_grey), settings)
-
-
-def compress(pictures: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Round to 8 bits, `share` of the samples by way of a JPEG file; N,3,H,W -> N,3,H,W.
-
-    Qualities lie in 60 to 98, a third of them at exactly 75 (libjpeg's default, with 4:2:0); two
-    thirds have halved chroma. In half of the calls the block grid starts inside the picture.
-    """
-    n = len(pictures)
-    device = pictures.device
-    usual = draw.chance(n, 0.33, generator)
-    quality = torch.where(usual, 75.0, draw.uniform(n, 60, 98.99, generator).floor())
-    halved = usual | draw.chance(n, 0.5, generator)
-    offset = torch.randint(16, (2,), generator=generator, device=device)
-    offset = offset * torch.randint(2, (1,), generator=generator, device=device)
-    coded = jpeg(pictures, quality, halved, offset)
-    rounded = (pictures * 255).round() / 255
-    return torch.where(draw.chance(n, share, generator), coded, rounded)
+    at_grey = camera.rise(grey, settings.curve) * (sensor_grey[:, 1:2] + read).sqrt() / average
+    return camera.to_display(light + noise * (strength / at_grey), settings.curve)
 
 
 @draw.exactly
@@ -201,4 +183,4 @@ def denoise_pair(
     taps = blur.gaussian_taps(sigma, 3)
     target = blur.separable(clean, taps, taps)
     noisy = sensor_noise(target, strengths(n, generator), generator)
-    return compress(noisy, compressed, generator), target
+    return random_jpeg(noisy, compressed, generator), target

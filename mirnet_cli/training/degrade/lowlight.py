@@ -1,0 +1,139 @@
+"""Under-exposure: what a well-exposed photo would have looked like with too little or bad light.
+
+Light is taken away in linear light: less exposure, uneven light, deep shadows beside lit parts, the
+colour of lamps (von Kries gains); then come the noise of the sensor, flat contrast, faded colour, 8
+bits and JPEG. Some samples stay as they are, so that a network learns to leave good photos alone.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mirnet_cli.training.degrade import camera, draw
+from mirnet_cli.training.degrade.jpeg import random_jpeg
+from mirnet_cli.training.degrade.noise import sensor_noise
+
+# Rec. 709 luminance of linear light.
+_LUMINANCE = (0.2126, 0.7152, 0.0722)
+# Mean linear light an input keeps at least; below it 8 bits hold hardly a picture.
+_DARKEST = 3e-4
+
+
+def _luminance(light: Tensor) -> Tensor:
+    weights = torch.tensor(_LUMINANCE, device=light.device).view(1, 3, 1, 1)
+    return (light * weights).sum(dim=1, keepdim=True)
+
+
+def _uneven(pictures: Tensor, generator: torch.Generator) -> Tensor:
+    """Smooth random fields N,1,H,W with mean zero and deviation about one, from coarse grids."""
+    n, _, h, w = pictures.shape
+    field = torch.zeros(n, 1, h, w, device=pictures.device)
+    for grid, weight in ((3, 1.0), (6, 0.5)):
+        coarse = draw.field((n, 1, grid, grid), generator)
+        field += weight * F.interpolate(coarse, (h, w), mode="bicubic", align_corners=True)
+    return field - field.mean(dim=(2, 3), keepdim=True)
+
+
+def _lamps(mild: Tensor, generator: torch.Generator) -> Tensor:
+    """Gains of red, green and blue for the colour of the light: N,3,1,1 around one.
+
+    Along warm to cool first (dark scenes are more often warm), across it (green to magenta) less.
+    """
+    n = len(mild)
+    warm = torch.where(
+        mild,
+        0.10 * draw.normal(n, generator),
+        0.10 + 0.35 * draw.normal(n, generator),
+    ).clamp_(-0.9, 0.9)
+    tint = torch.where(mild, 0.04, 0.12) * draw.normal(n, generator).clamp_(-2.5, 2.5)
+    # A third of the dark scenes was lit by white light or balanced by the camera.
+    warm = torch.where(draw.chance(n, 0.33, generator), 0.2 * warm, warm)
+    return torch.cat([warm, tint, -1.2 * warm], dim=1).exp2()
+
+
+def darken(pictures: Tensor, mild: Tensor, generator: torch.Generator) -> Tensor:
+    """Take light, contrast and colour from sRGB pictures.
+
+    Args:
+        pictures: N,3,H,W sRGB 0..1, well exposed.
+        mild: N,1,1,1 bool: a photo as a raw converter renders it before retouching (+0.2 to -1.4
+            EV, flat, a little faded); else a dark one (-0.5 to -7 EV).
+        generator: the source of all randomness, on the pictures' device.
+
+    Returns: N,3,H,W sRGB 0..1, not rounded to 8 bits.
+    """
+    n = len(pictures)
+    light = camera.to_light(pictures, camera.random_curve(n, generator))
+    luminance = _luminance(light)
+
+    stops = torch.where(
+        mild, draw.uniform(n, -1.4, 0.2, generator), draw.uniform(n, -7.0, -0.5, generator)
+    )
+    # Deep shadows beside lit parts: the darker a pixel, the more it loses. White keeps its light,
+    # so such scenes (backlight, street lamps) lose less exposure besides.
+    contrasty = ~mild & draw.chance(n, 0.4, generator)
+    power = torch.where(contrasty, draw.uniform(n, 0.2, 1.1, generator), 0.0)
+    stops = torch.where(contrasty, 0.5 * stops, stops)
+    swing = torch.where(mild, 0.12, 0.6) * draw.uniform(n, 0, 1, generator)
+    swing = torch.where(draw.chance(n, 0.5, generator), swing, 0.0)
+    change = stops + swing * _uneven(pictures, generator)
+    change += power * torch.log2(luminance.clamp(min=1e-3))
+    left = (luminance * change.exp2()).mean(dim=(2, 3), keepdim=True)
+    change += torch.log2((_DARKEST / left.clamp(min=1e-9)).clamp(min=1))
+    change = torch.minimum(change, torch.tensor(0.4, device=change.device))
+    dim = light * (_lamps(mild, generator) * change.exp2())
+
+    # Shown by another curve than the one the photo was made with, mostly one without contrast.
+    shown = camera.to_display(dim, camera.random_curve(n, generator, curved=0.25))
+    grey = shown.mean(dim=1, keepdim=True)
+    faded = torch.where(
+        mild, draw.uniform(n, 0.5, 1.05, generator), draw.uniform(n, 0.4, 1.15, generator)
+    )
+    shown = grey + (shown - grey) * faded
+    # Stray light and careful rendering lift black; white comes down with the contrast.
+    lift = torch.where(mild, 0.12, 0.03) * draw.uniform(n, 0, 1, generator).square()
+    drop = torch.where(mild, 0.2, 0.0) * draw.uniform(n, 0, 1, generator).square()
+    return (lift + shown * (1 - lift - drop)).clamp_(0, 1)
+
+
+@draw.exactly
+def enhance_pair(
+    clean: Tensor,
+    generator: torch.Generator,
+    *,
+    noise: float = 1.0,
+    identity: float = 0.23,
+    mild: float = 0.3,
+    compressed: float = 0.4,
+) -> tuple[Tensor, Tensor]:
+    """Make training pairs for enhancement: a dark or dull photo, and the good one.
+
+    Args:
+        clean: N,3,H,W float32 sRGB, 0..1: well-exposed photos, whole and reduced or crops.
+        generator: the source of all randomness, on `clean`'s device.
+        noise: factor on the strength of the sensor noise; 0 leaves it out (and its cost), for
+            pictures so much reduced that nothing of it would remain.
+        identity: share of the samples whose input is the target (in 8 bits).
+        mild: share of the samples that want retouching only.
+        compressed: share of the samples that pass through JPEG (quality 75 to 98).
+
+    Returns: (input, target), both N,3,H,W float32 in 0..1; input lies on the levels of 8 bits.
+
+    Raises:
+        ValueError: wrong shape, dtype or device.
+    """
+    draw.check(clean, generator)
+    n = len(clean)
+    place = draw.stratum(n, generator)
+    same = place < identity
+    gentle = place < identity + mild
+    given = darken(clean, gentle, generator)
+    if noise > 0:
+        low, high = 0.2, torch.where(gentle, 2.5, 7.0)
+        drawn = low * (high / low) ** draw.uniform(n, 0, 1, generator)
+        given = sensor_noise(given, noise * drawn / 255, generator)
+    given = torch.where(same, clean, given)
+    coded = random_jpeg(given, compressed, generator, lowest=75, usual=0.2)
+    return torch.where(same & draw.chance(n, 0.7, generator), clean, coded), clean
