@@ -6,5 +6,6 @@ from the generator it is given, so that a training step can be repeated from its
 
 from mirnet_cli.training.degrade.lowlight import enhance_pair
 from mirnet_cli.training.degrade.noise import denoise_pair
+from mirnet_cli.training.degrade.super_resolution import upscale_pair
 
-__all__ = ["denoise_pair", "enhance_pair"]
+__all__ = ["denoise_pair", "enhance_pair", "upscale_pair"]

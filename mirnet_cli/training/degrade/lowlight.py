@@ -131,7 +131,7 @@ def enhance_pair(
     gentle = place < identity + mild
     given = darken(clean, gentle, generator)
     if noise > 0:
-        low, high = 0.2, torch.where(gentle, 2.5, 7.0)
+        low, high = 0.15, torch.where(gentle, 2.0, 4.0)
         drawn = low * (high / low) ** draw.uniform(n, 0, 1, generator)
         given = sensor_noise(given, noise * drawn / 255, generator)
     given = torch.where(same, clean, given)
