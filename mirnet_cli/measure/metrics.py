@@ -17,7 +17,7 @@ Picture = NDArray[np.generic]
 PSNR_NAME = "peak 255, mean squared error over all pixels and channels"
 
 _K1, _K2, _PEAK = 0.01, 0.03, 255.0
-_WINDOW, _SIGMA = 11, 1.5
+WINDOW, _SIGMA = 11, 1.5
 _BAND = 256
 
 
@@ -68,10 +68,10 @@ def ssim(first: Picture, second: Picture) -> float:
     """
     first, second = _same_shape(first, second)
     height, width = first.shape[:2]
-    if min(height, width) < _WINDOW:
-        raise ValueError(f"SSIM needs {_WINDOW} pixels on each side, not {width}x{height}")
+    if min(height, width) < WINDOW:
+        raise ValueError(f"SSIM needs {WINDOW} pixels on each side, not {width}x{height}")
     total = 0.0
-    margin = _WINDOW - 1
+    margin = WINDOW - 1
     for band in _bands(height - margin):
         # Windows that begin in this band reach beyond its end.
         rows = slice(band.start, min(band.stop, height - margin) + margin)
@@ -155,7 +155,7 @@ def _ssim_sum(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
 
 def _blur(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Gaussian means over the windows that lie inside ``values``."""
-    kernel = cv2.getGaussianKernel(_WINDOW, _SIGMA, cv2.CV_64F)
-    reach = _WINDOW // 2
+    kernel = cv2.getGaussianKernel(WINDOW, _SIGMA, cv2.CV_64F)
+    reach = WINDOW // 2
     blurred: NDArray[Any] = cv2.sepFilter2D(values, cv2.CV_64F, kernel, kernel)
     return blurred[reach:-reach, reach:-reach]

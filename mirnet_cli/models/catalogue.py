@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 from mirnet_cli.errors import ModelError
+from mirnet_cli.files import reason
 
 TASKS = ("denoise", "enhance", "upscale")
 """What a network can be for."""
@@ -205,7 +206,7 @@ def verify(model: Model) -> VerifyResult:
     except FileNotFoundError:
         return VerifyResult(model, path, "missing", None, "the weights are not here", REINSTALL)
     except OSError as error:
-        what = f"the weights cannot be read ({error.strerror or error})"
+        what = f"the weights cannot be read ({reason(error)})"
         return VerifyResult(model, path, "unreadable", None, what, "check the file's permissions")
     return compare(model, path, found)
 

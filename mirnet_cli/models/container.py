@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirnet_cli.errors import ModelError
+from mirnet_cli.files import reason
 
 MAX_FILE = 2 << 30
 """Bytes of the largest file that is read; the largest MIRNet known has 0.4 GB."""
@@ -183,5 +184,5 @@ def _broken(path: Path, detail: str) -> ModelError:
 
 
 def _unreadable(path: Path, error: Exception) -> ModelError:
-    detail = getattr(error, "strerror", None) or str(error)
+    detail = reason(error) if isinstance(error, OSError) else str(error)
     return ModelError(f"cannot be read ({detail})", "check its permissions", subject=path)

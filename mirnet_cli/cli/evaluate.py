@@ -1,0 +1,273 @@
+"""``mirnet evaluate``: pairs of pictures to PSNR and SSIM."""
+
+import dataclasses
+import math
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mirnet_cli.cli import values
+from mirnet_cli.cli.console import Console
+from mirnet_cli.cli.options import EPILOG as EPILOG
+from mirnet_cli.cli.options import HOW, WEIGHTS, Computing, Words, flat, option
+from mirnet_cli.cli.table import LEFT, RIGHT, lines
+from mirnet_cli.errors import ExitCode, UsageError
+from mirnet_cli.models.catalogue import TASKS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mirnet_cli.measure.evaluate import Row, Scores, Summary
+    from mirnet_cli.restore import Restorer
+
+MEASURE = "How it is measured"
+
+
+@flat
+def command(
+    input_dir: Annotated[
+        Path, typer.Argument(metavar="INPUT_DIR", help="A folder of pictures to start from.")
+    ],
+    target_dir: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TARGET_DIR",
+            help="A folder of what they should become: the same names, any extension.",
+        ),
+    ],
+    computing: Computing,
+    words: Words,
+    task: Annotated[
+        str | None,
+        option(
+            "--task",
+            metavar="enhance|denoise|upscale",
+            panel=WEIGHTS,
+            help="Restore the inputs first. [default: measure them as they are]",
+        ),
+    ] = None,
+    scale: Annotated[
+        int | None,
+        option(
+            "--scale",
+            metavar="1|2|3|4",
+            panel=WEIGHTS,
+            parser=values.scale,
+            help="Sides of the targets over sides of the inputs. [default: 2 with upscale, else 1]",
+        ),
+    ] = None,
+    strength: Annotated[
+        float,
+        option(
+            "--strength",
+            metavar="0..1",
+            panel=HOW,
+            parser=values.strength,
+            help="Blend with the original. [default: 1]",
+        ),
+    ] = 1.0,
+    ensemble: Annotated[
+        bool, option("--ensemble", panel=HOW, help="Average over the eight flips and rotations.")
+    ] = False,
+    baseline: Annotated[
+        bool,
+        option(
+            "--baseline",
+            panel=MEASURE,
+            help="Measure doing nothing beside it (with a scale: bicubic enlargement).",
+        ),
+    ] = False,
+    border: Annotated[
+        int,
+        option(
+            "--border",
+            metavar="N",
+            panel=MEASURE,
+            parser=values.overlap,
+            help="Leave out so many pixels on each side of the target. [default: 0]",
+        ),
+    ] = 0,
+    luma: Annotated[
+        bool,
+        option(
+            "--luma",
+            panel=MEASURE,
+            help="Measure luma (BT.601) in place of RGB, as papers on super-resolution do.",
+        ),
+    ] = False,
+    max_pixels: Annotated[
+        int,
+        option(
+            "--max-pixels",
+            metavar="N",
+            panel=MEASURE,
+            parser=values.pixels,
+            help="Refuse larger pictures before decoding them. [default: 500M]",
+        ),
+    ] = 500_000_000,
+) -> int:
+    """Measure PSNR and SSIM over pairs of pictures.
+
+    Pairs have the same name in both folders; extensions may differ. Without --task, --model or
+    --weights the inputs are measured as they are.
+    """
+    from mirnet_cli.cli.photos import describe
+    from mirnet_cli.measure import evaluate as measure
+    from mirnet_cli.measure import metrics
+
+    console = Console(json=words.json, quiet=words.quiet, verbose=words.verbose)
+    pairs, warnings = measure.find_pairs(input_dir, target_dir)
+    restorer = _restorer(task, scale, computing)
+    factor = restorer.scale if restorer is not None else scale or 1
+    for warning in warnings:
+        console.warn(str(target_dir), warning)
+    restore = None
+    if restorer is not None:
+        console.detail(describe(restorer))
+    table = _Table([pair.name for pair in pairs], baseline, shown=not words.json)
+    rows: list[Row] = []
+    with console.display(files=len(pairs)) as display:
+        if restorer is not None:
+
+            def restore(pixels: Any) -> Any:
+                return restorer(
+                    pixels, strength=strength, ensemble=ensemble, progress=display.tiles
+                )
+
+        results = measure.evaluate(
+            pairs,
+            restore,
+            scale=factor,
+            baseline=baseline,
+            border=border,
+            luma=luma,
+            max_pixels=max_pixels,
+        )
+        for pair in pairs:
+            display.start(pair.name)
+            row = next(results)
+            rows.append(row)
+            display.finish()
+            if row.error:
+                console.error(row.error)
+            console.record({"type": "pair", **row.as_dict()})
+            table.row(row)
+    summary = measure.summarise(rows)
+    console.record(
+        {
+            "type": "summary",
+            **summary.as_dict(),
+            **_circumstances(restorer, factor, border),
+            "psnr_implementation": metrics.psnr_name(luma),
+            "ssim_implementation": metrics.ssim_name(luma),
+        }
+    )
+    table.end(summary)
+    if not words.json:
+        typer.echo(f"PSNR in dB ({metrics.psnr_name(luma)}); SSIM ({metrics.ssim_name(luma)})")
+        if border:
+            typer.echo(f"without {border} pixels on each side")
+    return ExitCode.FAILED if summary.failed else ExitCode.OK
+
+
+def _restorer(task: str | None, scale: int | None, computing: Computing) -> "Restorer | None":
+    """What restores the inputs; None to measure them as they are."""
+    if computing.model is not None and computing.weights is not None:
+        raise UsageError("--model and --weights exclude each other", "leave one out")
+    named = computing.model or computing.weights
+    if task is None and named is None:
+        return None
+    if task is not None and task not in TASKS:
+        raise UsageError("unknown task", f"use {', '.join(TASKS)}", subject=task)
+    if task == "upscale" and scale is None and named is None:
+        scale = 2
+    from mirnet_cli.cli.photos import load_restorer
+
+    if task is not None:
+        return load_restorer(task, computing, scale=scale)
+    # Without a task, the model or the file says what it is for.
+    return load_restorer(
+        str(named), dataclasses.replace(computing, model=None, weights=None), scale=scale
+    )
+
+
+def _circumstances(restorer: "Restorer | None", scale: int, border: int) -> dict[str, Any]:
+    """What the figures depend on, so that they can be had again."""
+    return {
+        "task": restorer and restorer.task,
+        "model": restorer and restorer.weights.name,
+        "sha256": restorer and restorer.weights.sha256,
+        "runtime": restorer and restorer.runtime,
+        "device": restorer and restorer.device,
+        "precision": restorer and restorer.precision,
+        "scale": scale,
+        "border": border,
+        "command": shlex.join(["mirnet", *sys.argv[1:]]),
+    }
+
+
+class _Table:
+    """Rows on stdout as they come, and their means below."""
+
+    def __init__(self, names: "Sequence[str]", baseline: bool, *, shown: bool) -> None:
+        self._shown = shown
+        self._baseline = baseline
+        self._header = ["NAME", "PSNR", "SSIM"]
+        if baseline:
+            self._header += ["NOTHING", "SSIM", "GAIN"]
+        self._align = [LEFT] + [RIGHT] * (len(self._header) - 1)
+        # The widest cell of each column is known before the first row is.
+        widest = max([*names, f"mean of {len(names)}"], key=len)
+        self._widest = [widest, *["-99.99"] * (len(self._header) - 1)]
+        self._print(self._header)
+
+    def row(self, row: "Row") -> None:
+        """Print one pair's figures."""
+        cells = _cells(row.scores)
+        if self._baseline:
+            cells += _cells(row.baseline)
+            gain = None
+            if row.scores is not None and row.baseline is not None:
+                gain = row.scores.psnr - row.baseline.psnr
+            cells.append(_signed(gain))
+        self._print([row.pair.name, *cells])
+
+    def end(self, summary: "Summary") -> None:
+        """Print the means, and what they leave out."""
+        cells = [_number(summary.psnr, 2), _number(summary.ssim, 4)]
+        if self._baseline:
+            cells += [_number(summary.baseline_psnr, 2), _number(summary.baseline_ssim, 4)]
+            cells.append(_signed(summary.gain))
+        done = summary.pairs - summary.failed
+        self._print([f"mean of {done}", *cells])
+        notes = [f"{summary.failed} of {summary.pairs} pairs failed"] if summary.failed else []
+        if summary.identical:
+            equal = f"{summary.identical} equal to their target"
+            notes.append(f"{equal}, left out of the mean PSNR")
+        if summary.worse:
+            notes.append(f"{summary.worse} worse than doing nothing")
+        if notes and self._shown:
+            typer.echo("; ".join(notes))
+
+    def _print(self, cells: "Sequence[str]") -> None:
+        if self._shown:
+            typer.echo(lines(self._header, [cells, self._widest], self._align)[1])
+
+
+def _cells(scores: "Scores | None") -> list[str]:
+    if scores is None:
+        return ["failed", ""]
+    return [_number(scores.psnr, 2), _number(scores.ssim, 4)]
+
+
+def _number(value: float | None, digits: int) -> str:
+    if value is None:
+        return "-"
+    return "equal" if math.isinf(value) else f"{value:.{digits}f}"
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None or not math.isfinite(value) else f"{value:+.2f}"

@@ -1,0 +1,257 @@
+"""``mirnet models``: which weights there are, what they are, whether they are intact."""
+
+import json as _json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mirnet_cli.cli.app import Command, Group
+from mirnet_cli.cli.options import option
+from mirnet_cli.cli.table import LEFT, RIGHT, lines, size
+from mirnet_cli.errors import ExitCode, ModelError
+from mirnet_cli.files import printable
+from mirnet_cli.models import catalogue
+from mirnet_cli.models.catalogue import Model
+
+app = typer.Typer(
+    cls=Group,
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="List, show and verify the weights. Nothing here needs a network connection.",
+)
+
+
+def _complete(incomplete: str) -> list[str]:
+    return [each.name for each in catalogue.entries() if each.name.startswith(incomplete)]
+
+
+_NAME_HELP = "A model by name, or a file of weights."
+Name = Annotated[str, typer.Argument(metavar="NAME", help=_NAME_HELP, autocompletion=_complete)]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[NAME]…",
+        help="Models by name, or files of weights. [default: every model]",
+        autocompletion=_complete,
+        show_default=False,
+    ),
+]
+OneName = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[NAME]",
+        help="A model by name. [default: the folder of shipped weights]",
+        autocompletion=_complete,
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, option("--json", help="One JSON object a line on stdout.")]
+Task = Annotated[
+    str | None,
+    typer.Option(
+        "--task",
+        metavar="|".join(catalogue.TASKS),
+        help="Only models for this task.",
+        show_default=False,
+    ),
+]
+
+
+@app.command("list", cls=Command)
+def list_models(task: Task = None, json: Json = False) -> int:
+    """List the models: what for, how large, whose, whether here."""
+    if task is not None and task not in catalogue.TASKS:
+        raise typer.BadParameter(
+            f"{task!r} is not a task; say {', '.join(catalogue.TASKS)}", param_hint="--task"
+        )
+    chosen = [each for each in catalogue.entries() if task in (None, each.task)]
+    if json:
+        for each in chosen:
+            _print_json({**each.as_dict(), "state": _state(each), "path": str(_path(each))})
+        return ExitCode.OK
+    rows = [
+        [
+            each.name,
+            _purpose(each),
+            each.family,
+            size(each.bytes),
+            each.licence + ("" if each.commercial else " (non-commercial)"),
+            _state(each),
+            each.title,
+        ]
+        for each in chosen
+    ]
+    header = ["NAME", "TASK", "FAMILY", "SIZE", "LICENCE", "STATE", "WHAT FOR"]
+    align = [LEFT, LEFT, LEFT, RIGHT, LEFT, LEFT, LEFT]
+    for line in lines(header, rows, align):
+        typer.echo(line)
+    return ExitCode.OK
+
+
+@app.command("show", cls=Command)
+def show(name: Name, json: Json = False) -> int:
+    """Show a model's facts and card, or what a file of weights is."""
+    if _is_file(name):
+        facts = _file_facts(Path(name).expanduser())
+        if json:
+            _print_json(facts)
+        else:
+            _print_facts(facts)
+        return ExitCode.OK
+    entry = catalogue.find(name)
+    card = catalogue.card_path(entry)
+    text = None if card is None else card.read_text(encoding="utf-8", errors="replace")
+    facts = {**entry.as_dict(), "state": _state(entry), "path": str(_path(entry))}
+    if json:
+        _print_json({**facts, "card": text})
+        return ExitCode.OK
+    facts.pop("scores")
+    _print_facts(facts)
+    if text is not None:
+        typer.echo("")
+        typer.echo(_printable_text(_without_front_matter(text)), nl=False)
+    return ExitCode.OK
+
+
+@app.command("path", cls=Command)
+def path(name: OneName = None, json: Json = False) -> int:
+    """Print where a model's file is; without a name, the folder of shipped weights."""
+    if name is None:
+        found = catalogue.weights_folder()
+        if not found.is_dir():
+            what = "the folder of shipped weights is not here"
+            raise ModelError(what, catalogue.REINSTALL, subject=found)
+    else:
+        entry = catalogue.find(name)
+        found = _path(entry)
+        if not found.is_file():
+            raise catalogue.verify(entry).error()
+    if json:
+        _print_json({"name": name, "path": str(found)})
+    else:
+        # As it is, not escaped: it is meant for other programs.
+        typer.echo(str(found))
+    return ExitCode.OK
+
+
+@app.command("verify", cls=Command)
+def verify(names: Names = None, json: Json = False) -> int:
+    """Hash the weights again and compare with the catalogue; exit code 3 where any is not intact.
+
+    A file of weights given by its path is read and checked in full.
+    """
+    broken = 0
+    names = names or [each.name for each in catalogue.entries()]
+    width = max((len(name) for name in names), default=0)
+    for name in names:
+        found = _verified(name)
+        broken += found["state"] != "intact"
+        if json:
+            _print_json(found)
+            continue
+        if found["state"] == "intact":
+            typer.echo(f"{printable(found['name']):{width}}  intact  {found['sha256']}")
+        else:
+            from mirnet_cli.cli.console import write_error
+
+            write_error(f"{found['path']}: {found['what']}; {found['remedy']}")
+    return ExitCode.MODEL if broken else ExitCode.OK
+
+
+def _verified(name: str) -> dict[str, Any]:
+    if not _is_file(name):
+        return catalogue.verify(catalogue.find(name)).as_dict()
+    from mirnet_cli.models.weights import load
+
+    given = Path(name).expanduser()
+    found: dict[str, Any] = {"name": str(given), "state": "intact", "path": str(given)}
+    try:
+        found |= {"sha256": load(given).sha256, "expected_sha256": None, "what": "", "remedy": ""}
+    except ModelError as error:
+        nothing = {"sha256": None, "expected_sha256": None}
+        found |= {**nothing, "state": "refused", "what": error.what, "remedy": error.remedy}
+    return found
+
+
+def _file_facts(given: Path) -> dict[str, Any]:
+    from mirnet_cli.models.weights import load
+
+    weights = load(given)
+    networks = [weights.network, *([weights.thumbnail] if weights.thumbnail else [])]
+    return {
+        "name": weights.name,
+        "task": weights.task,
+        "scales": list(weights.scales),
+        "family": weights.network.family,
+        "config": dict(weights.network.config),
+        "thumbnail": weights.thumbnail and dict(weights.thumbnail.config),
+        "parameters": sum(int(t.size) for each in networks for t in each.tensors.values()),
+        "base": weights.base,
+        "context": weights.context,
+        "overlap": weights.overlap,
+        "licence": weights.licence,
+        "training": dict(weights.training),
+        "sha256": weights.sha256,
+        "bytes": given.stat().st_size,
+        "path": str(given),
+    }
+
+
+def _is_file(text: str) -> bool:
+    """Whether the text means a file: a model of that name comes first."""
+    if any(each.name == text for each in catalogue.entries()):
+        return False
+    return Path(text).suffix != "" or "/" in text or "\\" in text or Path(text).exists()
+
+
+def _purpose(entry: Model) -> str:
+    if entry.task != "upscale":
+        return entry.task
+    return f"{entry.task} {','.join(f'x{each}' for each in entry.scales)}"
+
+
+def _path(entry: Model) -> Path:
+    return catalogue.path_of(entry)
+
+
+def _state(entry: Model) -> str:
+    """What can be told without reading the file."""
+    try:
+        found = _path(entry).stat().st_size
+    except OSError:
+        return "missing"
+    return "here" if found == entry.bytes else "changed"
+
+
+def _print_facts(facts: dict[str, Any]) -> None:
+    rows = [[name.replace("_", " "), _text(value)] for name, value in facts.items()]
+    for line in lines(["", ""], rows)[1:]:
+        typer.echo(line)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list) and not any(isinstance(each, dict | list) for each in value):
+        return ", ".join(str(each) for each in value) or "none"
+    if isinstance(value, dict | list):
+        return _json.dumps(value)
+    return "none" if value is None else str(value)
+
+
+def _without_front_matter(text: str) -> str:
+    """A card without the YAML block that is meant for the Hub."""
+    if not text.startswith("---\n"):
+        return text
+    _, found, rest = text[4:].partition("\n---\n")
+    return rest.lstrip("\n") if found else text
+
+
+def _printable_text(text: str) -> str:
+    return "".join(f"{printable(line)}\n" for line in text.splitlines())
+
+
+def _print_json(values: Any) -> None:
+    typer.echo(_json.dumps(values, default=str))
