@@ -68,6 +68,8 @@ def convolve(pictures: Tensor, kernel: Tensor) -> Tensor:
     By the Fourier transform: two-dimensional kernels of 21x21 pixels one by one cost several times
     as much on a CPU.
     """
+    if len(pictures) == 0:
+        return pictures
     h, w = pictures.shape[2:]
     radius = kernel.shape[1] // 2
     padded = _pad(pictures, radius, radius)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 
 import torch
@@ -15,30 +16,29 @@ R = TypeVar("R")
 
 
 def exactly(function: Callable[P, R]) -> Callable[P, R]:
-    """Run `function` without gradients and in full float32.
-
-    Training steps run under autocast and may allow TF32; both would round a JPEG coefficient or a
-    resampling weight to 8 or 11 bits, which is a visible degradation nobody asked for.
-    """
+    """Run `function` without gradients and outside autocast, which would round it to bfloat16."""
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        precision = torch.get_float32_matmul_precision()
-        torch.set_float32_matmul_precision("highest")
-        try:
-            with (
-                torch.no_grad(),
-                torch.autocast("cpu", enabled=False),
-                torch.autocast("cuda", enabled=False),
-                torch.backends.cudnn.flags(
-                    enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-                ),
-            ):
-                return function(*args, **kwargs)
-        finally:
-            torch.set_float32_matmul_precision(precision)
+        with (
+            torch.no_grad(),
+            torch.autocast("cpu", enabled=False),
+            torch.autocast("cuda", enabled=False),
+        ):
+            return function(*args, **kwargs)
 
     return wrapped
+
+
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """The matrix product of float32 tensors in at least full float32.
+
+    Training may allow TF32 on CUDA, whose 11 bits would be a visible degradation nobody asked for
+    in a cosine transform or a resampling; float64 is beyond its reach and cheap at these sizes.
+    """
+    if left.is_cuda:
+        return torch.matmul(left.double(), right.double()).float()
+    return torch.matmul(left, right)
 
 
 def check(pictures: Tensor, generator: torch.Generator) -> None:
@@ -86,6 +86,20 @@ def stratum(count: int, generator: torch.Generator) -> Tensor:
     order = torch.randperm(count, generator=generator, device=device)
     unit = (order + torch.rand(count, generator=generator, device=device)) / count
     return unit.view(count, 1, 1, 1)
+
+
+def split(count: int, shares: Sequence[float], generator: torch.Generator) -> list[Tensor]:
+    """Deal `count` samples out at random: one group for every share, and one for the rest.
+
+    The sizes are the shares of `count`, rounded up or down at random so that they are right on
+    average. Each group can then be computed by itself, at the cost of its own samples.
+
+    Returns: len(shares) + 1 int64 index tensors that together hold 0..count-1 once.
+    """
+    order = torch.randperm(count, generator=generator, device=generator.device)
+    shift = torch.rand((), generator=generator, device=generator.device).item()
+    ends = [min(int(end * count + shift), count) for end in itertools.accumulate(shares)]
+    return [order[a:b] for a, b in itertools.pairwise([0, *ends, count])]
 
 
 def field(shape: tuple[int, int, int, int], generator: torch.Generator) -> Tensor:

@@ -77,9 +77,9 @@ def _code(planes: Tensor, steps: Tensor, transform: Tensor) -> Tensor:
     n, c, h, w = planes.shape
     blocks = planes.view(n, c, h // 8, 8, w // 8, 8).transpose(3, 4).reshape(n * c, -1, 64)
     steps = steps.reshape(n * c, 1, 64)
-    coefficients = torch.matmul(blocks - 128, transform.T)
+    coefficients = draw.product(blocks - 128, transform.T)
     coefficients = coefficients.div_(steps).round_().mul_(steps)
-    levels = torch.matmul(coefficients, transform).add_(128).round_().clamp_(0, 255)
+    levels = draw.product(coefficients, transform).add_(128).round_().clamp_(0, 255)
     return levels.view(n, c, h // 8, w // 8, 8, 8).transpose(3, 4).reshape(n, c, h, w)
 
 
@@ -109,7 +109,7 @@ def jpeg(pictures: Tensor, quality: Tensor, halved: Tensor, offset: Tensor | Non
         levels = levels[:, :, rows.clamp(0, height - 1)][:, :, :, columns.clamp(0, width - 1)]
     h, w = levels.shape[2:]
 
-    ycc = torch.matmul(forward, levels.reshape(n, 3, -1)).view(n, 3, h, w)
+    ycc = draw.product(forward, levels.reshape(n, 3, -1)).view(n, 3, h, w)
     ycc[:, 1:] += 128
     ycc.round_()
     # libjpeg rounds the mean of four down and up by turns along a row, so that it has no bias.
@@ -121,7 +121,7 @@ def jpeg(pictures: Tensor, quality: Tensor, halved: Tensor, offset: Tensor | Non
     small = _code(small, tables[:, (1, 1)], transform)
     large = F.interpolate(small, scale_factor=2, mode="bilinear", align_corners=False).round_()
     ycc[:, 1:] = torch.where(halved.reshape(n, 1, 1, 1), large, ycc[:, 1:]) - 128
-    rgb = torch.matmul(backward, ycc.view(n, 3, -1)).view(n, 3, h, w)
+    rgb = draw.product(backward, ycc.view(n, 3, -1)).view(n, 3, h, w)
     rgb = rgb.round_().clamp_(0, 255).div_(255)
     if offset is not None:
         down = (torch.arange(height, device=device) + offset[0]).clamp(max=h - 1)
@@ -144,13 +144,15 @@ def random_jpeg(
     (libjpeg's default), of the others every second has halved chroma. In half of the calls the
     block grid starts inside the picture.
     """
-    n = len(pictures)
-    device = pictures.device
+    result = (pictures * 255).round().clamp(0, 255) / 255
+    chosen, _ = draw.split(len(pictures), (share,), generator)
+    n = len(chosen)
+    offset = torch.randint(16, (2,), generator=generator, device=pictures.device)
+    if n == 0:
+        return result
     default = draw.chance(n, usual, generator)
     quality = torch.where(default, 75.0, draw.uniform(n, lowest, 98.99, generator).floor())
     halved = default | draw.chance(n, 0.5, generator)
-    offset = torch.randint(16, (2,), generator=generator, device=device)
-    offset = offset * torch.randint(2, (1,), generator=generator, device=device)
-    coded = jpeg(pictures, quality, halved, offset)
-    rounded = (pictures * 255).round().clamp(0, 255) / 255
-    return torch.where(draw.chance(n, share, generator), coded, rounded)
+    aligned = torch.rand((), generator=generator, device=pictures.device).item() < 0.5
+    result[chosen] = jpeg(pictures[chosen], quality, halved, None if aligned else offset)
+    return result

@@ -126,14 +126,15 @@ def enhance_pair(
     """
     draw.check(clean, generator)
     n = len(clean)
-    place = draw.stratum(n, generator)
-    same = place < identity
-    gentle = place < identity + mild
-    given = darken(clean, gentle, generator)
+    same, gentle, dark = draw.split(n, (identity, mild), generator)
+    changed = torch.cat([gentle, dark])
+    softly = (torch.arange(len(changed), device=clean.device) < len(gentle)).view(-1, 1, 1, 1)
+    given = darken(clean[changed], softly, generator)
     if noise > 0:
-        low, high = 0.15, torch.where(gentle, 2.0, 4.0)
-        drawn = low * (high / low) ** draw.uniform(n, 0, 1, generator)
+        low, high = 0.15, torch.where(softly, 2.0, 4.0)
+        drawn = low * (high / low) ** draw.uniform(len(changed), 0, 1, generator)
         given = sensor_noise(given, noise * drawn / 255, generator)
-    given = torch.where(same, clean, given)
-    coded = random_jpeg(given, compressed, generator, lowest=75, usual=0.2)
-    return torch.where(same & draw.chance(n, 0.7, generator), clean, coded), clean
+    result = torch.empty_like(clean)
+    result[changed] = random_jpeg(given, compressed, generator, lowest=75, usual=0.2)
+    result[same] = random_jpeg(clean[same], 0.5 * compressed, generator, lowest=88, usual=0)
+    return result, clean

@@ -43,11 +43,12 @@ def unit_noise(pictures: Tensor, generator: torch.Generator) -> Tensor:
     bilinearly, so that neighbours and colours are correlated; the others have all three colours.
     """
     n, _, h, w = pictures.shape
-    white = draw.field((n, 3, h, w), generator)
-    phase = torch.randint(4, (n,), generator=generator, device=generator.device)
-    mosaic = white[:, :1] * camera.bayer(h, w, pictures.device)[phase]
-    filled = camera.bilinear_demosaic(mosaic)
-    return torch.where(draw.chance(n, 0.67, generator), filled, white)
+    noise = draw.field((n, 3, h, w), generator)
+    mosaicked, _ = draw.split(n, (0.67,), generator)
+    phase = torch.randint(4, mosaicked.shape, generator=generator, device=generator.device)
+    measured = noise[mosaicked, :1] * camera.bayer(h, w, pictures.device)[phase]
+    noise[mosaicked] = camera.bilinear_demosaic(measured)
+    return noise
 
 
 def _deviation(noise: Tensor) -> Tensor:
@@ -82,35 +83,38 @@ def _in_camera_filter(noise: Tensor, generator: torch.Generator) -> tuple[Tensor
     luma_taps = _luma_taps(n, generator)
     filtered = blur.separable(luma, luma_taps, luma_taps)
 
+    level = _deviation(filtered)
+    chroma *= level / _deviation(luma)
+
+    smoothed, _ = draw.split(n, (0.6,), generator)
+    count = len(smoothed)
     # Half size is enough for a wide blur, and costs a quarter.
-    small = F.avg_pool2d(chroma, 2, ceil_mode=True)
-    taps = blur.gaussian_taps(draw.log_uniform(n, 0.35, 3.0, generator), 4)
+    small = F.avg_pool2d(chroma[smoothed], 2, ceil_mode=True)
+    taps = blur.gaussian_taps(draw.log_uniform(count, 0.35, 3.0, generator), 4)
     small = blur.separable(small, taps, taps)
     wide = F.interpolate(small, scale_factor=2.0, mode="bilinear", align_corners=False)
     wide = wide[:, :, :h, :w]
-    level = _deviation(filtered)
-    share = draw.log_uniform(n, 0.3, 1.0, generator)
-    plain = chroma * (level / _deviation(luma))
-    chroma = torch.where(
-        draw.chance(n, 0.6, generator), wide * (share * level / _deviation(wide)), plain
-    )
+    share = draw.log_uniform(count, 0.3, 1.0, generator)
+    chroma[smoothed] = wide * (share * level[smoothed] / _deviation(wide))
     return filtered + chroma, level
 
 
-def _blotches(pictures: Tensor, generator: torch.Generator) -> Tensor:
+def _blotches(count: int, height: int, width: int, generator: torch.Generator) -> Tensor:
     """Low-frequency noise, as left by in-camera denoising: N,3,H,W, deviation about one."""
-    n, _, h, w = pictures.shape
-    total: Tensor | None = None
+    total = torch.zeros(count, 3, height, width, device=generator.device)
     for step in (3, 8):
-        small = draw.field((n, 3, h // step + 2, w // step + 2), generator)
+        coarse = (count, 3, height // step + 2, width // step + 2)
         large = F.interpolate(
-            small, scale_factor=float(step), mode="bilinear", align_corners=False
-        )[:, :, step // 2 : step // 2 + h, step // 2 : step // 2 + w]
-        weighted = large * draw.uniform(n, 0.2, 1.5, generator)
-        total = weighted if total is None else total + weighted
-    assert total is not None
+            draw.field(coarse, generator),
+            scale_factor=float(step),
+            mode="bilinear",
+            align_corners=False,
+        )
+        # Off the border, where interpolation has fewer neighbours and so a larger deviation.
+        large = large[:, :, step // 2 : step // 2 + height, step // 2 : step // 2 + width]
+        total.addcmul_(large, draw.uniform(count, 0.2, 1.5, generator))
     grey = total.mean(dim=1, keepdim=True)
-    return grey + (total - grey) * draw.uniform(n, 0, 1.5, generator)
+    return grey + (total - grey) * draw.uniform(count, 0, 1.5, generator)
 
 
 def sensor_noise(pictures: Tensor, strength: Tensor, generator: torch.Generator) -> Tensor:
@@ -123,7 +127,7 @@ def sensor_noise(pictures: Tensor, strength: Tensor, generator: torch.Generator)
 
     Returns: N,3,H,W sRGB 0..1, not rounded to 8 bits.
     """
-    n, _, h, _ = pictures.shape
+    n, _, h, w = pictures.shape
     settings = camera.random_camera(n, generator)
     light = camera.to_light(pictures, settings.curve)
     grey = camera.to_light(torch.full_like(pictures[:, :, :1, :1], 0.5), settings.curve)
@@ -136,15 +140,19 @@ def sensor_noise(pictures: Tensor, strength: Tensor, generator: torch.Generator)
     noise = camera.mix(settings.from_sensor, unit_noise(pictures, generator) * deviation)
     noise, level = _in_camera_filter(noise, generator)
     local = deviation[:, 1:2]
-    blotchy = draw.chance(n, 0.35, generator) * draw.uniform(n, 0, 0.6, generator)
-    banded = draw.chance(n, 0.05, generator) * draw.uniform(n, 0, 0.4, generator)
-    extra = blotchy * _blotches(pictures, generator) + banded * draw.field((n, 1, h, 1), generator)
     average = _deviation(local)
-    noise = noise / level + extra * (local / average)
+    noise /= level
+    blotchy, _ = draw.split(n, (0.35,), generator)
+    blotches = _blotches(len(blotchy), h, w, generator)
+    blotches *= draw.uniform(len(blotchy), 0, 0.6, generator)
+    noise[blotchy] += blotches * (local[blotchy] / average[blotchy])
+    banded, _ = draw.split(n, (0.05,), generator)
+    rows = draw.field((len(banded), 1, h, 1), generator)
+    noise[banded] += rows * draw.uniform(len(banded), 0, 0.4, generator)
 
     # Where the sensor is full it measures nothing but full: blown highlights have no noise.
     room = ((1 - pictures.amax(dim=1, keepdim=True)) * 25).clamp_(0, 1)
-    noise = noise * torch.where(draw.chance(n, 0.7, generator), room, 1.0)
+    noise *= torch.where(draw.chance(n, 0.7, generator), room, 1.0)
 
     at_grey = camera.rise(grey, settings.curve) * (sensor_grey[:, 1:2] + read).sqrt() / average
     return camera.to_display(light + noise * (strength / at_grey), settings.curve)

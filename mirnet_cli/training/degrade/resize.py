@@ -12,6 +12,8 @@ import math
 import torch
 from torch import Tensor
 
+from mirnet_cli.training.degrade import draw
+
 SUPPORT = {"box": 0.5, "bilinear": 1.0, "bicubic": 2.0}
 
 
@@ -55,5 +57,5 @@ def resize(pictures: Tensor, height: int, width: int, kind: str = "bicubic") -> 
     across = matrix(w, width, kind, pictures.device)
     down = matrix(h, height, kind, pictures.device)
     # Pillow goes along the rows first and rounds in between, halves upwards.
-    wide = torch.matmul(pictures * 255, across.T).add_(0.5).floor_().clamp_(0, 255)
-    return torch.matmul(down, wide).add_(0.5).floor_().clamp_(0, 255).div_(255)
+    wide = draw.product(pictures * 255, across.T).add_(0.5).floor_().clamp_(0, 255)
+    return draw.product(down, wide).add_(0.5).floor_().clamp_(0, 255).div_(255)

@@ -23,50 +23,51 @@ def _little_noise(
     pictures: Tensor, share: float, high: float, generator: torch.Generator
 ) -> Tensor:
     """Sensor noise of 0.3 to `high` levels of 255 for `share` of the samples, none for the rest."""
-    n = len(pictures)
-    strength = draw.log_uniform(n, 0.3, high, generator) / 255
-    noisy = sensor_noise(pictures, strength, generator)
-    return torch.where(draw.chance(n, share, generator), noisy, pictures)
+    noisy, _ = draw.split(len(pictures), (share,), generator)
+    strength = draw.log_uniform(len(noisy), 0.3, high, generator) / 255
+    pictures[noisy] = sensor_noise(pictures[noisy], strength, generator)
+    return pictures
 
 
 def _reduced(clean: Tensor, scale: int, plain: float, generator: torch.Generator) -> Tensor:
+    """Smaller pictures: `plain` of them by bicubic reduction alone, the others as files are."""
     n, _, h, w = clean.shape
-    size = (h // scale, w // scale)
-    sharp = resize(clean, *size)
-    kernel = blur.random_kernels(n, 0.3, 0.75 * scale, generator)
-    soft = blur.convolve(clean, kernel)
-    place = draw.stratum(n, generator)
-    real = torch.where(
-        place < 0.4,
-        resize(soft, *size),
-        torch.where(place < 0.7, resize(soft, *size, "bilinear"), resize(soft, *size, "box")),
-    )
-    real = _little_noise(real, 0.6, 8.0, generator)
-    real = random_jpeg(real, 0.6, generator, lowest=70, usual=0.1)
-    return torch.where(draw.stratum(n, generator) < plain, sharp, real)
+    small = clean.new_empty(n, 3, h // scale, w // scale)
+    sharp, real = draw.split(n, (plain,), generator)
+    small[sharp] = resize(clean[sharp], h // scale, w // scale)
+    kernel = blur.random_kernels(len(real), 0.3, 0.75 * scale, generator)
+    soft = blur.convolve(clean[real], kernel)
+    ways = draw.split(len(real), (0.4, 0.3), generator)
+    for way, kind in zip(ways, ("bicubic", "bilinear", "box"), strict=True):
+        small[real[way]] = resize(soft[way], h // scale, w // scale, kind)
+    noisy = _little_noise(small[real], 0.6, 8.0, generator)
+    small[real] = random_jpeg(noisy, 0.6, generator, lowest=70, usual=0.1)
+    return small
+
+
+def _enlarged(clean: Tensor, generator: torch.Generator) -> Tensor:
+    """Shrunk and enlarged again by one random factor: a short focal length against a long one."""
+    n, _, h, w = clean.shape
+    choice = torch.randint(len(_FACTORS), (1,), generator=generator, device=clean.device)
+    factor = _FACTORS[int(choice)]
+    soft = blur.convolve(clean, blur.random_kernels(n, 0.2, 0.45 * factor, generator))
+    small = resize(soft, max(round(h / factor), 1), max(round(w / factor), 1))
+    small = _little_noise(small, 0.6, 4.0, generator)
+    return resize(random_jpeg(small, 0.3, generator, lowest=80, usual=0), h, w)
 
 
 def _softened(clean: Tensor, identity: float, generator: torch.Generator) -> Tensor:
-    n, _, h, w = clean.shape
-    place = draw.stratum(n, generator)
-    # The chosen factor holds for the batch, as it decides about the sizes of tensors.
-    choice = int(torch.randint(len(_FACTORS), (1,), generator=generator, device=clean.device))
-    factor = _FACTORS[choice]
-
-    shrinks = place > 0.55
-    kernel = blur.random_kernels(n, 0.4, 2.2, generator)
-    weak = blur.random_kernels(n, 0.2, 0.45 * factor, generator)
-    soft = blur.convolve(clean, torch.where(shrinks[:, 0], weak, kernel))
-
-    small = resize(soft, max(round(h / factor), 1), max(round(w / factor), 1))
-    small = _little_noise(small, 0.5, 4.0, generator)
-    small = random_jpeg(small, 0.3, generator, lowest=80, usual=0)
-    enlarged = resize(small, h, w)
-
-    lens = _little_noise(soft, 0.5, 5.0, generator)
-    lens = random_jpeg(torch.where(shrinks, enlarged, lens), 0.4, generator, lowest=75, usual=0.15)
-    rounded = (clean * 255).round() / 255
-    return torch.where(place < identity, rounded, lens)
+    """Pictures of the same size, blurred by a lens or by enlargement, `identity` left as is."""
+    n = len(clean)
+    result = (clean * 255).round().clamp_(0, 255) / 255
+    _, lens, far = draw.split(n, (identity, 0.5 * (1 - identity)), generator)
+    kernel = blur.random_kernels(len(lens), 0.4, 2.2, generator)
+    soft = _little_noise(blur.convolve(clean[lens], kernel), 0.6, 5.0, generator)
+    result[lens] = random_jpeg(soft, 0.4, generator, lowest=75, usual=0.15)
+    result[far] = random_jpeg(
+        _enlarged(clean[far], generator), 0.4, generator, lowest=75, usual=0.15
+    )
+    return result
 
 
 @draw.exactly
