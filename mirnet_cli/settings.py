@@ -22,6 +22,15 @@ def flag(name: str, environment: Mapping[str, str] | None = None) -> bool:
     return value.strip().lower() in _TRUE
 
 
+def variables() -> dict[str, str]:
+    """The ``MIRNET_*`` variables that are set, and the Hub's offline switch, sorted by name."""
+    return {
+        name: value
+        for name, value in sorted(os.environ.items())
+        if name.startswith("MIRNET_") or name == "HF_HUB_OFFLINE"
+    }
+
+
 def offline() -> bool:
     """Whether the network must not be used: ``MIRNET_OFFLINE`` or the Hub's own variable."""
     return flag("MIRNET_OFFLINE") or flag("HF_HUB_OFFLINE")

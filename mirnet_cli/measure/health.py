@@ -1,0 +1,321 @@
+"""Whether everything that mirnet needs is here and works, and what to do where it is not.
+
+Each check looks at the thing itself where that is quick: libraries are imported, a network is run,
+files are hashed. No check raises; what goes wrong is what it reports.
+"""
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+from mirnet_cli import settings
+from mirnet_cli._version import __version__
+from mirnet_cli.errors import MirnetError
+from mirnet_cli.models import catalogue
+
+State = Literal["ok", "info", "problem", "broken"]
+
+LIBRARIES = {
+    "torch": "torch",
+    "numpy": "numpy",
+    "opencv": "cv2",
+    "pillow": "PIL",
+    "tifffile": "tifffile",
+    "safetensors": "safetensors",
+    "huggingface-hub": "huggingface_hub",
+    "rich": "rich",
+    "typer": "typer",
+    "platformdirs": "platformdirs",
+}
+"""What mirnet is installed with, and the module of each."""
+
+PYTHONS = ((3, 11), (3, 15))
+"""The first Python that is supported, and the first that is not."""
+
+NEEDED = ("denoise", "enhance", "upscale-x1", "upscale-x2", "upscale-x3", "upscale-x4")
+"""Tasks that work without a network connection."""
+
+_LITTLE_MEMORY = 2 << 30
+_LITTLE_DISK = 1 << 30
+_SIDE = 64
+_TOLERANCE = 0.02
+_REINSTALL = "install mirnet again: pip install --force-reinstall mirnet-cli"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        section: what it belongs to: software, devices, memory, cache, weights, surroundings.
+        name: of the thing.
+        state: ``"ok"``; ``"info"`` for what is neither good nor bad; ``"problem"``; ``"broken"``
+            where weights are missing or changed.
+        value: what was found, in words.
+        remedy: what to do about it; empty unless it is a problem.
+    """
+
+    section: str
+    name: str
+    state: State
+    value: str
+    remedy: str = ""
+
+    @property
+    def bad(self) -> bool:
+        """Whether something has to be done."""
+        return self.state in ("problem", "broken")
+
+
+def checks() -> Iterator[Check]:
+    """All checks, one after the other; about three seconds, most of it importing torch."""
+    for group in (_software, _surroundings, _memory, _cache, _weights, _devices):
+        yield from _guarded(group)
+
+
+def _guarded(group: Callable[[], Iterator[Check]]) -> Iterator[Check]:
+    try:
+        yield from group()
+    except Exception as error:
+        # A broken library may raise anything; the other checks are still worth having.
+        section = group.__name__.strip("_")
+        yield Check(section, "check", "problem", _words(error), _REINSTALL)
+
+
+def _software() -> Iterator[Check]:
+    yield Check("software", "mirnet", "ok", f"{__version__} in {Path(__file__).parents[1]}")
+    running = platform.python_version()
+    first, beyond = PYTHONS
+    supported = first <= sys.version_info[:2] < beyond
+    yield Check(
+        "software",
+        "python",
+        "ok" if supported else "problem",
+        f"{running} ({platform.python_implementation()}), {platform.platform()}",
+        "" if supported else f"use Python {first[0]}.{first[1]} to {beyond[0]}.{beyond[1] - 1}",
+    )
+    required = _requirements()
+    for name, module in LIBRARIES.items():
+        yield _library(name, module, required.get(name, ""))
+
+
+def _library(name: str, module: str, required: str) -> Check:
+    try:
+        found = import_module(module)
+    except Exception as error:
+        remedy = f"pip install --force-reinstall {name if name != 'opencv' else _OPENCV}"
+        return Check("software", name, "problem", f"cannot be imported: {_words(error)}", remedy)
+    version = str(getattr(found, "__version__", "")) or _installed(name)
+    if required and not _within(version, required):
+        remedy = f'pip install "{name if name != "opencv" else _OPENCV}{required}"'
+        return Check("software", name, "problem", f"{version}, but needed is {required}", remedy)
+    return Check("software", name, "ok", version)
+
+
+_OPENCV = "opencv-python-headless"
+
+
+def _requirements() -> dict[str, str]:
+    """The version ranges that mirnet declares, by the names of :data:`LIBRARIES`."""
+    from importlib.metadata import PackageNotFoundError, requires
+
+    try:
+        from packaging.requirements import Requirement
+
+        declared = [Requirement(text) for text in requires("mirnet-cli") or []]
+    except (ImportError, PackageNotFoundError):
+        return {}
+    ranges = {each.name: str(each.specifier) for each in declared if each.marker is None}
+    ranges["opencv"] = ranges.pop(_OPENCV, "")
+    return ranges
+
+
+def _within(version: str, required: str) -> bool:
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import InvalidVersion
+
+    try:
+        return SpecifierSet(required).contains(version, prereleases=True)
+    except InvalidVersion:
+        return True
+
+
+def _installed(name: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "version unknown"
+
+
+def _surroundings() -> Iterator[Check]:
+    encoding = sys.getfilesystemencoding()
+    fine = encoding.lower().replace("-", "") == "utf8"
+    yield Check(
+        "surroundings",
+        "file names",
+        "ok" if fine else "problem",
+        encoding,
+        "" if fine else "set PYTHONUTF8=1, or a UTF-8 locale such as LC_ALL=C.UTF-8",
+    )
+    for name, value in settings.variables().items():
+        yield Check("surroundings", name, "info", value)
+
+
+def _memory() -> Iterator[Check]:
+    from mirnet_cli.runtime import memory
+
+    limit, physical = settings.memory_limit(), settings.physical_memory()
+    where = "of the machine" if limit == physical else "of this container"
+    free = settings.memory_free()
+    available = "" if free is None else f", {_gib(free)} free"
+    little = limit < _LITTLE_MEMORY
+    yield Check(
+        "memory",
+        "memory",
+        "problem" if little else "ok",
+        f"{_gib(limit)} {where}{available}",
+        "large photos may not fit; try --max-memory and a small --tile" if little else "",
+    )
+    if free is not None and free < memory.ceiling(None, limit) and not little:
+        remedy = f"close other programs, or use --max-memory {max(free >> 21, 256)}M"
+        yield Check("memory", "free", "problem", f"only {_gib(free)} is free now", remedy)
+    yield Check(
+        "memory",
+        "ceiling",
+        "info",
+        f"{_gib(memory.ceiling(None, limit))} for a process unless --max-memory says otherwise",
+    )
+
+
+def _cache() -> Iterator[Check]:
+    folder = settings.cache_folder()
+    existing = next(each for each in (folder, *folder.parents) if each.exists())
+    writable = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+    remedy = "set MIRNET_CACHE to a folder that can be written"
+    what = str(folder) if folder.exists() else f"{folder} (made when needed)"
+    if not writable:
+        yield Check("cache", "folder", "problem", f"{what} cannot be written", remedy)
+        return
+    yield Check("cache", "folder", "ok", what)
+    free = shutil.disk_usage(existing).free
+    little = free < _LITTLE_DISK
+    yield Check(
+        "cache",
+        "disk",
+        "problem" if little else "ok",
+        f"{_gib(free)} free",
+        f"make room, or {remedy}" if little else "",
+    )
+
+
+def _weights() -> Iterator[Check]:
+    entries = catalogue.entries()
+    for entry in entries:
+        found = catalogue.verify(entry)
+        if found.ok:
+            value = f"intact, sha256 {entry.sha256[:12]}"
+            yield Check("weights", entry.name, "ok", value)
+        else:
+            where = f"{found.what} ({found.path})"
+            yield Check("weights", entry.name, "broken", where, found.remedy)
+    served = {key for entry in entries for key in entry.default_for}
+    for key in NEEDED:
+        if key not in served:
+            value = "no weights for it come with this version"
+            yield Check("weights", key, "broken", value, "update mirnet, or give --weights")
+
+
+def _devices() -> Iterator[Check]:
+    from mirnet_cli.runtime import RUNTIMES
+    from mirnet_cli.runtime.devices import available, free_memory
+
+    for name in RUNTIMES:
+        yield Check("devices", f"runtime {name}", "ok", _runtime(name))
+    devices = available()
+    for device in devices:
+        parts = [device.title]
+        if device.memory is not None:
+            free = free_memory(device)
+            parts.append(_gib(device.memory) + ("" if free is None else f" ({_gib(free)} free)"))
+        parts.append(", ".join(device.precisions))
+        yield Check("devices", device.name, "ok", "; ".join(parts))
+    if all(device.kind != "cuda" for device in devices) and _has_nvidia():
+        yield Check(
+            "devices",
+            "cuda",
+            "problem",
+            "there is an NVIDIA GPU, but torch cannot use it",
+            "install torch with CUDA as https://pytorch.org/get-started says; check nvidia-smi",
+        )
+    for device in devices:
+        yield from _runs(device)
+
+
+def _runtime(name: str) -> str:
+    if name != "torch":
+        return "available"
+    import torch
+
+    built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "without CUDA"
+    return f"{torch.__version__}, {built}, {torch.get_num_threads()} threads"
+
+
+def _runs(device: Any) -> Iterator[Check]:
+    """Runs a shipped network on the device in each precision and compares with float32 there."""
+    import numpy as np
+
+    from mirnet_cli.models.choose import load_entry
+    from mirnet_cli.networks import FAMILIES
+    from mirnet_cli.runtime import prepare
+
+    intact = [each for each in catalogue.entries() if catalogue.verify(each).ok]
+    if not intact:
+        return
+    entry = next((each for each in intact if each.task == "denoise"), intact[0])
+    network = load_entry(entry).network
+    family = FAMILIES[network.family]
+    channels = family.inputs(network.config)
+    batch = np.random.default_rng(0).random((1, channels, _SIDE, _SIDE), dtype=np.float32)
+    scale = entry.scales[0] if entry.task == "upscale" else None
+    exact = None
+    for precision in device.precisions:
+        if precision != "fp32" and precision not in family.half_precision:
+            continue
+        name = f"{device.name} {precision}"
+        try:
+            runner = prepare(network, scale=scale, device=device.name, precision=precision)
+            result = runner.run(batch).residual
+        except MirnetError as error:
+            yield Check("devices", name, "problem", str(error), "use another --precision")
+            continue
+        except Exception as error:
+            remedy = "use another --device or --precision; update the driver and torch"
+            yield Check("devices", name, "problem", f"fails: {_words(error)}", remedy)
+            continue
+        exact = result if exact is None else exact
+        difference = float(np.abs(result - exact).max())
+        right = np.isfinite(result).all() and difference <= _TOLERANCE
+        what = f"runs {entry.name}" if result is exact else f"{difference * 255:.2f}/255 off fp32"
+        remedy = "" if right else "use --precision fp32; update the driver and torch"
+        yield Check("devices", name, "ok" if right else "problem", what, remedy)
+
+
+def _has_nvidia() -> bool:
+    return Path("/dev/nvidia0").exists() or shutil.which("nvidia-smi") is not None
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB"
+
+
+def _words(error: BaseException) -> str:
+    text = " ".join(str(error).split())[:200]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
