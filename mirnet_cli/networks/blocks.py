@@ -67,7 +67,7 @@ class ChannelAttention(nn.Module):
 
 
 class SpatialAttention(nn.Module):
-    """The spatial branch of the dual attention unit: a 5x5 convolution of channel maximum and mean."""
+    """The spatial branch of the dual attention unit: 5x5 over channel maximum and mean."""
 
     def __init__(self, bias: bool) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ def double(x: Tensor) -> Tensor:
 
 
 class ResidualDown(nn.Module):
-    """Residual downsampling (section 3.3, figure 5a): half the size, ``growth`` times the channels."""
+    """Residual downsampling (section 3.3, figure 5a): half the size, more channels."""
 
     def __init__(self, inputs: int, outputs: int, activation: Activation) -> None:
         super().__init__()
@@ -156,9 +156,7 @@ class ResidualUp(nn.Module):
             authors' code) or, if false, a plain one followed by a bilinear step (community).
     """
 
-    def __init__(
-        self, inputs: int, outputs: int, activation: Activation, transposed: bool
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, activation: Activation, transposed: bool) -> None:
         super().__init__()
         self.top1 = conv(inputs, inputs, 1)
         self.activation1 = activation()

@@ -4,8 +4,8 @@ A new family is a module beside this one and an entry in :data:`FAMILIES`.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ class Family:
             beside the picture.
         scales: configuration -> sizes of the output over the input that the network can make.
         half_precision: half-precision formats that stay within the tolerance.
-        renames: pairs of pattern and replacement that turn the authors' state-dict keys into this
-            project's; the empty tuple where the keys are the same.
-        ignored: pattern of keys that hold constants (blur kernels), not weights.
+        renames: configuration -> pairs of pattern and replacement that turn the authors' state-dict
+            keys into this project's, applied in turn; none where the keys are the same.
+        constants: pattern of the authors' keys that hold constants (blur kernels), not weights.
     """
 
     name: str
@@ -42,23 +42,24 @@ class Family:
     inputs: Callable[[Config], int] = lambda config: int(config.get("inputs", 3))
     scales: Callable[[Config], tuple[int, ...]] = lambda config: (1,)
     half_precision: tuple[str, ...] = ("fp16", "bf16")
-    renames: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    ignored: str = r"(?!)"
+    renames: Callable[[Config], Sequence[tuple[str, str]]] = lambda config: ()
+    constants: str = r"(?!)"
 
-    def own_key(self, key: str) -> str | None:
-        """This project's name for the authors' key; None for a constant that is not loaded.
+    def own_keys(self, keys: Iterable[str], config: Config) -> dict[str, str]:
+        """The authors' keys mapped to this project's, constants left out.
 
-        Aliases (one tensor saved under several keys) get the same name.
+        Aliases (one tensor saved under several keys) are mapped to the same name.
         """
-        if re.search(self.ignored, key):
-            return None
-        for pattern, replacement in self.renames:
-            key = re.sub(pattern, replacement, key)
-        return key
-
-    def own_keys(self, keys: Iterable[str]) -> dict[str, str]:
-        """The authors' keys mapped to this project's, constants left out."""
-        return {key: own for key in keys if (own := self.own_key(key)) is not None}
+        renames = self.renames(config)
+        own = {}
+        for key in keys:
+            if re.search(self.constants, key):
+                continue
+            name = key
+            for pattern, replacement in renames:
+                name = re.sub(pattern, replacement, name)
+            own[key] = name
+        return own
 
 
 def _build_v1(config: Config) -> "nn.Module":
@@ -73,25 +74,42 @@ def _build_compact(config: Config) -> "nn.Module":
     return CompactMIRNet(CompactConfig.from_mapping(config))
 
 
-# The names "64_4" and so on hold channels of the stream and the factor: with the factor, the
-# streams are known by the number of streams below or above, whatever the channels are.
-_V1_RENAMES = (
-    (r"^body\.(\d+)\.body\.(\d+)\.weight$", r"groups.\1.conv.weight"),
-    (r"^body\.(\d+)\.body\.(\d+)\.", r"groups.\1.blocks.\2."),
-    # Both columns of a stream are one unit, saved twice; one slope serves all units.
-    (r"^groups\.\d+\.blocks\.\d+\.blocks\.\d+\.\d+\.body\.1\.weight$", "dau_slope.weight"),
-    (r"(blocks\.\d+)\.blocks\.(\d+)\.\d+\.", r"\1.dau.\2."),
-    (r"(dau\.\d+)\.body\.0\.", r"\1.conv1."),
-    (r"(dau\.\d+)\.body\.2\.", r"\1.conv2."),
-    (r"\.SA\.spatial\.conv\.", ".spatial.conv."),
-    (r"\.CA\.conv_du\.0\.", ".channel.squeeze."),
-    (r"\.CA\.conv_du\.2\.", ".channel.excite."),
-    (r"\.conv1x1\.", ".merge."),
-    (r"\.selective_kernel\.(\d+)\.conv_du\.0\.", r".skff.\1.squeeze."),
-    (r"\.selective_kernel\.(\d+)\.conv_du\.1\.", r".skff.\1.activation."),
-    (r"\.selective_kernel\.(\d+)\.fcs\.", r".skff.\1.expand."),
-    (r"\.last_up\.(\d+)\.body\.", lambda m: f".last_up.{int(m[1]) - 1}."),
-)
+def _v1_renames(config: Config) -> list[tuple[str, str]]:
+    channels, growth = int(config.get("features", 64)), int(config.get("growth", 2))
+    levels = range(int(config.get("levels", 3)))
+    renames = [
+        (r"^body\.(\d+)\.body\.(\d+)\.weight$", r"groups.\1.conv.weight"),
+        (r"^body\.(\d+)\.body\.(\d+)\.", r"groups.\1.blocks.\2."),
+        # Both columns of a stream are one unit, saved twice.
+        (r"\.blocks\.(\d+)\.blocks\.(\d+)\.\d+\.", r".blocks.\1.dau.\2."),
+        (r"\.dau\.(\d+)\.body\.0\.", r".dau.\1.conv1."),
+        # One slope serves all units of the network; it is saved once for each.
+        (r"\.dau\.(\d+)\.body\.1\.", r".dau.\1.activation."),
+        (r"\.dau\.(\d+)\.body\.2\.", r".dau.\1.conv2."),
+        (r"\.SA\.spatial\.conv\.", ".spatial.conv."),
+        (r"\.CA\.conv_du\.0\.", ".channel.squeeze."),
+        (r"\.CA\.conv_du\.2\.", ".channel.excite."),
+        (r"\.conv1x1\.", ".merge."),
+        (r"\.selective_kernel\.(\d+)\.conv_du\.0\.", r".skff.\1.squeeze."),
+        (r"\.selective_kernel\.(\d+)\.conv_du\.1\.", r".skff.\1.activation."),
+        (r"\.selective_kernel\.(\d+)\.fcs\.", r".skff.\1.expand."),
+        (r"\.top\.0\.", ".top1."),
+        (r"\.top\.1\.", ".activation1."),
+        (r"\.top\.2\.", ".top2."),
+        (r"\.top\.3\.", ".activation2."),
+        (r"\.top\.[45]\.", ".top3."),
+        (r"\.bot\.1\.", ".bottom."),
+    ]
+    for i in levels:
+        # Resizers are named after the stream's channels and the factor, as in "down.64_4".
+        name = channels * growth**i
+        for j in levels:
+            way = "down" if j > i else "up"
+            factor = growth ** abs(j - i)
+            renames.append((rf"\.{way}\.{name}_{factor}\.body\.", f".resize.{i}_{j}."))
+        renames.append((rf"\.last_up\.{i}\.body\.", f".last_up.{i - 1}."))
+    return renames
+
 
 FAMILIES: dict[str, Family] = {
     family.name: family
@@ -102,6 +120,8 @@ FAMILIES: dict[str, Family] = {
             build=_build_v1,
             stride=lambda config: 2 ** (int(config.get("levels", 3)) - 1),
             halo=32,
+            renames=_v1_renames,
+            constants=r"\.filt$",
         ),
         Family(
             name="compact",

@@ -26,7 +26,7 @@ class Pooling:
             take the vectors of a whole picture.
 
     Attributes:
-        recorded: for each pool ``(vectors, log_weights)`` of shapes ``(N, F)`` and ``(N,)``, float32.
+        recorded: for each pool ``(vectors, log_weights)``, ``(N, F)`` and ``(N,)`` in float32.
             The vector of a picture made of tiles is the mean of the tiles' vectors weighted by
             ``exp(log_weight)``; this holds for plain means (the weight is the mask's sum) and for
             softmax-weighted ones (the weight is the softmax's denominator).

@@ -1,6 +1,6 @@
 """The state of a run on disk: enough to go on exactly, without pickles.
 
-A checkpoint is a folder of one safetensors file for each kind of number and one JSON file. A new one
+A checkpoint is a folder with a safetensors file for each kind of number and a JSON file. A new one
 is complete before it takes the old one's place.
 """
 

@@ -8,7 +8,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ class Run:
     steps: int
     seed: int = 0
     hours: float = math.inf
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     initial: dict[str, Tensor] | None = None
     validate_every: int = 1000
     report: Callable[[Progress], None] = lambda progress: None
@@ -98,15 +98,15 @@ def make_batch(run: Run, step: int) -> Batch:
 def _as_batch(recipe: Recipe, crops: Tensor, generator: torch.Generator, scale: int) -> Batch:
     with torch.no_grad():
         if crops.shape[1] == 6:
-            return as_batch(recipe.base, crops[:, :3], crops[:, 3:])
-        return recipe.degrade(crops, generator, scale)
+            return as_batch(recipe, crops[:, :3], crops[:, 3:])
+        return recipe.degrade(recipe, crops, generator, scale)
 
 
 def validation_batches(run: Run) -> list[Batch]:
     """Fixed batches from the held-out photos and pairs: the same in every run of a seed."""
     batches = []
     for source in (run.held_out_photos, run.held_out_pairs):
-        for index, pair in enumerate(source[:24]):
+        for index, pair in enumerate(source[:16]):
             key = (12345, index)
             crops = random_crops([pair], 2, 192, key, whole=run.recipe.whole).to(run.device)
             generator = torch.Generator(run.device)

@@ -23,7 +23,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Pair:
-    """One scene: ``pixels`` is ``(H, W, 3)`` or, for input beside target, ``(H, W, 6)``; uint8 RGB."""
+    """One scene: ``(H, W, 3)`` uint8 RGB pixels, or 6 channels: the input's and the target's."""
 
     name: str
     pixels: Pixels
@@ -44,7 +44,7 @@ def read_rgb(path: Path) -> Pixels:
 
 
 def _cached(path: Path, cache: Path | None) -> Pixels:
-    """Decoded pixels of a photo, by way of an uncompressed copy in ``cache`` (AVIF decodes slowly)."""
+    """Decoded pixels of a photo, by way of an uncompressed copy in ``cache``: AVIF is slow."""
     if cache is None:
         return read_rgb(path)
     status = path.stat()
@@ -132,8 +132,8 @@ def random_crops(
         count: of crops.
         size: of their sides, in pixels.
         key: seeds the draw, say ``(seed, step)``.
-        whole: reduce most of the photo (40 to 100 % of its short side) to the crop's size instead of
-            cutting a piece at full scale.
+        whole: reduce most of the photo (40 to 100 % of its short side) to the crop's size, instead
+            of cutting a piece at full scale.
 
     Returns:
         ``(count, 3 or 6, size, size)`` float32 in 0..1.

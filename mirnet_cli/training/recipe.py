@@ -1,7 +1,7 @@
 """What is trained and how: one recipe for each network that ships, as data."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -9,6 +9,7 @@ from torch import Tensor
 from mirnet_cli.errors import UsageError
 from mirnet_cli.networks.compact import CompactConfig
 from mirnet_cli.training import degrade
+from mirnet_cli.training.degrade.resize import matrix
 from mirnet_cli.training.transfer import guided_transfer
 
 
@@ -29,7 +30,7 @@ class Batch:
     scale: int = 1
 
 
-Degrade = Callable[[Tensor, torch.Generator, int], Batch]
+Degrade = Callable[["Recipe", Tensor, torch.Generator, int], Batch]
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Recipe:
         learning_rate: of AdamW at its highest.
         steps: length of the full run.
         whole: crops show most of a photo, reduced, instead of a piece at full scale.
+        brightness: lowest and highest mean (0..1) of photos that are taken; targets of brightening
+            should be well exposed themselves.
         pair_share: share of the steps that take given pairs, where there are any.
         context, overlap: defaults written into the weights file.
     """
@@ -72,86 +75,98 @@ class Recipe:
     learning_rate: float = 8e-4
     steps: int = 60_000
     whole: bool = False
+    brightness: tuple[float, float] = (0.0, 1.0)
     pair_share: float = 0.5
     context: str = "whole"
     overlap: int = 32
-    scales: tuple[int, ...] = field(default=(1,))
+
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """Sizes of the output over the input that are trained."""
+        return self.config.scales
 
 
-def as_batch(task_base: str, inputs: Tensor, targets: Tensor) -> Batch:
-    """Given pairs of one size (recorded, not made) as a batch."""
-    if task_base == "guided":
-        base = guided_transfer(inputs, targets, 4)
+def as_batch(recipe: Recipe, inputs: Tensor, targets: Tensor, reduction: int = 4) -> Batch:
+    """Pictures and what they should become, of one size, as a batch for this recipe."""
+    if recipe.config.inputs == 6:
+        base = guided_transfer(inputs, targets, reduction)
         return Batch(torch.cat([inputs, base], 1), base, targets)
     return Batch(inputs, inputs, targets)
 
 
-def _denoise(clean: Tensor, generator: torch.Generator, scale: int) -> Batch:
-    noisy, target = degrade.denoise_pair(clean, generator)
-    return Batch(noisy, noisy, target)
+def _denoise(recipe: Recipe, clean: Tensor, generator: torch.Generator, scale: int) -> Batch:
+    return as_batch(recipe, *degrade.denoise_pair(clean, generator))
 
 
-def _enhance(clean: Tensor, generator: torch.Generator, scale: int) -> Batch:
-    dark, target = degrade.enhance_pair(clean, generator)
-    return Batch(dark, dark, target)
+def _enhance(recipe: Recipe, clean: Tensor, generator: torch.Generator, scale: int) -> Batch:
+    return as_batch(recipe, *degrade.enhance_pair(clean, generator))
 
 
-def _enhance_detail(clean: Tensor, generator: torch.Generator, scale: int) -> Batch:
-    dark, target = degrade.enhance_pair(clean, generator)
-    reduction = (2, 4, 8)[int(torch.randint(3, (1,), generator=generator))]
-    return as_batch("guided", dark, target) if reduction == 4 else _detail(dark, target, reduction)
+def _enhance_detail(recipe: Recipe, clean: Tensor, generator: torch.Generator, scale: int) -> Batch:
+    # Photos are between a little and many times larger than the thumbnail.
+    choice = torch.randint(3, (1,), generator=generator, device=clean.device)
+    return as_batch(recipe, *degrade.enhance_pair(clean, generator), reduction=(2, 4, 8)[choice])
 
 
-def _detail(dark: Tensor, target: Tensor, reduction: int) -> Batch:
-    base = guided_transfer(dark, target, reduction)
-    return Batch(torch.cat([dark, base], 1), base, target)
-
-
-def _upscale(clean: Tensor, generator: torch.Generator, scale: int) -> Batch:
+def _upscale(recipe: Recipe, clean: Tensor, generator: torch.Generator, scale: int) -> Batch:
     small, target = degrade.upscale_pair(clean, scale, generator)
-    base = small if scale == 1 else degrade.enlarge(small, scale)
-    return Batch(small, base, target, scale)
+    return Batch(small, small if scale == 1 else enlarge(small, scale), target, scale)
 
 
+def enlarge(small: Tensor, scale: int) -> Tensor:
+    """The base of upscaling: Keys' bicubic with a = -0.5, as the tool computes it in use."""
+    height, width = small.shape[2:]
+    across = matrix(width, width * scale, "bicubic", small.device)
+    down = matrix(height, height * scale, "bicubic", small.device)
+    return down @ (small @ across.T)
+
+
+_WELL_EXPOSED = (0.3, 0.72)
 _PLAIN = CompactConfig(widths=(32, 64, 128), groups=2, blocks=1)
 
-RECIPES: dict[str, Recipe] = {
-    "denoise": Recipe("denoise", "network", "input", _PLAIN, _denoise),
-    "enhance": Recipe(
-        "enhance",
-        "thumbnail",
-        "guided",
-        _PLAIN,
-        _enhance,
-        stages=(Stage(0.6, 96, 12), Stage(0.9, 160, 4), Stage(1.0, 224, 2)),
-        whole=True,
+RECIPES: dict[str, tuple[Recipe, ...]] = {
+    "denoise": (Recipe("denoise", "network", "input", _PLAIN, _denoise),),
+    "enhance": (
+        Recipe(
+            "enhance",
+            "thumbnail",
+            "guided",
+            _PLAIN,
+            _enhance,
+            stages=(Stage(0.6, 96, 8), Stage(0.9, 144, 4), Stage(1.0, 208, 2)),
+            whole=True,
+            brightness=_WELL_EXPOSED,
+        ),
+        Recipe(
+            "enhance",
+            "network",
+            "guided",
+            replace(_PLAIN, inputs=6),
+            _enhance_detail,
+            brightness=_WELL_EXPOSED,
+        ),
     ),
-    "enhance-detail": Recipe(
-        "enhance",
-        "network",
-        "guided",
-        CompactConfig(inputs=6, widths=(32, 64, 128), groups=2, blocks=1),
-        _enhance_detail,
+    "upscale": (
+        Recipe(
+            "upscale",
+            "network",
+            "bicubic",
+            replace(_PLAIN, unshuffle=1, scales=(2, 3, 4)),
+            _upscale,
+            # Multiples of 48: of every scale, and of the body's stride at the small size.
+            stages=(Stage(0.5, 96, 16), Stage(0.85, 144, 8), Stage(1.0, 192, 4)),
+        ),
     ),
-    "upscale": Recipe(
-        "upscale",
-        "network",
-        "bicubic",
-        CompactConfig(widths=(32, 64, 128), groups=2, blocks=1, unshuffle=1, scales=(2, 3, 4)),
-        _upscale,
-        # Multiples of 48: of every scale, and of the body's stride at the small size.
-        stages=(Stage(0.5, 96, 16), Stage(0.85, 144, 8), Stage(1.0, 192, 4)),
-        scales=(2, 3, 4),
-    ),
-    "upscale-x1": Recipe("upscale", "network", "input", _PLAIN, _upscale),
+    "upscale-x1": (Recipe("upscale", "network", "input", _PLAIN, _upscale),),
 }
+"""For each model the networks in its file, in the order in which they are trained."""
 
 
-def find(name: str) -> Recipe:
-    """The recipe of this name.
+def find(name: str) -> tuple[Recipe, ...]:
+    """The recipes of this model.
 
     Raises:
-        UsageError: if there is none.
+        UsageError: if there is none of this name.
     """
     if name not in RECIPES:
         raise UsageError("no such recipe", f"choose from {', '.join(RECIPES)}", subject=name)

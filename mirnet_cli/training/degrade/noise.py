@@ -72,7 +72,7 @@ def _luma_taps(count: int, generator: torch.Generator) -> Tensor:
 def _in_camera_filter(noise: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Filter noise as cameras do: brightness a little, colour in most samples far more.
 
-    Colour noise that was smoothed over 1 to 6 pixels is weak beside the brightness noise (0.3 to 1
+    Colour noise that was smoothed over 1 to 6 pixels is weak beside the brightness noise (0.3 to 0.9
     of it), as is seen in the JPEG files of real cameras; left alone, it keeps its strength.
 
     Returns: the filtered noise and the deviation of its brightness (mean of the colours), N,1,1,1.
@@ -90,11 +90,11 @@ def _in_camera_filter(noise: Tensor, generator: torch.Generator) -> tuple[Tensor
     count = len(smoothed)
     # Half size is enough for a wide blur, and costs a quarter.
     small = F.avg_pool2d(chroma[smoothed], 2, ceil_mode=True)
-    taps = blur.gaussian_taps(draw.log_uniform(count, 0.35, 3.0, generator), 4)
+    taps = blur.gaussian_taps(draw.log_uniform(count, 0.55, 3.0, generator), 4)
     small = blur.separable(small, taps, taps)
     wide = F.interpolate(small, scale_factor=2.0, mode="bilinear", align_corners=False)
     wide = wide[:, :, :h, :w]
-    share = draw.log_uniform(count, 0.3, 1.0, generator)
+    share = draw.log_uniform(count, 0.3, 0.9, generator)
     chroma[smoothed] = wide * (share * level[smoothed] / _deviation(wide))
     return filtered + chroma, level
 
@@ -115,6 +115,21 @@ def _blotches(count: int, height: int, width: int, generator: torch.Generator) -
         total.addcmul_(large, draw.uniform(count, 0.2, 1.5, generator))
     grey = total.mean(dim=1, keepdim=True)
     return grey + (total - grey) * draw.uniform(count, 0, 1.5, generator)
+
+
+def _flat_relief(pictures: Tensor, generator: torch.Generator) -> Tensor:
+    """How much noise in-camera denoising leaves: 0.3 to 1 in flat parts, all of it in texture.
+
+    Returns: N,1,H,W factors.
+    """
+    n = len(pictures)
+    luma = pictures.mean(dim=1, keepdim=True)
+    taps = blur.gaussian_taps(torch.full((n,), 1.5, device=pictures.device), 3)
+    detail = (luma - blur.separable(luma, taps, taps)).abs_()
+    detail = blur.separable(detail, taps, taps)
+    textured = detail / (detail + draw.log_uniform(n, 0.005, 0.03, generator))
+    floor = draw.uniform(n, 0.3, 1.0, generator)
+    return floor + (1 - floor) * textured
 
 
 def sensor_noise(pictures: Tensor, strength: Tensor, generator: torch.Generator) -> Tensor:
@@ -150,6 +165,8 @@ def sensor_noise(pictures: Tensor, strength: Tensor, generator: torch.Generator)
     rows = draw.field((len(banded), 1, h, 1), generator)
     noise[banded] += rows * draw.uniform(len(banded), 0, 0.4, generator)
 
+    spared, _ = draw.split(n, (0.25,), generator)
+    noise[spared] *= _flat_relief(pictures[spared], generator)
     # Where the sensor is full it measures nothing but full: blown highlights have no noise.
     room = ((1 - pictures.amax(dim=1, keepdim=True)) * 25).clamp_(0, 1)
     noise *= torch.where(draw.chance(n, 0.7, generator), room, 1.0)

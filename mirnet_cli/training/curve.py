@@ -1,0 +1,36 @@
+"""The course of a run as a picture."""
+
+from pathlib import Path
+
+from mirnet_cli.errors import UsageError
+from mirnet_cli.training.loop import read_log
+
+
+def draw(log: Path, picture: Path) -> None:
+    """Draws validation PSNR against hours, with doing nothing as a line, and the loss below.
+
+    Raises:
+        UsageError: if matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise UsageError(
+            "drawing curves needs matplotlib", "pip install 'mirnet-cli[train]'"
+        ) from error
+    lines = list(read_log(log))
+    judged = [line for line in lines if line["psnr"] is not None]
+    figure = Figure(figsize=(7, 6), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    if judged:
+        hours = [line["seconds"] / 3600 for line in judged]
+        above.plot(hours, [line["psnr"] for line in judged], label="averaged weights")
+        above.axhline(judged[-1]["baseline"], color="grey", ls="--", label="doing nothing")
+        above.legend()
+    above.set_ylabel("validation PSNR, dB")
+    below.plot([line["seconds"] / 3600 for line in lines], [line["loss"] for line in lines], lw=0.7)
+    below.set_ylabel("Charbonnier loss")
+    below.set_xlabel("hours")
+    for axes in (above, below):
+        axes.grid(alpha=0.3)
+    figure.savefig(picture, dpi=100)
