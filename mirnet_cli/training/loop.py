@@ -56,6 +56,7 @@ class Run:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     initial: dict[str, Tensor] | None = None
     validate_every: int = 1000
+    report_every: int = 50
     report: Callable[[Progress], None] = lambda progress: None
 
 
@@ -169,7 +170,7 @@ def train(run: Run) -> dict[str, Tensor]:
         losses.append(_step(model, optimiser, average, make_batch(run, step), rate, step))
         state["step"] = step + 1
         state["seconds"] = seconds_before + seconds
-        if state["step"] % 50 == 0:
+        if state["step"] % run.report_every == 0:
             progress = Progress(
                 state["step"], run.steps, state["seconds"], sum(losses) / len(losses), rate
             )

@@ -1,0 +1,122 @@
+"""The training loop on pictures made here: it learns, stops, and goes on exactly."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mirnet_cli.networks.compact import CompactConfig
+from mirnet_cli.training import loop
+from mirnet_cli.training.loop import Run
+from mirnet_cli.training.photos import Pair, random_crops, split
+from mirnet_cli.training.recipe import RECIPES, Stage
+
+TINY = CompactConfig(widths=(8, 16), groups=1, blocks=1)
+
+
+def photos(count: int = 6) -> list[Pair]:
+    """Smooth coloured pictures."""
+    made = []
+    for i in range(count):
+        rng = np.random.default_rng(i)
+        y, x = np.mgrid[:96, :112] / 24
+        waves = [np.sin(x * rng.uniform(0.5, 2) + y * rng.uniform(0.5, 2)) for _ in range(3)]
+        made.append(Pair(f"photo-{i}", np.uint8(128 + 100 * np.stack(waves, 2))))
+    return made
+
+
+def small_run(folder: Path, name: str = "denoise", part: int = 0, **changes: object) -> Run:
+    recipe = RECIPES[name][part]
+    config = dataclasses.replace(
+        TINY,
+        inputs=recipe.config.inputs,
+        unshuffle=recipe.config.unshuffle,
+        scales=recipe.config.scales,
+    )
+    recipe = dataclasses.replace(
+        recipe, config=config, stages=(Stage(0.5, 48, 2), Stage(1.0, 48, 4))
+    )
+    run = Run(recipe, folder, photos(5), [], photos(1), [], steps=8, validate_every=4)
+    return dataclasses.replace(run, **changes)
+
+
+def test_resumed_run_ends_with_the_same_weights(tmp_path: Path) -> None:
+    loop.train(small_run(tmp_path / "once"))
+    interrupted = small_run(tmp_path / "twice")
+
+    def stop(progress: loop.Progress) -> None:
+        if progress.step == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        # Reports come every 50 steps and after the last one: stop in the middle by hand.
+        loop.train(dataclasses.replace(interrupted, report=stop, report_every=4))
+    loop.train(interrupted)
+    for file in ("model", "average", "exp_avg", "exp_avg_sq"):
+        one = (tmp_path / "once/checkpoint" / f"{file}.safetensors").read_bytes()
+        two = (tmp_path / "twice/checkpoint" / f"{file}.safetensors").read_bytes()
+        assert one == two, file
+
+
+def test_another_seed_gives_other_weights(tmp_path: Path) -> None:
+    loop.train(small_run(tmp_path / "a", steps=2))
+    loop.train(small_run(tmp_path / "b", steps=2, seed=1))
+    a = (tmp_path / "a/checkpoint/model.safetensors").read_bytes()
+    assert a != (tmp_path / "b/checkpoint/model.safetensors").read_bytes()
+
+
+def test_hours_end_a_run(tmp_path: Path) -> None:
+    loop.train(small_run(tmp_path, hours=0.0, steps=1000))
+    lines = list(loop.read_log(tmp_path / "log.jsonl"))
+    assert lines == []
+    assert (tmp_path / "best.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "part"), [(n, i) for n in RECIPES for i in range(len(RECIPES[n]))]
+)
+def test_every_recipe_makes_a_step(tmp_path: Path, name: str, part: int) -> None:
+    reports: list[loop.Progress] = []
+    loop.train(small_run(tmp_path, name, part, steps=2, report=reports.append))
+    assert np.isfinite(reports[-1].psnr or np.nan)
+
+
+@pytest.mark.slow
+def test_denoising_improves_on_doing_nothing(tmp_path: Path) -> None:
+    reports: list[loop.Progress] = []
+    loop.train(small_run(tmp_path, steps=400, report=reports.append, validate_every=400))
+    assert reports[-1].psnr > reports[-1].baseline + 1
+
+
+def test_pairs_are_trained_on(tmp_path: Path) -> None:
+    pairs = [Pair(p.name, np.concatenate([p.pixels, p.pixels // 2], 2)) for p in photos(3)]
+    batch = loop.make_batch(small_run(tmp_path, photos=[], pairs=pairs), 0)
+    torch.testing.assert_close(batch.targets, batch.inputs / 2, atol=0.01, rtol=0)
+
+
+def test_crops_follow_from_their_key() -> None:
+    one = random_crops(photos(), 4, 32, (1, 2))
+    torch.testing.assert_close(one, random_crops(photos(), 4, 32, (1, 2)), rtol=0, atol=0)
+    assert not torch.equal(one, random_crops(photos(), 4, 32, (1, 3)))
+    assert one.shape == (4, 3, 32, 32)
+    assert one.min() >= 0
+    assert one.max() <= 1
+
+
+def test_split_keeps_crops_of_a_scene_together() -> None:
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    pairs = [Pair(f"scene{i}_{j}", pixels) for i in range(40) for j in range(3)]
+    training, validation = split(pairs, 0.2)
+    scenes = [{p.name.split("_")[0] for p in part} for part in (training, validation)]
+    assert scenes[0].isdisjoint(scenes[1])
+    assert len(training) + len(validation) == len(pairs)
+    assert validation
+
+
+def test_learning_rate_warms_up_and_falls() -> None:
+    rates = [loop.learning_rate_at(step, 2000, 1.0) for step in range(2000)]
+    assert rates[0] < 0.01
+    assert max(rates) == pytest.approx(1.0)
+    assert rates[-1] == pytest.approx(0.01, abs=0.001)
