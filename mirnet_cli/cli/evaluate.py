@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -160,7 +161,13 @@ def command(
         {
             "type": "summary",
             **summary.as_dict(),
-            **_circumstances(restorer, factor, border),
+            **_circumstances(restorer),
+            "scale": factor,
+            "border": border,
+            "luma": luma,
+            "strength": strength,
+            "ensemble": ensemble,
+            "command": shlex.join(["mirnet", *sys.argv[1:]]),
             "psnr_implementation": metrics.psnr_name(luma),
             "ssim_implementation": metrics.ssim_name(luma),
         }
@@ -189,13 +196,17 @@ def _restorer(task: str | None, scale: int | None, computing: Computing) -> "Res
     if task is not None:
         return load_restorer(task, computing, scale=scale)
     # Without a task, the model or the file says what it is for.
-    return load_restorer(
-        str(named), dataclasses.replace(computing, model=None, weights=None), scale=scale
-    )
+    alone = dataclasses.replace(computing, model=None, weights=None)
+    return load_restorer(computing.model or _as_path(computing.weights or ""), alone, scale=scale)
 
 
-def _circumstances(restorer: "Restorer | None", scale: int, border: int) -> dict[str, Any]:
-    """What the figures depend on, so that they can be had again."""
+def _as_path(weights: str) -> str:
+    """A file's name so that it is not taken for a model's."""
+    return weights if "/" in weights or os.sep in weights else f".{os.sep}{weights}"
+
+
+def _circumstances(restorer: "Restorer | None") -> dict[str, Any]:
+    """What computed the results, so that they can be had again."""
     return {
         "task": restorer and restorer.task,
         "model": restorer and restorer.weights.name,
@@ -203,9 +214,6 @@ def _circumstances(restorer: "Restorer | None", scale: int, border: int) -> dict
         "runtime": restorer and restorer.runtime,
         "device": restorer and restorer.device,
         "precision": restorer and restorer.precision,
-        "scale": scale,
-        "border": border,
-        "command": shlex.join(["mirnet", *sys.argv[1:]]),
     }
 
 

@@ -259,7 +259,8 @@ def _parse(name: str, entry: Any) -> Model:
 
 
 def _typed(value: object, kind: type[_T]) -> _T:
-    if not isinstance(value, kind):
+    # Not isinstance: true is an integer there.
+    if type(value) is not kind:
         raise ValueError(f"{value!r} should be of type {kind.__name__}")
     return value
 

@@ -1,0 +1,120 @@
+"""From a task, a name or a file to weights."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mirnet_cli.errors import ModelError, UsageError
+from mirnet_cli.models import catalogue, resolve, weights
+from mirnet_cli.models.catalogue import Model
+
+from .conftest import values
+
+Ship = Callable[..., Model]
+
+
+@pytest.fixture
+def models(shipped: Ship) -> Ship:
+    """The shape of what ships: a default for each task and one more."""
+    shipped("denoise", ("denoise",))
+    shipped("denoise-strong")
+    large = {"task": "upscale", "base": "bicubic"}
+    shipped("upscale", ("upscale-x2", "upscale-x3", "upscale-x4"), scales=(2, 3, 4), **large)
+    shipped("upscale-x1", ("upscale-x1",), scales=(1,), task="upscale")
+    return shipped
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "expected"),
+    [
+        ("denoise", {}, "denoise"),
+        ("denoise", {"scale": 1}, "denoise"),
+        ("denoise", {"model": "denoise-strong"}, "denoise-strong"),
+        (None, {"model": "denoise-strong"}, "denoise-strong"),
+        ("upscale", {}, "upscale"),
+        ("upscale", {"scale": 4}, "upscale"),
+        ("upscale", {"scale": 1}, "upscale-x1"),
+    ],
+)
+def test_what_is_asked_for_is_found(
+    models: Ship, task: str | None, options: dict[str, object], expected: str
+) -> None:
+    assert resolve(task, **options).name == expected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "expected"),
+    [
+        ("dehaze", {}, "unknown task"),
+        ("upscale", {"scale": 5}, "unknown scale"),
+        ("denoise", {"scale": 2}, "only upscale has scales"),
+        ("denoise", {"model": "upscale"}, "made for upscale, not for denoise"),
+        ("upscale", {"model": "upscale", "scale": 1}, "the model upscale-x1 does that"),
+        (None, {}, "nothing says which"),
+        ("denoise", {"model": "denoise", "weights": "x"}, "exclude each other"),
+    ],
+)
+def test_wrong_usage(
+    models: Ship, task: str | None, options: dict[str, object], expected: str
+) -> None:
+    with pytest.raises(UsageError, match=expected):
+        resolve(task, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"model": "nothing"}, "no model of that name"),
+        ({"weights": "nowhere.safetensors"}, "no such file"),
+        ({"weights": "hf://a/b/c.safetensors"}, "not fetched yet"),
+        ({"weights": "https://example.org/c.safetensors"}, "not a file"),
+    ],
+)
+def test_what_is_not_there(models: Ship, options: dict[str, str], expected: str) -> None:
+    with pytest.raises(ModelError, match=expected) as caught:
+        resolve("denoise", **options)  # type: ignore[arg-type]
+    assert caught.value.remedy
+
+
+def test_a_file_of_one_s_own(tmp_path: Path, models: Ship) -> None:
+    path = tmp_path / "mine.safetensors"
+    weights.save(path, **values(name="mine"))
+    assert resolve("denoise", weights=str(path)).name == "mine"
+    assert resolve(None, weights=str(path)).task == "denoise"
+    with pytest.raises(UsageError, match="made for denoise, not for enhance"):
+        resolve("enhance", weights=str(path))
+
+
+def test_a_checkpoint_of_the_authors_is_named_for_what_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "real_denoising.pth"
+    path.write_bytes(b"PK\x03\x04" + b"\0" * 100)
+    with pytest.raises(ModelError, match="PyTorch checkpoint") as caught:
+        resolve("denoise", weights=str(path))
+    assert ".safetensors" in caught.value.remedy
+
+
+def test_a_changed_byte_is_refused_at_every_load(models: Ship) -> None:
+    path = catalogue.path_of(catalogue.find("denoise"))
+    whole = path.read_bytes()
+    # The last byte is a weight: the file stays well formed.
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(ModelError, match="not intact"):
+        resolve("denoise")
+    path.write_bytes(whole)
+    assert resolve("denoise").sha256 == catalogue.find("denoise").sha256
+
+
+def test_a_pointer_in_place_of_shipped_weights(models: Ship) -> None:
+    path = catalogue.path_of(catalogue.find("denoise"))
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(ModelError, match="git lfs pull"):
+        resolve("denoise")
+    path.unlink()
+    with pytest.raises(ModelError, match="reinstall mirnet"):
+        resolve("denoise")
+
+
+def test_a_task_that_nothing_ships_for(shipped: Ship) -> None:
+    with pytest.raises(ModelError, match="upscale-x3: this version of mirnet ships no weights"):
+        resolve("upscale", scale=3)
