@@ -1,0 +1,312 @@
+"""Files written whole or not at all, compared by identity, and their names made printable.
+
+:func:`write_atomically` is the only way in which the project writes what a user keeps.
+"""
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+
+from mirnet_cli.errors import DiskFullError, OutputError
+
+PART_SUFFIX = ".mirnet-part"
+"""Ends the name of every temporary file this module writes; the name starts with a dot."""
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+
+
+def write_atomically(
+    path: Path,
+    data: bytes | Iterable[bytes],
+    *,
+    overwrite: bool,
+    times_from: Path | None = None,
+    mode_from: Path | None = None,
+) -> None:
+    """Write a file so that at every moment the old one or the whole new one is there.
+
+    The data goes to an unnamed file (Linux) or a hidden temporary one beside the target, is
+    brought to the disk, and only then gets its name. Nothing is left behind when this raises; on
+    Linux nothing is left behind by a killed process either, but for the instant in which an
+    existing file is replaced.
+
+    Args:
+        path: the file to write. A symbolic link is followed where it is overwritten.
+        data: the content, or its pieces in order.
+        overwrite: whether an existing file may be replaced. If not, the check and the appearance
+            of the new file are one step wherever the file system has hard links.
+        times_from: a file whose access and modification times are taken over.
+        mode_from: a file whose permissions are taken over; by default those of the file that is
+            replaced, else what the umask leaves.
+
+    Raises:
+        DiskFullError: no space or quota is left.
+        OutputError: the target exists (and ``overwrite`` is off), is not a regular file, or
+            cannot be written.
+    """
+    pieces = (data,) if isinstance(data, bytes) else data
+    try:
+        target = _checked_target(path, overwrite)
+        mode, owner = _permissions(target, mode_from)
+        times = None if times_from is None else times_from.stat()
+        _write(target, pieces, overwrite, mode, owner, times)
+    except FileExistsError as error:
+        raise _exists(path) from error
+    except OSError as error:
+        if error.errno in _FULL:
+            raise DiskFullError(
+                "no space is left for the output", "free some space", subject=path
+            ) from error
+        raise OutputError(
+            f"cannot be written: {reason(error)}", "choose another place with -o", subject=path
+        ) from error
+    except ValueError as error:
+        raise OutputError(f"not a usable file name: {error}", subject=path) from error
+
+
+def remove_leftovers(folder: Path) -> int:
+    """Remove temporary files that a killed process left in ``folder``; return how many.
+
+    A file that a living process still writes is locked and stays.
+    """
+    removed = 0
+    for entry in folder.iterdir():
+        if not (entry.name.startswith(".") and entry.name.endswith(PART_SUFFIX)):
+            continue
+        with contextlib.suppress(OSError):
+            descriptor = os.open(entry, os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0))
+            try:
+                _lock(descriptor)
+            finally:
+                os.close(descriptor)
+            entry.unlink()
+            removed += 1
+    return removed
+
+
+def same_file(first: Path, second: Path) -> bool:
+    """Whether two paths name one file: by inode, so through links and whatever the letter case.
+
+    Paths of which one does not exist are the same only if they resolve to the same place.
+    """
+    try:
+        return first.samefile(second)
+    except (OSError, ValueError):
+        pass
+    try:
+        return first.resolve() == second.resolve()
+    except (OSError, RuntimeError, ValueError):
+        return False
+
+
+def printable(text: str) -> str:
+    r"""``text`` with everything escaped that could move, hide or restyle what a terminal shows.
+
+    Control characters, line and paragraph separators, direction marks, private and unassigned
+    characters become ``\n``, ``\x1b``, ``\u202e`` ...; bytes of a file name that are not UTF-8
+    (lone surrogates, PEP 383) become ``\xff``. The joiners inside emoji stay.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_printable_character(character) for character in text)
+
+
+def reason(error: OSError) -> str:
+    """Why the system refused, as half a sentence: "permission denied"."""
+    text = error.strerror or str(error) or type(error).__name__
+    return text[:1].lower() + text[1:]
+
+
+def _exists(path: Path) -> OutputError:
+    return OutputError(
+        "exists already", "use --overwrite to replace it or -o to choose another name", subject=path
+    )
+
+
+def _checked_target(path: Path, overwrite: bool) -> Path:
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return path
+    if not overwrite:
+        raise _exists(path)
+    if stat.S_ISLNK(status.st_mode):
+        path = path.resolve(strict=False)
+        try:
+            status = path.lstat()
+        except FileNotFoundError:
+            return path
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+        raise OutputError(f"is {kind}", "name a file with -o", subject=path)
+    return path
+
+
+def _permissions(target: Path, mode_from: Path | None) -> tuple[int | None, tuple[int, int] | None]:
+    """The permission bits to set, if any, and the owner of the file that is replaced."""
+    mode = None if mode_from is None else stat.S_IMODE(mode_from.stat().st_mode) & 0o777
+    try:
+        old = target.stat()
+    except FileNotFoundError:
+        return mode, None
+    return (stat.S_IMODE(old.st_mode) & 0o777 if mode is None else mode), (old.st_uid, old.st_gid)
+
+
+def _write(
+    target: Path,
+    pieces: Iterable[bytes],
+    overwrite: bool,
+    mode: int | None,
+    owner: tuple[int, int] | None,
+    times: os.stat_result | None,
+) -> None:
+    folder = target.parent
+    temporary = folder / f".{secrets.token_hex(8)}{PART_SUFFIX}"
+    descriptor = _open_unnamed(folder)
+    unnamed = descriptor is not None
+    try:
+        if descriptor is None:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+            descriptor = os.open(temporary, flags, 0o666)
+            _lock(descriptor)
+        for piece in pieces:
+            _write_all(descriptor, piece)
+        _dress(descriptor, mode, owner, times)
+        os.fsync(descriptor)
+        if unnamed:
+            _name(descriptor, temporary if overwrite else target)
+            if overwrite:
+                temporary.replace(target)
+        else:
+            if os.name == "nt":
+                os.close(descriptor)
+                descriptor = None
+                if times is not None:
+                    os.utime(temporary, ns=(times.st_atime_ns, times.st_mtime_ns))
+            _rename(temporary, target, overwrite)
+    except BaseException:
+        if descriptor is not None:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        _discard(temporary)
+        raise
+    if descriptor is not None:
+        # The data is on the disk already: what closing could still report changes nothing.
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+    _sync_folder(folder)
+
+
+def _open_unnamed(folder: Path) -> int | None:
+    """A file without a name in ``folder`` (Linux O_TMPFILE), or None where there is no such thing.
+
+    A process that is killed takes it along.
+    """
+    if not hasattr(os, "O_TMPFILE") or not os.path.isdir("/proc/self/fd"):  # noqa: PTH112
+        return None
+    try:
+        return os.open(folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno in {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS}:
+            return None
+        raise
+
+
+def _name(descriptor: int, path: Path) -> None:
+    # A folder descriptor makes Python call linkat(2), which follows the link in /proc (open(2)).
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.link(f"/proc/self/fd/{descriptor}", path.name, src_dir_fd=folder, dst_dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _rename(temporary: Path, target: Path, overwrite: bool) -> None:
+    if overwrite:
+        temporary.replace(target)
+        return
+    try:
+        os.link(temporary, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # FAT and some network file systems have no hard links; on Windows rename refuses anyway.
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, "file exists", str(target)) from error
+        temporary.rename(target)
+    else:
+        _discard(temporary)
+
+
+def _write_all(descriptor: int, piece: bytes) -> None:
+    rest = memoryview(piece).cast("B")
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _dress(
+    descriptor: int,
+    mode: int | None,
+    owner: tuple[int, int] | None,
+    times: os.stat_result | None,
+) -> None:
+    if owner is not None and hasattr(os, "fchown"):
+        now = os.fstat(descriptor)
+        if owner != (now.st_uid, now.st_gid):
+            # Only root may give files away; the photo is written all the same.
+            with contextlib.suppress(OSError):
+                os.fchown(descriptor, *owner)
+    if mode is not None and hasattr(os, "fchmod"):
+        os.fchmod(descriptor, mode)
+    if times is not None and os.utime in os.supports_fd:
+        os.utime(descriptor, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def _lock(descriptor: int) -> None:
+    """Mark a temporary file as being written; raise BlockingIOError if another process does."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: an open file cannot be removed there anyway
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        return  # no locks on this file system: only remove_leftovers would need them
+
+
+def _discard(temporary: Path) -> None:
+    for _ in range(2):
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+            return
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the new name to the disk; best effort, since the file itself is there already."""
+    if os.name == "nt":
+        return
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _printable_character(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    category = unicodedata.category(character)
+    if category in {"Zl", "Zp"} or (category[0] == "C" and code not in {0x200C, 0x200D}):
+        return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+    return character

@@ -1,0 +1,97 @@
+"""AVIF, by Pillow's libavif. Source: AV1 Image File Format 1.1; ISO/IEC 23008-12 (irot, imir)."""
+
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from mirnet_cli.photo import exif
+from mirnet_cli.photo.codec import Layout, Order, Raster
+from mirnet_cli.photo.picture import Metadata
+from mirnet_cli.photo.source import DamageError, Data
+
+if TYPE_CHECKING:
+    from PIL import AvifImagePlugin
+
+DEPTHS = ("uint8",)
+GREY = True
+ALPHA = True
+HOLDS = frozenset({"exif", "xmp", "icc"})
+MAX_SIDE = 65535
+
+QUALITY = 90
+"""AVIF does not state the quality it was written with; from here on it is 4:4:4."""
+
+
+def _open(data: Data) -> "AvifImagePlugin.AvifImageFile":
+    from PIL import AvifImagePlugin, features
+
+    if not features.check("avif"):
+        raise DamageError("this build of Pillow cannot read AVIF")
+    try:
+        return AvifImagePlugin.AvifImageFile(BytesIO(data[0 : len(data)]))
+    except (OSError, ValueError, SyntaxError) as error:
+        raise DamageError("it cannot be parsed") from error
+
+
+def header(data: Data) -> Layout:
+    """Parse the container; no pixel is decoded by that."""
+    image = _open(data)
+    return Layout(*image.size, frames=getattr(image, "n_frames", 1))
+
+
+def metadata(data: Data) -> tuple[Metadata, list[str]]:
+    """Take what libavif found. Its rotation (irot, imir) is Pillow's orientation tag."""
+    info = _open(data).info
+    block = info.get("exif")
+    return (
+        Metadata(
+            exif=None if block is None else exif.without_prefix(block),
+            xmp=info.get("xmp"),
+            icc=info.get("icc_profile"),
+        ),
+        [],
+    )
+
+
+def pixels(data: bytes, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
+    """Decode the first frame with Pillow, which gives 8 bits whatever the file has."""
+    from mirnet_cli.photo.raster import from_pillow
+
+    raster = from_pillow(_open(data), orientation, None)
+    warnings = ("its 10 or 12 bits were read as 8",) if _deep(data) else ()
+    return Raster(raster.pixels, raster.alpha, warnings=warnings)
+
+
+def _deep(data: bytes) -> bool:
+    """Whether the AV1 configuration says high_bitdepth (AV1-ISOBMFF section 2.3.3)."""
+    at = data.find(b"av1C", 0, 1 << 20)
+    return 0 <= at < len(data) - 7 and data[at + 4] == 0x81 and bool(data[at + 6] & 0x40)
+
+
+def write(order: Order) -> tuple[list[bytes], list[str]]:
+    """Encode with Pillow; cut into tiles by size alone, so that threads change no byte."""
+    from mirnet_cli.photo.raster import to_pillow
+
+    metadata = order.metadata
+    quality = order.quality or QUALITY
+    block = metadata.exif
+    if block is not None:
+        # Pillow would write a block with this tag anew, and not all of it.
+        block = exif.without_orientation(block)
+    image = to_pillow(order.pixels, order.alpha)
+    split = 0 if image.width * image.height < 2_000_000 else 1
+    options: dict[str, object] = {} if image.mode.startswith("L") else {"subsampling": "4:4:4"}
+    buffer = BytesIO()
+    image.save(
+        buffer,
+        "AVIF",
+        quality=quality,
+        autotiling=False,
+        tile_rows=split,
+        tile_cols=split,
+        icc_profile=metadata.icc or b"",
+        exif=block or b"",
+        xmp=metadata.xmp or b"",
+        **(options if quality >= QUALITY else {}),
+    )
+    image.close()
+    return [buffer.getvalue()], []

@@ -1,0 +1,87 @@
+"""What a format's module offers, and what passes between it and decode and encode."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from mirnet_cli.photo.picture import Array, JpegSettings, Metadata
+from mirnet_cli.photo.source import Data
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a file's header says.
+
+    Attributes:
+        width, height: as stored, before the orientation.
+        frames: how many pictures the file holds.
+    """
+
+    width: int
+    height: int
+    frames: int = 1
+
+
+@dataclass(frozen=True)
+class Raster:
+    """Decoded pixels, upright; see :class:`mirnet_cli.photo.picture.Photo` for the fields.
+
+    ``profile_used`` says that the pixels went through the profile and are sRGB now.
+    """
+
+    pixels: Array = field(repr=False)
+    alpha: Array | None = field(default=None, repr=False)
+    profile_used: bool = False
+    jpeg: JpegSettings | None = None
+    lossless: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to write.
+
+    Attributes:
+        pixels, alpha: as the codec's ``DEPTHS``, ``GREY`` and ``ALPHA`` allow.
+        metadata: with everything outside the codec's ``HOLDS`` taken out.
+        quality: 1 to 100, or None for the file's own or the format's usual one.
+        jpeg, lossless: how the input was compressed.
+    """
+
+    pixels: Array = field(repr=False)
+    alpha: Array | None = field(repr=False)
+    metadata: Metadata
+    quality: int | None = None
+    jpeg: JpegSettings | None = None
+    lossless: bool = False
+
+
+class Codec(Protocol):
+    """One format's module.
+
+    ``DEPTHS`` holds dtype names; ``GREY`` and ``ALPHA`` say whether one channel and an alpha
+    channel can be stored; ``HOLDS`` names fields of
+    :class:`~mirnet_cli.photo.picture.Metadata`; ``MAX_SIDE`` is in pixels.
+    """
+
+    DEPTHS: tuple[str, ...]
+    GREY: bool
+    ALPHA: bool
+    HOLDS: frozenset[str]
+    MAX_SIDE: int
+
+    def header(self, data: Data) -> Layout:
+        """Read sizes, decoding nothing. Raises DamageError or InputError."""
+
+    def metadata(self, data: Data) -> tuple[Metadata, list[str]]:
+        """Read everything beside the pixels; doubtful parts become warnings."""
+
+    def pixels(self, data: bytes, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
+        """Decode. Raises DamageError, InputError or what Pillow and OpenCV raise."""
+
+    def write(self, order: Order) -> tuple[list[bytes], list[str]]:
+        """Encode into the pieces of a file, and say what was lost."""
+
+
+NUMBERS: Mapping[str, float] = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
+"""White, for each dtype a photo may have."""

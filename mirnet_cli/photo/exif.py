@@ -1,0 +1,178 @@
+"""What has to change in an EXIF block when its picture does, and nothing else.
+
+The block is patched where it lies: no value moves, so that maker notes, whose inner offsets
+nobody documents, and unknown tags stay as they are. Source: EXIF 2.32 (CIPA DC-008).
+"""
+
+import struct
+from collections.abc import Callable
+
+from mirnet_cli.photo.ifd import LONG, SHORT, Directory, Entry, Reader
+from mirnet_cli.photo.source import DamageError
+
+PREFIX = b"Exif\0"
+ORIENTATION = 0x0112
+EXIF_POINTER = 0x8769
+
+_WIDTHS = ((0x0100, False), (0xA002, True))
+_HEIGHTS = ((0x0101, False), (0xA003, True))
+_THUMBNAIL_AT, _THUMBNAIL_SIZE = 0x0201, 0x0202
+_STRIP_AT, _STRIP_SIZE = 0x0111, 0x0117
+
+
+def without_prefix(block: bytes) -> bytes:
+    """An EXIF block without the "Exif" and two bytes that JPEG (and some WebP files) put before."""
+    return block[6:] if block[:5] == PREFIX else block
+
+
+def orientation(exif: bytes | None) -> int:
+    """The orientation tag, 1 to 8; 1 where it is missing, damaged or out of range."""
+    if exif is None:
+        return 1
+    try:
+        reader = Reader(exif)
+        value = reader.integer(reader.directory(reader.first).entries.get(ORIENTATION), 1)
+    except DamageError:
+        return 1
+    return value if 1 <= value <= 8 else 1
+
+
+def upright(exif: bytes) -> bytes:
+    """The block with orientation 1, for the picture and for its thumbnail."""
+    patched = bytearray(exif)
+    reader = Reader(exif)
+    top = reader.directory(reader.first)
+    for directory in (top, _second(reader, top)):
+        entry = None if directory is None else directory.entries.get(ORIENTATION)
+        if entry is not None:
+            _put(patched, reader, entry, 1)
+    return bytes(patched)
+
+
+def without_orientation(exif: bytes) -> bytes:
+    """The block with the orientation tag taken out of its directory; no value moves."""
+    reader = Reader(exif)
+    top = reader.directory(reader.first)
+    entry = top.entries.get(ORIENTATION)
+    if entry is None or reader.big:
+        return exif
+    patched = bytearray(exif)
+    (count,) = struct.unpack_from(reader.order + "H", exif, reader.first)
+    end = top.next_at + 4
+    patched[entry.at : end - 12] = exif[entry.at + 12 : end]
+    patched[end - 12 : end] = bytes(12)
+    struct.pack_into(reader.order + "H", patched, reader.first, count - 1)
+    return bytes(patched)
+
+
+def resized(
+    exif: bytes, width: int, height: int, thumbnail: Callable[[int], bytes | None]
+) -> bytes:
+    """The block for a picture of another size and look.
+
+    Pixel dimensions that it states are corrected (none are added). A JPEG thumbnail is replaced
+    where the new one fits into its place, else taken out; one of another kind is taken out.
+
+    Args:
+        exif: the block.
+        width, height: of the picture now.
+        thumbnail: makes a JPEG of at most so many bytes, or None.
+    """
+    patched = bytearray(exif)
+    reader = Reader(exif)
+    top = reader.directory(reader.first)
+    inner = _child(reader, top, EXIF_POINTER)
+    for tags, value in ((_WIDTHS, width), (_HEIGHTS, height)):
+        for tag, deep in tags:
+            directory = inner if deep else top
+            entry = None if directory is None else directory.entries.get(tag)
+            if entry is not None:
+                _put(patched, reader, entry, value)
+    small = _second(reader, top)
+    if small is not None:
+        _renew(patched, reader, top, small, thumbnail)
+    return bytes(patched)
+
+
+def has_resolution(exif: bytes | None) -> bool:
+    """Whether the block states pixels an inch or centimetre."""
+    if exif is None:
+        return False
+    try:
+        reader = Reader(exif)
+        return 0x011A in reader.directory(reader.first).entries
+    except DamageError:
+        return False
+
+
+def check(exif: bytes) -> int:
+    """How many entries of the block are damaged.
+
+    Raises:
+        DamageError: not even its first directory can be read.
+    """
+    reader = Reader(exif)
+    top = reader.directory(reader.first)
+    damaged = top.damaged
+    for tag in (EXIF_POINTER, 0x8825):
+        if tag in top.entries:
+            inner = _child(reader, top, tag)
+            damaged += 1 if inner is None else inner.damaged
+    return damaged
+
+
+def _child(reader: Reader, directory: Directory, tag: int) -> Directory | None:
+    at = reader.integer(directory.entries.get(tag))
+    if not at:
+        return None
+    try:
+        return reader.directory(at)
+    except DamageError:
+        return None
+
+
+def _second(reader: Reader, top: Directory) -> Directory | None:
+    """The directory of the thumbnail, if there is one."""
+    if not top.next or top.next == reader.first:
+        return None
+    try:
+        return reader.directory(top.next)
+    except DamageError:
+        return None
+
+
+def _put(patched: bytearray, reader: Reader, entry: Entry, value: int) -> None:
+    """Store one number in an entry that has room for it, as SHORT or, if too large, as LONG."""
+    if entry.count != 1 or entry.kind not in (1, SHORT, LONG):
+        return
+    kind = entry.kind
+    if kind != LONG and value > (0xFFFF if kind == SHORT else 0xFF):
+        kind = LONG
+    struct.pack_into(reader.order + "H", patched, entry.at + 2, kind)
+    layout = {1: "B3x", SHORT: "H2x", LONG: "I"}[kind]
+    struct.pack_into(reader.order + layout, patched, entry.at + 8, value)
+
+
+def _renew(
+    patched: bytearray,
+    reader: Reader,
+    top: Directory,
+    small: Directory,
+    thumbnail: Callable[[int], bytes | None],
+) -> None:
+    start = reader.integer(small.entries.get(_THUMBNAIL_AT))
+    length_entry = small.entries.get(_THUMBNAIL_SIZE)
+    length = reader.integer(length_entry)
+    if start and length_entry is not None and 0 < length <= len(patched) - start:
+        new = thumbnail(length)
+        if new is not None and len(new) <= length:
+            patched[start : start + length] = new.ljust(length, b"\0")
+            _put(patched, reader, length_entry, len(new))
+            return
+        patched[start : start + length] = bytes(length)
+    strips = reader.integers(small.entries.get(_STRIP_AT))
+    sizes = reader.integers(small.entries.get(_STRIP_SIZE))
+    for at, size in zip(strips, sizes, strict=False):
+        if at >= 8 and at + size <= len(patched):
+            patched[at : at + size] = bytes(size)
+    struct.pack_into(reader.order + "I", patched, top.next_at, 0)

@@ -1,0 +1,190 @@
+"""From a file to a photo."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import cast
+
+from mirnet_cli.errors import InputError, MirnetError, OutOfMemoryError
+from mirnet_cli.photo import exif, formats
+from mirnet_cli.photo.codec import Codec, Layout, Raster
+from mirnet_cli.photo.picture import Header, Metadata, Photo
+from mirnet_cli.photo.source import DamageError, Data, opened
+
+MAX_PIXELS = 500_000_000
+"""Between a bomb and a large photo: a 500-megapixel mosaic still passes."""
+
+_MAX_BYTES_PER_PIXEL = 16
+_MAX_OVERHEAD = 256 << 20
+
+
+def codec_of(format: str) -> Codec:
+    """The module that reads and writes a format."""
+    return cast(Codec, import_module(f"mirnet_cli.photo.{formats.FORMATS[format].module}"))
+
+
+def probe(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
+    """Read what a file says of itself, decoding nothing.
+
+    Args:
+        source: a path, or the content itself.
+        max_pixels: pictures with more are refused.
+
+    Raises:
+        InputError: missing, not a regular file, not a picture of :data:`READABLE`, damaged so
+            far that its header cannot be read, or too large.
+    """
+    subject = source if isinstance(source, Path) else None
+    with opened(source) as data:
+        try:
+            format, layout = _identify(data, max_pixels)
+            turn = exif.orientation(codec_of(format).metadata(data)[0].exif)
+        except Exception as error:
+            raise _explained(error, subject) from error
+    return _header(format, layout, turn)
+
+
+def decode(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
+    """Read a photo with everything its file carries.
+
+    Args:
+        source: a path, or the content itself.
+        max_pixels: pictures with more are refused before anything is decoded.
+
+    Returns:
+        Upright pixels at the file's own depth (8 bits for less), alpha if there is any,
+        metadata whose orientation is 1. A palette becomes RGB, CMYK and L*a*b* become sRGB. What
+        could not be kept is in ``warnings``.
+
+    Raises:
+        InputError: as :func:`probe`, or the pixels are cut short or corrupt.
+        OutOfMemoryError: the pixels do not fit into memory.
+    """
+    subject = source if isinstance(source, Path) else None
+    with opened(source) as data:
+        try:
+            format, layout = _identify(data, max_pixels)
+        except Exception as error:
+            raise _explained(error, subject) from error
+        limit = _MAX_BYTES_PER_PIXEL * layout.width * layout.height + _MAX_OVERHEAD
+        if len(data) > limit:
+            raise InputError("the file is much larger than its picture can be", subject=subject)
+        content = data[0 : len(data)]
+    codec = codec_of(format)
+    try:
+        metadata, turn, warnings = _metadata(codec, content)
+        raster = _pixels(codec, content, layout, metadata, turn)
+    except Exception as error:
+        raise _explained(error, subject) from error
+    metadata, colour_warnings = _fitting(metadata, raster)
+    if layout.frames > 1:
+        rest = layout.frames - 1
+        warnings.append(
+            f"only the first of {layout.frames} pictures in the file was read; "
+            f"{rest} {'is' if rest == 1 else 'are'} left out"
+        )
+    return Photo(
+        pixels=raster.pixels,
+        alpha=raster.alpha,
+        header=_header(format, layout, turn),
+        metadata=metadata,
+        jpeg=raster.jpeg,
+        lossless=raster.lossless,
+        warnings=(*warnings, *raster.warnings, *colour_warnings),
+    )
+
+
+def _identify(data: Data, max_pixels: int) -> tuple[str, Layout]:
+    format = formats.recognise(data[0 : formats.HEAD])
+    try:
+        layout = codec_of(format).header(data)
+    except DamageError as error:
+        raise InputError(f"damaged {format} file: {error}") from error
+    pixels = layout.width * layout.height
+    if layout.width <= 0 or layout.height <= 0:
+        raise InputError(f"damaged {format} file: it has no pixels")
+    if pixels > max_pixels:
+        raise InputError(
+            f"{layout.width}x{layout.height} pixels are more than --max-pixels allows",
+            f"if the picture is genuine, use --max-pixels {-(-pixels // 1_000_000)}M",
+        )
+    return format, layout
+
+
+def _metadata(codec: Codec, content: bytes) -> tuple[Metadata, int, list[str]]:
+    """Everything beside the pixels, the orientation as it was, and what was damaged.
+
+    This reads the container alone and hands nothing to a decoder: Pillow, asked for EXIF before
+    the pixels, passes over damage in them.
+    """
+    from dataclasses import replace
+
+    metadata, warnings = codec.metadata(content)
+    turn = exif.orientation(metadata.exif)
+    if metadata.exif is not None:
+        try:
+            damaged = exif.check(metadata.exif)
+            metadata = replace(metadata, exif=exif.upright(metadata.exif))
+            if damaged:
+                warnings.append("some of the EXIF data is damaged; it is kept as it is")
+        except DamageError:
+            warnings.append("the EXIF data is damaged and is not kept")
+            metadata = replace(metadata, exif=None)
+    return metadata, turn, warnings
+
+
+def _pixels(codec: Codec, content: bytes, layout: Layout, metadata: Metadata, turn: int) -> Raster:
+    from mirnet_cli.photo.raster import unlimited_pillow
+
+    with unlimited_pillow():
+        raster = codec.pixels(content, layout, metadata, turn)
+    sides = (layout.width, layout.height) if turn >= 5 else (layout.height, layout.width)
+    if raster.pixels.shape[:2] != sides:
+        raise DamageError("its pixels and its header disagree about the size")
+    return raster
+
+
+def _fitting(metadata: Metadata, raster: Raster) -> tuple[Metadata, list[str]]:
+    """Drop a profile that the pixels have gone through, or that is not for such pixels."""
+    from dataclasses import replace
+
+    from mirnet_cli.photo.colour import space_of
+
+    if metadata.icc is None:
+        return metadata, []
+    if raster.profile_used:
+        return replace(metadata, icc=None), []
+    space = space_of(metadata.icc)
+    if space is None:
+        return replace(metadata, icc=None), ["the colour profile is damaged and is not kept"]
+    if space == "RGB" or (space == "GRAY" and raster.pixels.ndim == 2):
+        return metadata, []
+    kind = "grey" if raster.pixels.ndim == 2 else "RGB"
+    return replace(metadata, icc=None), [
+        f"the colour profile is for {space} pixels, not {kind}, and is not kept"
+    ]
+
+
+def _header(format: str, layout: Layout, turn: int) -> Header:
+    width, height = layout.width, layout.height
+    if turn >= 5:
+        width, height = height, width
+    return Header(format, width, height, layout.frames)
+
+
+def _explained(error: Exception, subject: Path | None) -> MirnetError:
+    """An error about this input, in one line, whatever a codec raised.
+
+    Decoders fed with hostile files raise nearly anything; all of it means the same to a user.
+    """
+    if isinstance(error, MirnetError):
+        return type(error)(error.what, error.remedy, subject=subject or error.subject)
+    if isinstance(error, MemoryError):
+        return OutOfMemoryError("its pixels do not fit into memory", subject=subject)
+    if isinstance(error, DamageError):
+        return InputError(f"damaged file: {error}", "open another copy", subject=subject)
+    text = " ".join(str(error).split())[:120]
+    return InputError(
+        f"damaged file: its pixels cannot be decoded ({text or type(error).__name__})",
+        "open another copy",
+        subject=subject,
+    )

@@ -1,0 +1,233 @@
+"""TIFF: the first picture's directory, metadata, and writing. Classic and BigTIFF are read.
+
+Sources: TIFF 6.0; TIFF Technical Note 3 (predictor); EXIF 2.32 section 4.6.3.
+"""
+
+import struct
+from collections.abc import Iterator
+
+from mirnet_cli.errors import InputError
+from mirnet_cli.photo import ifd, photoshop, tiff_pixels
+from mirnet_cli.photo.codec import Layout, Order, Raster
+from mirnet_cli.photo.deflate import compress_each
+from mirnet_cli.photo.formats import USE_ANOTHER
+from mirnet_cli.photo.ifd import Directory, Field, Reader, Tree
+from mirnet_cli.photo.picture import Metadata
+from mirnet_cli.photo.source import DamageError, Data
+
+DEPTHS = ("uint8", "uint16", "float32")
+GREY = True
+ALPHA = True
+HOLDS = frozenset({"exif", "xmp", "icc", "iptc", "dpi", "resources"})
+MAX_SIDE = 2**31 - 1
+
+MAX_FRAMES = 10_000
+_STRIP = 1 << 20
+
+_XMP, _IPTC, _RESOURCES, _ICC, _LAYERS = 700, 33723, 34377, 34675, 37724
+_RESOLUTIONS = (282, 283)
+_UNIT = 296
+_DNG = 50706
+_SUB_IFDS = 330
+_RAW_PHOTOMETRIC = {32803, 34892}
+# How the samples are stored; written anew for every file.
+_STRUCTURE = {
+    *range(254, 260), 262, 263, 264, 265, 266, 273, *range(277, 282), 284, *range(288, 294), 301,
+    317, 320, 321, *range(322, 329), _SUB_IFDS, *range(332, 335), 336, *range(338, 349), 351,
+    *range(400, 406), *range(512, 522), *range(529, 533), 559, 32781, 32995, 32996, 37439,
+}  # fmt: skip
+_BLOCKS = {_XMP, _IPTC, _RESOURCES, _ICC, _LAYERS}
+
+
+def _first(data: Data) -> tuple[Reader, Directory]:
+    reader = Reader(data)
+    top = reader.directory(reader.first)
+    photometric = reader.integer(top.entries.get(262), -1)
+    reduced = reader.integer(top.entries.get(254)) & 1
+    if _DNG in top.entries or photometric in _RAW_PHOTOMETRIC or (reduced and 330 in top.entries):
+        raise InputError("a camera RAW file, which this tool does not read", USE_ANOTHER)
+    return reader, top
+
+
+def header(data: Data) -> Layout:
+    """Read the first directory, and count the pictures (smaller versions and masks apart)."""
+    reader, top = _first(data)
+    width = reader.integer(top.entries.get(256))
+    height = reader.integer(top.entries.get(257))
+    frames = 1
+    seen = {reader.first}
+    following = top.next
+    while following and following not in seen and len(seen) < MAX_FRAMES:
+        seen.add(following)
+        try:
+            directory = reader.directory(following)
+        except DamageError:
+            break
+        if not reader.integer(directory.entries.get(254)) & 5:
+            frames += 1
+        following = directory.next
+    return Layout(width, height, frames)
+
+
+def metadata(data: Data) -> tuple[Metadata, list[str]]:
+    """Gather all tags that are not about storage into an EXIF block of their own."""
+    reader, top = _first(data)
+    warnings: list[str] = []
+
+    def block(tag: int) -> bytes | None:
+        entry = top.entries.get(tag)
+        if entry is None or not entry.size:
+            return None
+        if entry.size > ifd.MAX_VALUE:
+            warnings.append(f"tag {tag} is larger than {ifd.MAX_VALUE} bytes and is not kept")
+            return None
+        return reader.value(entry)
+
+    tree, damaged = ifd.read_tree(reader, reader.first, without=_STRUCTURE | _BLOCKS)
+    if damaged:
+        warnings.append(f"{damaged} damaged tags are not kept")
+    if _LAYERS in top.entries:
+        warnings.append("Photoshop layers are not kept")
+    resources = block(_RESOURCES)
+    inner: bytes | None = None
+    if resources is not None:
+        try:
+            inner, resources = photoshop.split(resources)
+        except DamageError:
+            warnings.append("the Photoshop data is damaged and is not kept")
+            resources = None
+    iptc = block(_IPTC)
+    exif = None
+    if tree.fields or tree.children:
+        exif = ifd.header(reader.order, 8) + ifd.build(tree, reader.order, 8)
+    return (
+        Metadata(
+            exif=exif,
+            xmp=block(_XMP),
+            icc=block(_ICC),
+            iptc=inner if iptc is None else iptc,
+            dpi=_resolution(reader, top),
+            resources=resources,
+        ),
+        warnings,
+    )
+
+
+def _resolution(reader: Reader, top: Directory) -> tuple[float, float] | None:
+    factor = {2: 1.0, 3: 2.54}.get(reader.integer(top.entries.get(_UNIT), 2))
+    across, down = (reader.rational(top.entries.get(tag)) for tag in _RESOLUTIONS)
+    if factor is None or not across or not down:
+        return None
+    return across * factor, down * factor
+
+
+def pixels(data: bytes, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
+    """Decode the first picture."""
+    reader, top = _first(data)
+    return tiff_pixels.decode(reader, top, orientation, metadata.icc)
+
+
+def write(order: Order) -> tuple[list[bytes], list[str]]:
+    """Write strips deflated with a predictor, then one directory with all metadata.
+
+    The byte order is that of the EXIF block, so that no value of it has to be understood.
+    """
+    warnings: list[str] = []
+    source = order.metadata
+    byte_order, tree = "<", Tree()
+    if source.exif is not None:
+        try:
+            reader = Reader(source.exif)
+            byte_order = reader.order
+            tree, damaged = ifd.read_tree(reader, reader.first, without=_STRUCTURE | _BLOCKS)
+        except DamageError as error:
+            warnings.append(f"the EXIF data is not kept: {error}")
+        else:
+            if damaged:
+                warnings.append(f"{damaged} damaged EXIF tags are not kept")
+    strips = list(compress_each(_strips(order, byte_order)))
+    if 8 + sum(map(len, strips)) > 0xFFFFFFFF:
+        raise DamageError("it would be larger than 4 GiB")
+    offsets = []
+    at = 8
+    for strip in strips:
+        offsets.append(at)
+        at += len(strip)
+    tree.fields |= _structure(order, byte_order, offsets, [len(strip) for strip in strips])
+    tree.fields |= _blocks(source, byte_order)
+    padding = b"\0" * (at % 2)
+    at += len(padding)
+    directory = ifd.build(tree, byte_order, at)
+    return [ifd.header(byte_order, at), *strips, padding, directory], warnings
+
+
+def _channels(order: Order) -> int:
+    return (3 if order.pixels.ndim == 3 else 1) + (0 if order.alpha is None else 1)
+
+
+def _rows(order: Order) -> int:
+    width = int(order.pixels.shape[1])
+    return max(1, _STRIP // (width * _channels(order) * order.pixels.dtype.itemsize))
+
+
+def _strips(order: Order, byte_order: str) -> Iterator[bytes]:
+    height, width = order.pixels.shape[:2]
+    channels = _channels(order)
+    for top in range(0, height, _rows(order)):
+        rows = slice(top, min(height, top + _rows(order)))
+        yield tiff_pixels.predicted(
+            order.pixels[rows].reshape(-1, width, channels - (order.alpha is not None)),
+            None if order.alpha is None else order.alpha[rows],
+            byte_order,
+        )
+
+
+def _structure(
+    order: Order, byte_order: str, offsets: list[int], sizes: list[int]
+) -> dict[int, Field]:
+    height, width = order.pixels.shape[:2]
+    channels = _channels(order)
+    depth = order.pixels.dtype.itemsize * 8
+    floating = order.pixels.dtype.kind == "f"
+
+    def short(*values: int) -> Field:
+        return ifd.integers_field(ifd.SHORT, byte_order, *values)
+
+    def long(*values: int) -> Field:
+        return ifd.integers_field(ifd.LONG, byte_order, *values)
+
+    fields = {
+        256: long(width),
+        257: long(height),
+        258: short(*[depth] * channels),
+        259: short(8),
+        262: short(2 if order.pixels.ndim == 3 else 1),
+        273: long(*offsets),
+        277: short(channels),
+        278: long(_rows(order)),
+        279: long(*sizes),
+        284: short(1),
+        317: short(3 if floating else 2),
+        339: short(*[3 if floating else 1] * channels),
+    }
+    if order.alpha is not None:
+        fields[338] = short(2)
+    return fields
+
+
+def _blocks(source: Metadata, byte_order: str) -> dict[int, Field]:
+    fields: dict[int, Field] = {}
+    if source.xmp is not None:
+        fields[_XMP] = ifd.bytes_field(ifd.BYTE, source.xmp)
+    if source.iptc is not None:
+        fields[_IPTC] = ifd.bytes_field(ifd.UNDEFINED, source.iptc)
+    if source.icc is not None:
+        fields[_ICC] = ifd.bytes_field(ifd.UNDEFINED, source.icc)
+    resources = photoshop.join(None, source.resources)
+    if resources is not None:
+        fields[_RESOURCES] = ifd.bytes_field(ifd.BYTE, resources)
+    if source.dpi is not None:
+        for tag, value in zip(_RESOLUTIONS, source.dpi, strict=True):
+            fields[tag] = ifd.rational_field(byte_order, min(value, 400_000.0))
+        fields[_UNIT] = Field(ifd.SHORT, 1, struct.pack(byte_order + "H", 2))
+    return fields

@@ -1,0 +1,162 @@
+"""From a photo to the bytes of a file."""
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+
+from mirnet_cli.errors import OutputError
+from mirnet_cli.photo import exif, formats, xmp
+from mirnet_cli.photo.codec import Codec, Order
+from mirnet_cli.photo.colour import space_of
+from mirnet_cli.photo.picture import Array, Encoded, Metadata, Photo
+from mirnet_cli.photo.reading import codec_of
+from mirnet_cli.photo.source import DamageError
+
+_NAMES = {
+    "exif": "EXIF data",
+    "xmp": "XMP data",
+    "icc": "the colour profile",
+    "iptc": "IPTC data",
+    "comment": "the comment",
+    "resources": "Photoshop data",
+}
+
+
+def encode(
+    photo: Photo,
+    *,
+    format: str | None = None,
+    quality: int | None = None,
+    strip: bool = False,
+    provenance: Mapping[str, str] | None = None,
+) -> Encoded:
+    """Make a file of a photo, with all the metadata it has.
+
+    EXIF and XMP are brought up to date with the pixels: dimensions, orientation, thumbnail.
+    A JPEG input's tables and sampling are used again, a lossless WebP stays so, depth stays
+    where the format has it; every loss is in ``warnings``.
+
+    Args:
+        photo: what to write.
+        format: a name of :data:`WRITABLE` or an extension; the photo's own by default.
+        quality: 1 to 100 for JPEG, WebP and AVIF.
+        strip: leave out all metadata but what the colours need: profile, and PNG's equivalents.
+        provenance: what was done, recorded in XMP unless ``strip``; "tool" and free keys.
+
+    Raises:
+        OutputError: the format cannot hold a picture of this size.
+        UsageError: there is no such format.
+    """
+    name = photo.header.format
+    if format is not None:
+        name = format if format in formats.FORMATS else formats.format_from_option(format)
+    codec = codec_of(name)
+    height, width = photo.pixels.shape[:2]
+    if max(height, width) > codec.MAX_SIDE:
+        raise OutputError(
+            f"{name} holds at most {codec.MAX_SIDE} pixels a side, this are {width}x{height}",
+            "use --format png",
+        )
+    warnings: list[str] = []
+    pixels, alpha, metadata = _shaped(photo, codec, name, warnings)
+    if strip:
+        colour = tuple(p for p in metadata.parts if p.format == "PNG" and p.kind[0] in "gcsm")
+        metadata = Metadata(icc=metadata.icc, parts=colour)
+    else:
+        metadata = _current(metadata, pixels, provenance, warnings)
+    metadata = _holdable(metadata, codec, name, warnings)
+    lossless = photo.lossless and name == photo.header.format
+    order = Order(pixels, alpha, metadata, quality, photo.jpeg, lossless)
+    try:
+        pieces, lost = codec.write(order)
+    except DamageError as error:
+        raise OutputError(f"cannot be written as {name}: {error}", "use --format png") from error
+    return Encoded(b"".join(pieces), (*warnings, *lost))
+
+
+def _shaped(
+    photo: Photo, codec: Codec, name: str, warnings: list[str]
+) -> tuple[Array, Array | None, Metadata]:
+    """Pixels in a depth and with the channels that the codec writes."""
+    from mirnet_cli.photo import raster
+
+    pixels, alpha, metadata = photo.pixels, photo.alpha, photo.metadata
+    depth = pixels.dtype.name
+    if depth not in codec.DEPTHS:
+        target = "uint16" if "uint16" in codec.DEPTHS else "uint8"
+        bits = {"uint16": "16 bits", "float32": "floating-point samples"}[depth]
+        warnings.append(f"{bits} became {target[4:]} bits, which is what {name} holds")
+        pixels = raster.to_depth(pixels, target)
+        alpha = None if alpha is None else raster.to_depth(alpha, target)
+    if alpha is not None and not codec.ALPHA:
+        warnings.append(f"transparency was laid on white: {name} has none")
+        pixels, alpha = raster.on_white(pixels, alpha), None
+    space = None if metadata.icc is None else space_of(metadata.icc)
+    if pixels.ndim == 2 and not codec.GREY:
+        if space == "GRAY":
+            pixels = raster.grey_to_srgb(pixels, metadata.icc)
+            metadata = replace(metadata, icc=None)
+            warnings.append(f"grey became sRGB, and its profile is not kept: {name} has no grey")
+        else:
+            pixels = pixels[..., None].repeat(3, axis=2)
+    elif (space == "GRAY" and pixels.ndim == 3) or (
+        # PNG alone forbids this one (section 11.3.2.3); elsewhere it is seen and understood.
+        space == "RGB" and pixels.ndim == 2 and name == "PNG"
+    ):
+        metadata = replace(metadata, icc=None)
+        kind = "grey" if pixels.ndim == 2 else "RGB"
+        warnings.append(f"the {space} colour profile does not fit {kind} pixels and is not kept")
+    return pixels, alpha, metadata
+
+
+def _current(
+    metadata: Metadata,
+    pixels: Array,
+    provenance: Mapping[str, str] | None,
+    warnings: list[str],
+) -> Metadata:
+    """EXIF and XMP as they have to be for these pixels."""
+    from mirnet_cli.photo.raster import small_jpeg
+
+    height, width = pixels.shape[:2]
+    block = metadata.exif
+    if block is not None:
+        try:
+            block = exif.resized(block, width, height, lambda room: small_jpeg(pixels, room))
+        except DamageError as error:
+            warnings.append(f"the EXIF data is damaged and is not kept: {error}")
+            block = None
+    packet = metadata.xmp
+    if packet is not None:
+        packet = xmp.updated(packet, width, height)
+    if provenance is not None:
+        recorded = xmp.recorded(packet, provenance)
+        if recorded is None:
+            warnings.append("the XMP data is of an unusual kind: what was done is not recorded")
+        else:
+            packet = recorded
+    return replace(metadata, exif=block, xmp=packet)
+
+
+def _without(metadata: Metadata, field: str) -> Metadata:
+    values = {item.name: getattr(metadata, item.name) for item in fields(metadata)}
+    return Metadata(**{**values, field: None})
+
+
+def _holdable(metadata: Metadata, codec: Codec, name: str, warnings: list[str]) -> Metadata:
+    """Metadata without what the format has no place for."""
+    kept = metadata
+    for field, meaning in _NAMES.items():
+        if getattr(metadata, field) is not None and field not in codec.HOLDS:
+            warnings.append(f"{meaning} cannot be kept in {name}")
+            kept = _without(kept, field)
+    if metadata.dpi is not None and "dpi" not in codec.HOLDS:
+        if not ("exif" in codec.HOLDS and exif.has_resolution(metadata.exif)):
+            warnings.append(f"the resolution (dpi) cannot be kept in {name}")
+        kept = replace(kept, dpi=None)
+    own = tuple(part for part in metadata.parts if part.format == name and "parts" in codec.HOLDS)
+    lost = sorted(
+        {f"{p.format} {p.kind}" for p in metadata.parts} - {f"{p.format} {p.kind}" for p in own}
+    )
+    if lost:
+        warnings.append(f"parts of the file cannot be kept in {name}: {', '.join(lost)}")
+    return replace(kept, parts=own)

@@ -1,0 +1,86 @@
+"""What has to change in an XMP packet, done in its text so that all else stays as it was.
+
+Source: XMP Specification Part 1 (ISO 16684-1) and Part 2 (xmpMM:History, stEvt).
+"""
+
+import re
+from collections.abc import Mapping
+from xml.sax.saxutils import escape
+
+_OPEN = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+_EMPTY = (
+    f'{_OPEN}\n<x:xmpmeta xmlns:x="adobe:ns:meta/">\n'
+    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">\n'
+    '</rdf:RDF>\n</x:xmpmeta>\n<?xpacket end="w"?>'
+)
+_HISTORY_END = re.compile(rb"</rdf:Seq>\s*</xmpMM:History>")
+_RDF_END = re.compile(rb"</rdf:RDF\s*>")
+_NAMESPACES = (
+    'xmlns:xmpMM="http://ns.adobe.com/xap/1.0/mm/" '
+    'xmlns:stEvt="http://ns.adobe.com/xap/1.0/sType/ResourceEvent#"'
+)
+_CONTROL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def _number(name: str) -> re.Pattern[bytes]:
+    """Matches a number stored as an attribute or as an element."""
+    tag = re.escape(name.encode())
+    return re.compile(
+        rb"(\b" + tag + rb"\s*=\s*[\"'])\s*\d+\s*(?=[\"'])|(<" + tag + rb">)\s*\d+\s*(?=<)"
+    )
+
+
+_ORIENTATION = _number("tiff:Orientation")
+_WIDTHS = (_number("tiff:ImageWidth"), _number("exif:PixelXDimension"))
+_HEIGHTS = (_number("tiff:ImageLength"), _number("exif:PixelYDimension"))
+
+
+def updated(packet: bytes, width: int, height: int) -> bytes:
+    """The packet for an upright picture of this size; tags that are not there are not added."""
+    for patterns, value in (((_ORIENTATION,), 1), (_WIDTHS, width), (_HEIGHTS, height)):
+        for pattern in patterns:
+            packet = pattern.sub(
+                lambda match, value=value: (match[1] or match[2]) + b"%d" % value,  # type: ignore[misc]
+                packet,
+            )
+    return packet
+
+
+def recorded(packet: bytes | None, provenance: Mapping[str, str]) -> bytes | None:
+    """The packet with one more event in xmpMM:History: what was done to the picture, by what.
+
+    No time is recorded: the same input gives the same bytes.
+
+    Args:
+        packet: what the picture has; None makes a new one.
+        provenance: "tool" is stEvt:softwareAgent; the rest becomes stEvt:parameters.
+
+    Returns:
+        The new packet, or None if the old one has no place for it (no UTF-8, no RDF).
+    """
+    if packet is None:
+        packet = _EMPTY.encode()
+    agent = _text(provenance.get("tool", "mirnet"))
+    rest = "; ".join(f"{key}={value}" for key, value in provenance.items() if key != "tool")
+    event = (
+        '<rdf:li rdf:parseType="Resource"><stEvt:action>processed</stEvt:action>'
+        f"<stEvt:softwareAgent>{agent}</stEvt:softwareAgent>"
+        f"<stEvt:parameters>{_text(rest)}</stEvt:parameters></rdf:li>"
+    )
+    history = list(_HISTORY_END.finditer(packet))
+    if history and b"xmlns:stEvt" in packet[: history[-1].start()]:
+        at = history[-1].start()
+        return packet[:at] + event.encode() + packet[at:]
+    ends = list(_RDF_END.finditer(packet))
+    if not ends or history:
+        return None
+    at = ends[-1].start()
+    block = (
+        f'<rdf:Description rdf:about="" {_NAMESPACES}><xmpMM:History><rdf:Seq>{event}'
+        "</rdf:Seq></xmpMM:History></rdf:Description>\n"
+    )
+    return packet[:at] + block.encode() + packet[at:]
+
+
+def _text(value: str) -> str:
+    return escape(_CONTROL.sub("\ufffd", value))
