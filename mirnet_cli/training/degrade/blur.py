@@ -106,8 +106,9 @@ def random_kernels(
             draw.log_uniform(count, 1.5, 6.0, generator),
         ),
     )
-    # A flat kernel of the same width parameter is far wider than a Gaussian; a long-tailed one
-    # would reach beyond the radius.
-    major = torch.where(shape < 1, 0.75 * major, major)
+    # At equal widths a flat kernel is narrower than a Gaussian, and a long-tailed one so much wider
+    # that it would leave the radius.
+    spread = torch.where(shape < 1, 0.75, torch.where((shape > 1) & ~streak, 1.6, 1.0))
+    major, minor = spread * major, spread * minor
     angle = draw.uniform(count, 0, math.pi, generator)
     return kernels(major, minor, angle, shape, radius)

@@ -78,8 +78,11 @@ def _code(planes: Tensor, steps: Tensor, transform: Tensor) -> Tensor:
     blocks = planes.view(n, c, h // 8, 8, w // 8, 8).transpose(3, 4).reshape(n * c, -1, 64)
     steps = steps.reshape(n * c, 1, 64)
     coefficients = draw.product(blocks - 128, transform.T)
-    coefficients = coefficients.div_(steps).round_().mul_(steps)
-    levels = draw.product(coefficients, transform).add_(128).round_().clamp_(0, 255)
+    # Halves are common, as flat blocks have few possible values, and libjpeg rounds them away from
+    # zero here and upwards below; the sums are off by some 1e-5, hence a little more than 0.5.
+    coefficients = coefficients.div_(steps)
+    coefficients = torch.copysign((coefficients.abs() + 0.501).floor_(), coefficients).mul_(steps)
+    levels = draw.product(coefficients, transform).add_(128.501).floor_().clamp_(0, 255)
     return levels.view(n, c, h // 8, w // 8, 8, 8).transpose(3, 4).reshape(n, c, h, w)
 
 
@@ -119,7 +122,10 @@ def jpeg(pictures: Tensor, quality: Tensor, halved: Tensor, offset: Tensor | Non
     tables = quantisation(quality)
     ycc = _code(ycc, tables[:, (0, 1, 1)], transform)
     small = _code(small, tables[:, (1, 1)], transform)
-    large = F.interpolate(small, scale_factor=2, mode="bilinear", align_corners=False).round_()
+    large = F.interpolate(small, scale_factor=2, mode="bilinear", align_corners=False)
+    # The triangle filter's sums are sixteenths; libjpeg adds 8 and 7 of them by turns.
+    nudge = torch.tensor([0.5, 0.4375], device=device).repeat(w // 2)
+    large = torch.floor(large + nudge)
     ycc[:, 1:] = torch.where(halved.reshape(n, 1, 1, 1), large, ycc[:, 1:]) - 128
     rgb = draw.product(backward, ycc.view(n, 3, -1)).view(n, 3, h, w)
     rgb = rgb.round_().clamp_(0, 255).div_(255)

@@ -72,8 +72,8 @@ def _luma_taps(count: int, generator: torch.Generator) -> Tensor:
 def _in_camera_filter(noise: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Filter noise as cameras do: brightness a little, colour in most samples far more.
 
-    Colour noise that was smoothed over 1 to 6 pixels is weak beside the brightness noise (0.3 to 0.9
-    of it), as is seen in the JPEG files of real cameras; left alone, it keeps its strength.
+    Colour noise that was smoothed over 1 to 6 pixels is weak beside the brightness noise (0.3 to
+    0.9 of it), as is seen in the JPEG files of real cameras; left alone, it keeps its strength.
 
     Returns: the filtered noise and the deviation of its brightness (mean of the colours), N,1,1,1.
     """
@@ -86,7 +86,7 @@ def _in_camera_filter(noise: Tensor, generator: torch.Generator) -> tuple[Tensor
     level = _deviation(filtered)
     chroma *= level / _deviation(luma)
 
-    smoothed, _ = draw.split(n, (0.6,), generator)
+    smoothed, _ = draw.split(n, (0.7,), generator)
     count = len(smoothed)
     # Half size is enough for a wide blur, and costs a quarter.
     small = F.avg_pool2d(chroma[smoothed], 2, ceil_mode=True)
