@@ -1,0 +1,83 @@
+"""Better photos with MIRNet: less noise, more light, more resolution.
+
+The public Python API, loaded on first use so that importing the package costs nothing::
+
+    import mirnet_cli as mirnet
+
+    denoise = mirnet.load("denoise")
+    clean = denoise(pixels)
+    result = denoise.file("in.jpg", "out.jpg")
+    for result in mirnet.batch(denoise, ["photos/"], into="out/"): ...
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from mirnet_cli._version import __version__
+
+if TYPE_CHECKING:
+    from mirnet_cli.batches.run import batch as batch
+    from mirnet_cli.errors import (
+        DiskFullError,
+        DownloadError,
+        InputError,
+        LicenceError,
+        MirnetError,
+        ModelError,
+        OutOfMemoryError,
+        OutputError,
+        ResultError,
+        UsageError,
+    )
+    from mirnet_cli.restore import Restorer, Result, load
+
+_ERRORS = (
+    "DiskFullError",
+    "DownloadError",
+    "InputError",
+    "LicenceError",
+    "MirnetError",
+    "ModelError",
+    "OutOfMemoryError",
+    "OutputError",
+    "ResultError",
+    "UsageError",
+)
+_HOME = {
+    "load": "mirnet_cli.restore",
+    "Restorer": "mirnet_cli.restore",
+    "Result": "mirnet_cli.restore",
+    "batch": "mirnet_cli.batches.run",
+    **dict.fromkeys(_ERRORS, "mirnet_cli.errors"),
+}
+
+__all__ = [
+    "DiskFullError",
+    "DownloadError",
+    "InputError",
+    "LicenceError",
+    "MirnetError",
+    "ModelError",
+    "OutOfMemoryError",
+    "OutputError",
+    "Restorer",
+    "Result",
+    "ResultError",
+    "UsageError",
+    "__version__",
+    "batch",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its home when it is first asked for."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Name the lazily loaded parts too."""
+    return sorted({*globals(), *_HOME})

@@ -1,0 +1,330 @@
+"""What a batch has done: a file of JSON lines beside the results.
+
+Lines are appended and never changed, so that a run that is killed loses at most the line it was
+writing. Each run of a shard has a file of its own (appending from several machines is not atomic
+on network file systems); all of them are read. Lines that cannot be read are passed over.
+
+A line is one event:
+
+``{"event": "run", "settings": …, "overwrite": …}`` and ``{"event": "end"}``
+    around a run that came to its end.
+``{"event": "started" | "done" | "failed", "key": …, "settings": …, "input": …, …}``
+    about one photo; the last one counts.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Self
+
+from mirnet_cli.batches.plan import Item
+from mirnet_cli.errors import DiskFullError, OutputError
+from mirnet_cli.files import reason
+
+NAME = ".mirnet-journal.jsonl"
+_PATTERN = ".mirnet-journal*.jsonl"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Which content a file has: by size and time where they tell, else by SHA-256."""
+
+    size: int
+    mtime_ns: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> "Fingerprint":
+        """Read a file; raises OSError."""
+        with path.open("rb") as stream:
+            status = os.fstat(stream.fileno())
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        return cls(status.st_size, status.st_mtime_ns, digest)
+
+    def matches(self, path: Path) -> bool:
+        """Whether the file still has this content; the file is read only if its time differs."""
+        try:
+            status = path.stat()
+            if status.st_size != self.size:
+                return False
+            if status.st_mtime_ns == self.mtime_ns:
+                return True
+            return Fingerprint.of(path).sha256 == self.sha256
+        except OSError:
+            return False
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The last that the journal says of one photo."""
+
+    event: str
+    settings: str
+    input: Fingerprint | None
+    output: str | None
+    written: Fingerprint | None
+    existed: bool
+    error: str | None
+
+
+class Choice(Enum):
+    """What is to be done about one photo."""
+
+    RUN = "run"
+    SKIP = "skip"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A choice, and why where that is worth a word."""
+
+    choice: Choice
+    reason: str = ""
+
+
+_RUN = Decision(Choice.RUN)
+
+
+class Journal:
+    """The journal of one output folder.
+
+    Args:
+        into: the folder; made when the first line is written.
+        shard: (i, n) of the run that writes.
+    """
+
+    def __init__(self, into: Path, shard: tuple[int, int] | None = None) -> None:
+        self.into = into
+        name = NAME if shard is None else f".mirnet-journal.{shard[0]}-of-{shard[1]}.jsonl"
+        self.path = into / name
+        self._entries: dict[str, Entry] = {}
+        self._outputs: set[str] = set()
+        self._fresh: set[str] = set()
+        self._unfinished: str | None = None
+        self._descriptor: int | None = None
+        for path in sorted(into.glob(_PATTERN)) if into.is_dir() else ():
+            self._load(path)
+
+    @property
+    def outputs(self) -> frozenset[str]:
+        """Keys of all files that the journal says were written, or begun, in the folder."""
+        return frozenset(self._outputs)
+
+    def _load(self, path: Path) -> None:
+        own = path == self.path
+        for line in _lines(path):
+            event, key = line.get("event"), line.get("key")
+            if event == "run" and own:
+                self._unfinished = str(line.get("settings")) if line.get("overwrite") else None
+                self._fresh = set()
+            elif event == "end" and own:
+                self._unfinished = None
+            elif isinstance(key, str) and event in ("started", "done", "failed"):
+                entry = _entry(str(event), line)
+                # A failed second attempt does not undo what the first one wrote.
+                self._entries[key] = entry
+                if own:
+                    self._fresh.add(key)
+                if entry.output:
+                    self._outputs.add(entry.output)
+
+    def decide(
+        self, item: Item, settings: str, *, overwrite: bool = False, retry_failed: bool = False
+    ) -> Decision:
+        """What to do about a photo, by content and settings, not by order.
+
+        Args:
+            item: the photo.
+            settings: digest of everything that makes the result what it is.
+            overwrite: replace results; those that an unfinished run with ``overwrite`` has
+                replaced already count as done.
+            retry_failed: try again what failed before.
+        """
+        entry = self._entries.get(item.key)
+        exists = os.path.lexists(item.target)
+        fresh = self._unfinished == settings and item.key in self._fresh
+        again = overwrite and not fresh
+        known = (
+            entry is not None
+            and entry.settings == settings
+            and entry.input is not None
+            and entry.input.matches(item.source)
+        )
+        if entry is None or not known:
+            return self._unknown(item, entry, exists=exists, overwrite=overwrite)
+        if again:
+            return _RUN
+        if entry.event == "failed":
+            if retry_failed:
+                return _RUN
+            return Decision(
+                Choice.FAIL, f"failed before: {entry.error}; --retry-failed tries again"
+            )
+        if not exists:
+            return _RUN
+        if entry.event == "started":
+            # Results appear under their name whole or not at all: this one was finished.
+            return _RUN if entry.existed else Decision(Choice.SKIP, "done before")
+        if entry.written is not None and not entry.written.matches(item.target):
+            if overwrite:
+                return _RUN
+            return Decision(Choice.SKIP, "was changed since it was written; left as it is")
+        return Decision(Choice.SKIP, "done before")
+
+    @staticmethod
+    def _unknown(item: Item, entry: Entry | None, *, exists: bool, overwrite: bool) -> Decision:
+        if not exists or overwrite:
+            return _RUN
+        if entry is None or entry.event == "failed":
+            return Decision(Choice.SKIP, "exists already; --overwrite replaces it")
+        return Decision(
+            Choice.FAIL,
+            f"{item.target.name} exists, made from another version of the photo or with other "
+            "options; use --overwrite or another -o",
+        )
+
+    def begin(self, settings: str, *, overwrite: bool) -> None:
+        """Note that a run begins (or goes on after it was stopped)."""
+        if not (overwrite and self._unfinished == settings):
+            self._append({"event": "run", "settings": settings, "overwrite": overwrite})
+
+    def end(self) -> None:
+        """Note that the run came to its end."""
+        self._append({"event": "end"})
+
+    def started(self, item: Item, settings: str) -> Fingerprint | None:
+        """Note that work on a photo begins; returns what it is, None where it cannot be read."""
+        fingerprint = _fingerprint(item.source)
+        if fingerprint is not None:
+            self._note("started", item, settings, fingerprint, existed=os.path.lexists(item.target))
+        return fingerprint
+
+    def done(self, item: Item, settings: str, fingerprint: Fingerprint | None) -> None:
+        """Note that the result of a photo is there."""
+        written = _fingerprint(item.target)
+        self._note("done", item, settings, fingerprint, written=written)
+
+    def failed(
+        self, item: Item, settings: str, fingerprint: Fingerprint | None, error: str
+    ) -> None:
+        """Note that a photo failed for a reason of its own."""
+        if fingerprint is not None:
+            self._note("failed", item, settings, fingerprint, error=error)
+
+    def _note(
+        self,
+        event: str,
+        item: Item,
+        settings: str,
+        fingerprint: Fingerprint | None,
+        *,
+        written: Fingerprint | None = None,
+        **more: Any,
+    ) -> None:
+        line: dict[str, Any] = {"event": event, "key": item.key, "settings": settings}
+        line["output"] = item.target.relative_to(self.into).as_posix()
+        line["input"] = None if fingerprint is None else asdict(fingerprint)
+        if written is not None:
+            line["written"] = asdict(written)
+        self._append(line | more)
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        """Add one line in one write, and see it to the disk."""
+        stamped = {**line, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+        data = json.dumps(stamped).encode("ascii") + b"\n"
+        try:
+            if self._descriptor is None:
+                self._descriptor = self._open()
+            os.write(self._descriptor, data)
+            os.fsync(self._descriptor)
+        except OSError as error:
+            if error.errno in _FULL:
+                raise DiskFullError(
+                    "no space left for the journal",
+                    "free some space and run again",
+                    subject=self.path,
+                ) from error
+            raise OutputError(
+                f"cannot be written ({reason(error)})",
+                "check the folder's permissions",
+                subject=self.path,
+            ) from error
+
+    def _open(self) -> int:
+        self.into.mkdir(parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(self.path, flags | getattr(os, "O_CLOEXEC", 0), 0o666)
+        size = os.lseek(descriptor, 0, os.SEEK_END)
+        if size:
+            os.lseek(descriptor, size - 1, os.SEEK_SET)
+            if os.read(descriptor, 1) != b"\n":
+                # A killed run left half a line; ours must not become part of it.
+                os.write(descriptor, b"\n")
+        return descriptor
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _fingerprint(path: Path) -> Fingerprint | None:
+    try:
+        return Fingerprint.of(path) if path.is_file() else None
+    except OSError:
+        return None
+
+
+def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
+    try:
+        with path.open("rb") as stream:
+            for raw in stream:
+                try:
+                    line = json.loads(raw)
+                except ValueError:
+                    continue
+                if isinstance(line, dict):
+                    yield line
+    except OSError as error:
+        raise OutputError(
+            f"cannot be read ({reason(error)})",
+            "check its permissions, or remove it",
+            subject=path,
+        ) from error
+
+
+def _entry(event: str, line: Mapping[str, Any]) -> Entry:
+    output, error = line.get("output"), line.get("error")
+    return Entry(
+        event=event,
+        settings=str(line.get("settings")),
+        input=_read_fingerprint(line.get("input")),
+        output=output if isinstance(output, str) else None,
+        written=_read_fingerprint(line.get("written")),
+        existed=bool(line.get("existed")),
+        error=error if isinstance(error, str) else None,
+    )
+
+
+def _read_fingerprint(value: object) -> Fingerprint | None:
+    if not isinstance(value, dict):
+        return None
+    size, mtime, digest = value.get("size"), value.get("mtime_ns"), value.get("sha256")
+    if isinstance(size, int) and isinstance(mtime, int) and isinstance(digest, str):
+        return Fingerprint(size, mtime, digest)
+    return None

@@ -1,0 +1,101 @@
+"""Names of outputs, and clashes among them, before anything is written."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from mirnet_cli.errors import UsageError
+from mirnet_cli.files import same_file
+
+_ENDINGS = {"enhance": "enhanced", "denoise": "denoised"}
+
+
+def ending(task: str, scale: int = 1) -> str:
+    """What a task adds to a name: ``enhanced``, ``denoised``, ``x2``."""
+    return _ENDINGS.get(task, f"x{scale}")
+
+
+def output_name(name: str, *, suffix: str = "", extension: str | None = None) -> str:
+    """The file name of a result.
+
+    Args:
+        name: file name of the input, without folders.
+        suffix: put before the extension ("-denoised").
+        extension: of the output, without a dot; that of the input by default.
+    """
+    stem, dot, old = name.rpartition(".")
+    if not stem:
+        stem, dot, old = name, "", ""
+    if extension is not None:
+        dot, old = ".", extension
+    return f"{stem}{suffix}{dot}{old}"
+
+
+def folds_case(folder: Path) -> bool:
+    """Whether the file system takes ``A.jpg`` and ``a.jpg`` for the same name there.
+
+    Asked of the nearest existing folder by the other case of its own name.
+    """
+    for place in (folder, *folder.parents):
+        if place.is_dir():
+            other = place.with_name(place.name.swapcase()) if place.name else place
+            return other != place and other.exists() and same_file(place, other)
+    return False
+
+
+def refuse_clashes(
+    pairs: Iterable[tuple[Path, Path]],
+    *,
+    in_place: bool = False,
+    remedy: str = "give another -o, --suffix or --format",
+) -> None:
+    """Refuse outputs that are written twice or that are inputs.
+
+    Args:
+        pairs: input and output of each photo.
+        in_place: an output may be its own input (the user named it and said to overwrite).
+        remedy: what to do about it.
+
+    Raises:
+        UsageError: for the first clash.
+    """
+    known = list(pairs)
+    identity = _Identity()
+    by_input = {identity(source): source for source, _ in known}
+    seen: dict[object, Path] = {}
+    for source, target in known:
+        place = identity(target)
+        if place in seen:
+            first = seen[place]
+            if identity(first) == identity(source):
+                raise UsageError("given twice", "name each photo once", subject=source)
+            raise UsageError(
+                f"{first} and {source} would both be written here", remedy, subject=target
+            )
+        seen[place] = source
+        if place in by_input and not (in_place and place == identity(source)):
+            if place == identity(source):
+                raise UsageError("output and input are the same file", remedy, subject=source)
+            raise UsageError(f"is an input and the output of {source} too", remedy, subject=target)
+
+
+class _Identity:
+    """Which file a path means: by inode where it exists, else by its folder and name."""
+
+    def __init__(self) -> None:
+        self._folders: dict[Path, tuple[object, bool]] = {}
+
+    def __call__(self, path: Path) -> object:
+        try:
+            found = os.stat(path)  # noqa: PTH116
+            return (found.st_dev, found.st_ino) if found.st_ino else path.resolve()
+        except (OSError, ValueError):
+            pass
+        folder, folds = self._folder(path.parent)
+        return (folder, path.name.casefold() if folds else path.name)
+
+    def _folder(self, folder: Path) -> tuple[object, bool]:
+        if folder not in self._folders:
+            real = Path(os.path.realpath(folder))
+            self._folders[folder] = (real, folds_case(real))
+        return self._folders[folder]

@@ -1,0 +1,213 @@
+"""What a batch would do, as data: which photos, and where each result goes."""
+
+import hashlib
+import os
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from mirnet_cli.batches.names import output_name, refuse_clashes
+from mirnet_cli.errors import InputError, UsageError
+from mirnet_cli.files import reason, same_file
+
+
+@dataclass(frozen=True)
+class Item:
+    """One photo of a batch.
+
+    Attributes:
+        key: the photo's path below the folder, with forward slashes; its name in the journal.
+        source: the file that is read.
+        target: the file that is written.
+        error: why this cannot be done, where that is known already (a folder that cannot be
+            listed).
+    """
+
+    key: str
+    source: Path
+    target: Path
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a batch would do. ``items`` are in the order of their keys."""
+
+    into: Path
+    items: tuple[Item, ...]
+    shard: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which photos of a folder, and how their results are called.
+
+    Attributes:
+        recursive: folders within folders too.
+        include: patterns of which one must match; letters' case does not matter. A pattern with
+            a slash is matched against the path below the folder, one without against the name.
+        exclude: patterns of which none may match, likewise.
+        suffix: put before the extension of each result.
+        extension: of each result, without a dot; that of the photo by default.
+        shard: (i, n): only part i of n, counted from 1; the same everywhere, as it depends on
+            the key of each photo alone.
+        extensions: names ending in one of these are photos, with the dot, in lower case.
+    """
+
+    recursive: bool = False
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    suffix: str = ""
+    extension: str | None = None
+    shard: tuple[int, int] | None = None
+    extensions: frozenset[str] = field(default_factory=lambda: _readable())
+
+
+@dataclass(frozen=True)
+class _Found:
+    key: str
+    source: Path
+    error: str | None = None
+
+
+def _readable() -> frozenset[str]:
+    from mirnet_cli.photo.formats import EXTENSIONS
+
+    return frozenset(EXTENSIONS)
+
+
+def make_plan(
+    paths: Sequence[Path],
+    into: Path,
+    selection: Selection,
+    *,
+    root: Path | None = None,
+    outputs: Collection[str] = (),
+) -> Plan:
+    """Find the photos and name their results; nothing is decoded or written.
+
+    Args:
+        paths: folders, whose photos are taken, and single files, which are taken as they are.
+        into: the folder for the results. It is never read, unless it is one of ``paths``.
+        selection: which photos, and how results are called.
+        root: single files below this folder keep their place below it; others only their name.
+        outputs: keys in ``into`` that an earlier run has written (the journal's): not inputs.
+
+    Raises:
+        InputError: a folder of ``paths`` does not exist.
+        UsageError: two results would have the same name, or a result the name of an input.
+    """
+    found: dict[str, _Found] = {}
+    for path in paths:
+        for each in _below(path, into, selection) if path.is_dir() else [_single(path, root)]:
+            if each.key in found and not same_file(found[each.key].source, each.source):
+                raise UsageError(
+                    f"has the same name as {found[each.key].source}",
+                    "put them in different folders and give the folder that holds both",
+                    subject=each.source,
+                )
+            found.setdefault(each.key, each)
+    written = {_place(into / output) for output in outputs}
+    items = [
+        Item(each.key, each.source, _target(into, each.key, selection), each.error)
+        for each in sorted(found.values(), key=lambda each: each.key)
+        if not (written and _place(each.source) in written)
+    ]
+    if any(path.is_dir() and same_file(path, into) for path in paths if into.exists()):
+        _refuse_in_place(items, into)
+    refuse_clashes((item.source, item.target) for item in items if item.error is None)
+    if selection.shard is not None:
+        items = [item for item in items if in_shard(item.key, *selection.shard)]
+    return Plan(into, tuple(items), selection.shard)
+
+
+def in_shard(key: str, index: int, count: int) -> bool:
+    """Whether a photo belongs to part ``index`` of ``count``, counted from 1.
+
+    Decided by the hash of the key, so that machines that list different files, in a different
+    order or with another way of composing accents, still agree.
+    """
+    text = unicodedata.normalize("NFC", key).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") % count == index - 1
+
+
+def _refuse_in_place(items: Iterable[Item], into: Path) -> None:
+    if any(_place(item.source) == _place(item.target) for item in items):
+        raise UsageError(
+            "results would replace the photos they are made from",
+            "give --suffix, or another folder with -o",
+            subject=into,
+        )
+
+
+def _place(path: Path) -> Path:
+    """The path with links in its folders followed, but not a link that is the file itself."""
+    return Path(os.path.realpath(path.parent)) / path.name
+
+
+def _target(into: Path, key: str, selection: Selection) -> Path:
+    folder, _, name = key.rpartition("/")
+    name = output_name(name, suffix=selection.suffix, extension=selection.extension)
+    return into.joinpath(*folder.split("/"), name) if folder else into / name
+
+
+def _single(path: Path, root: Path | None) -> _Found:
+    if root is not None:
+        try:
+            inner = _place(path).relative_to(Path(os.path.realpath(root)))
+            return _Found(inner.as_posix(), path)
+        except ValueError:
+            pass
+    return _Found(path.name, path)
+
+
+def _below(folder: Path, into: Path, selection: Selection) -> Iterator[_Found]:
+    """The photos in a folder: not hidden ones, and nothing below ``into``.
+
+    Links to folders are not followed, as they may lead in circles.
+    """
+    skip = Path(os.path.realpath(into))
+    pending = [folder]
+    while pending:
+        here = pending.pop()
+        try:
+            with os.scandir(here) as entries:
+                listed = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            if here == folder:
+                raise InputError(
+                    f"cannot be read ({reason(error)})",
+                    "check its name and permissions",
+                    subject=folder,
+                ) from error
+            key = here.relative_to(folder).as_posix()
+            yield _Found(key, here, f"folder cannot be read ({reason(error)}); check permissions")
+            continue
+        for entry in listed:
+            if entry.name.startswith("."):
+                continue
+            path = here / entry.name
+            if _is_folder(entry):
+                if selection.recursive and Path(os.path.realpath(path)) != skip:
+                    pending.append(path)
+            elif not entry.is_dir() and _wanted(path.relative_to(folder), selection):
+                yield _Found(path.relative_to(folder).as_posix(), path)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False)
+
+
+def _wanted(path: Path, selection: Selection) -> bool:
+    if path.suffix.lower() not in selection.extensions:
+        return False
+    if selection.include and not any(_matches(path, each) for each in selection.include):
+        return False
+    return not any(_matches(path, each) for each in selection.exclude)
+
+
+def _matches(path: Path, pattern: str) -> bool:
+    text = path.as_posix() if "/" in pattern else path.name
+    return fnmatchcase(text.casefold(), pattern.removeprefix("./").casefold())

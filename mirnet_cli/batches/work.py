@@ -1,0 +1,261 @@
+"""Doing it: one photo at a time, every failure turned into an outcome."""
+
+import dataclasses
+import errno
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
+
+from mirnet_cli.batches.plan import Item
+from mirnet_cli.errors import (
+    DiskFullError,
+    InputError,
+    MirnetError,
+    OutOfMemoryError,
+    OutputError,
+    ResultError,
+)
+from mirnet_cli.files import reason
+
+if TYPE_CHECKING:
+    from mirnet_cli.restore import Restorer, Result
+
+Tiles = Callable[[int, int], None]
+"""Told how many tiles of how many are done."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How each photo is treated; the arguments of :meth:`Restorer.file` of the same names."""
+
+    strength: float = 1.0
+    ensemble: bool = False
+    crop: tuple[int, int, int, int] | None = None
+    format: str | None = None
+    quality: int | None = None
+    strip: bool = False
+    preserve: bool = False
+    overwrite: bool = False
+    max_pixels: int = 500_000_000
+
+    def arguments(self) -> dict[str, Any]:
+        """As keyword arguments."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    def digest(self, restorer: "Restorer") -> str:
+        """Identify everything that makes a result what it is.
+
+        What only decides where and how fast it is computed does not count: the device, the
+        runtime, the precision and the size of tiles change a result within the stated tolerance.
+        """
+        what = {
+            "task": restorer.task,
+            "scale": restorer.scale,
+            "weights": restorer.weights.sha256,
+            "context": getattr(restorer, "context", None),
+            "overlap": getattr(restorer, "overlap", None),
+            **self.arguments(),
+        }
+        for name in ("overwrite", "preserve", "max_pixels"):
+            del what[name]
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One photo to be done; plain data that can be sent to another process."""
+
+    item: Item
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one photo.
+
+    Attributes:
+        result: as the Python API and ``--json`` give it.
+        error: the exception, where it failed.
+        lasting: whether trying again would fail again (the photo is to blame, not the disk).
+        full: whether the disk is full, so that nothing further can be written.
+    """
+
+    result: "Result"
+    error: Exception | None = None
+    lasting: bool = False
+    full: bool = False
+
+
+class Executor(Protocol):
+    """Something that does jobs, here or elsewhere."""
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Outcome]]:
+        """Do the jobs, taken from ``jobs`` as workers become free; yield each as it is done."""
+        ...
+
+
+class LocalExecutor:
+    """Does jobs in this process, one after the other.
+
+    Args:
+        restorer: does the work.
+        tiles: told of the tiles of the current photo.
+    """
+
+    def __init__(self, restorer: "Restorer", tiles: Tiles | None = None) -> None:
+        self._restorer = restorer
+        self._tiles = tiles
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Outcome]]:
+        """See :class:`Executor`."""
+        for job in jobs:
+            item = job.item
+            yield (
+                job,
+                perform(self._restorer, item.source, item.target, job.settings, self._tiles),
+            )
+
+
+def perform(
+    restorer: "Restorer",
+    source: Path | bytes,
+    target: Path | BinaryIO,
+    settings: Settings,
+    tiles: Tiles | None = None,
+) -> Outcome:
+    """Do one photo; what goes wrong with it is returned, not raised.
+
+    The folder of ``target`` is made if it does not exist. Only what ends the whole run is
+    raised: Ctrl-C, signals, a reader of standard output that went away.
+    """
+    try:
+        if isinstance(source, Path):
+            check_input(source)
+        if isinstance(target, Path):
+            _check_output(target, overwrite=settings.overwrite)
+        result = restorer.file(source, target, progress=tiles, **settings.arguments())
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        return failure(error, source, target, restorer=restorer)
+    return Outcome(result)
+
+
+def failure(
+    error: Exception,
+    source: Path | bytes,
+    target: Path | BinaryIO | None,
+    *,
+    restorer: "Restorer | None" = None,
+) -> Outcome:
+    """The outcome of a photo that failed with ``error``."""
+    known = error
+    if isinstance(error, MemoryError):
+        known = OutOfMemoryError("not enough memory", "use a smaller --tile or --crop")
+    elif isinstance(error, OSError):
+        known = _of_system(error, target)
+    result = make_result(
+        "failed",
+        source,
+        target,
+        restorer=restorer,
+        error=_what(known)
+        if isinstance(known, MirnetError)
+        else f"{type(error).__name__}: {error}",
+    )
+    return Outcome(
+        result,
+        known,
+        lasting=isinstance(known, InputError | OutOfMemoryError | ResultError)
+        and not isinstance(error, OSError),
+        full=isinstance(known, DiskFullError),
+    )
+
+
+def _of_system(error: OSError, target: Path | BinaryIO | None) -> MirnetError:
+    """What the system refused, by whose fault it is: the disk's, a stream's or the photo's."""
+    text = reason(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFullError(text, "free some space")
+    if target is not None and not isinstance(target, Path):
+        return OutputError(text, "look at where the output goes", subject="standard output")
+    return InputError(text, "check the file and the disk")
+
+
+def make_result(
+    status: Literal["skipped", "failed"],
+    source: Path | bytes,
+    target: Path | BinaryIO | None,
+    *,
+    restorer: "Restorer | None" = None,
+    error: str | None = None,
+    warnings: tuple[str, ...] = (),
+) -> "Result":
+    """A result for a photo that no network has seen: skipped or failed."""
+    from mirnet_cli.restore import Result
+
+    weights = None if restorer is None else restorer.weights
+    known: dict[str, Any] = {
+        "input": str(source) if isinstance(source, Path) else "-",
+        "output": str(target) if isinstance(target, Path) and status == "skipped" else None,
+        "status": status,
+        "warnings": warnings,
+        "error": error,
+        "seconds": 0.0,
+        "model": None if weights is None else weights.name,
+        "sha256": None if weights is None else weights.sha256,
+    }
+    for name in ("task", "scale", "runtime", "device", "precision"):
+        known[name] = getattr(restorer, name, None)
+    fields = dataclasses.fields(Result)
+    return Result(**{field.name: known.get(field.name) for field in fields})
+
+
+def check_input(source: Path) -> None:
+    """Refuse what is no regular file, before it is opened: opening a FIFO waits for ever.
+
+    Raises:
+        InputError: saying which it is.
+    """
+    try:
+        mode = source.stat().st_mode
+    except (OSError, ValueError) as error:
+        missing = isinstance(error, FileNotFoundError)
+        what = "no such file" if missing else f"cannot be read ({_reason(error)})"
+        remedy = "check the name" if missing else "check the name and permissions"
+        raise InputError(what, remedy, subject=source) from error
+    if stat.S_ISDIR(mode):
+        raise InputError("is a folder", "use 'mirnet batch' for folders", subject=source)
+    if not stat.S_ISREG(mode):
+        raise InputError("is not a regular file", "copy it to a file first", subject=source)
+
+
+def _check_output(target: Path, *, overwrite: bool) -> None:
+    """Refuse now what would be refused after minutes of work, and make the folder."""
+    if target.is_dir():
+        raise OutputError("is a folder", "name a file", subject=target)
+    if not overwrite and os.path.lexists(target):
+        raise OutputError(
+            "exists already", "use --overwrite to replace it, or another -o", subject=target
+        )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"folder cannot be made ({_reason(error)})",
+            "check its name and permissions",
+            subject=target.parent,
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    return reason(error) if isinstance(error, OSError) else str(error)
+
+
+def _what(error: MirnetError) -> str:
+    return f"{error.what}; {error.remedy}" if error.remedy else error.what

@@ -1,0 +1,357 @@
+"""``mirnet batch``."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from mirnet_cli.cli import values
+from mirnet_cli.cli.options import EPILOG as EPILOG
+from mirnet_cli.cli.options import HOW, WHERE, Computing, Look, Output, Words, flat, option
+from mirnet_cli.errors import ExitCode, InputError, UsageError
+
+if TYPE_CHECKING:
+    from mirnet_cli.batches.plan import Item, Plan, Selection
+    from mirnet_cli.batches.run import Report
+    from mirnet_cli.batches.work import Settings
+    from mirnet_cli.cli.console import Console
+    from mirnet_cli.restore import Restorer
+
+WHICH = "Which photos"
+_AT_ONCE = 1
+
+
+@flat
+def command(
+    output: Output,
+    look: Look,
+    computing: Computing,
+    words: Words,
+    folder: Annotated[
+        str | None, typer.Argument(metavar="DIR", help="The folder.", show_default=False)
+    ] = None,
+    task: Annotated[
+        Literal["enhance", "denoise", "upscale"],
+        option(
+            "--task",
+            metavar="enhance|denoise|upscale",
+            panel=HOW,
+            help="What to do. [default: enhance]",
+        ),
+    ] = "enhance",
+    scale: Annotated[
+        int | None,
+        option(
+            "--scale",
+            metavar="1|2|3|4",
+            panel=HOW,
+            parser=values.scale,
+            help="How many times larger, for upscale. [default: 2]",
+        ),
+    ] = None,
+    recursive: Annotated[
+        bool,
+        option("-r", "--recursive", panel=WHICH, help="Folders within folders too, mirrored."),
+    ] = False,
+    include: Annotated[
+        list[str] | None,
+        option(
+            "--include",
+            metavar="GLOB",
+            panel=WHICH,
+            help="Only photos whose name (or path, with a /) matches; may be repeated.",
+        ),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        option(
+            "--exclude",
+            metavar="GLOB",
+            panel=WHICH,
+            help="No photos whose name matches; may be repeated.",
+        ),
+    ] = None,
+    files_from: Annotated[
+        str | None,
+        option(
+            "--files-from",
+            metavar="FILE|-",
+            panel=WHICH,
+            help="Only the photos listed there, one a line or separated by NUL.",
+        ),
+    ] = None,
+    shard: Annotated[
+        Any,
+        option(
+            "--shard",
+            metavar="i/n",
+            panel=WHICH,
+            parser=values.shard,
+            help="Only part i of n, counted from 1; the same on every machine.",
+        ),
+    ] = None,
+    suffix: Annotated[
+        str,
+        option("--suffix", metavar="TEXT", panel=WHERE, help="Put before the extension."),
+    ] = "",
+    retry_failed: Annotated[
+        bool, option("--retry-failed", panel=WHICH, help="Try again what failed before.")
+    ] = False,
+    dry_run: Annotated[
+        bool, option("--dry-run", panel=WHICH, help="Show what would be done; write nothing.")
+    ] = False,
+    jobs: Annotated[
+        int,
+        option(
+            "--jobs",
+            metavar="N",
+            panel="Computing",
+            parser=values.jobs,
+            help="Photos at once; this version does one, on all cores. [default: 1]",
+        ),
+    ] = 1,
+    max_time: Annotated[
+        float | None,
+        option(
+            "--max-time",
+            metavar="TIME",
+            panel="Computing",
+            parser=values.seconds,
+            help="Start nothing new after this long (90s, 30m, 2h); run again to go on.",
+        ),
+    ] = None,
+) -> int:
+    """Do a whole folder; run it again to go on where it was stopped.
+
+    Results go to DIR-enhanced, DIR-denoised or DIR-x2 unless -o names another folder. What the
+    journal there knows to be done is skipped; one bad photo does not stop the others.
+    """
+    from mirnet_cli.batches.journal import Journal
+    from mirnet_cli.batches.plan import Selection
+    from mirnet_cli.cli.console import Console
+    from mirnet_cli.cli.photos import describe, load_restorer, settings_of
+
+    _check(task, scale, jobs, suffix)
+    factor = (scale or 2) if task == "upscale" else None
+    settings = settings_of(output, look)
+    root, into = _folders(folder, output.output, task, factor, listed=files_from is not None)
+    selection = Selection(
+        recursive=recursive,
+        include=tuple(include or ()),
+        exclude=tuple(exclude or ()),
+        suffix=suffix,
+        extension=output.format,
+        shard=shard,
+    )
+    plan = _plan(root, into, selection, files_from, Journal(into).outputs)
+    console = Console(json=words.json, quiet=words.quiet, verbose=words.verbose)
+    if not plan.items:
+        console.note(f"mirnet: {root}: no photos found" + _hint(root, recursive))
+        return int(ExitCode.OK)
+    restorer = load_restorer(task, computing, scale=factor)
+    console.detail(describe(restorer))
+    if dry_run:
+        return _show_plan(console, plan, restorer, settings, retry_failed=retry_failed)
+    return _work(console, plan, restorer, settings, retry_failed=retry_failed, max_time=max_time)
+
+
+def _check(task: str, scale: int | None, jobs: int, suffix: str) -> None:
+    if scale is not None and task != "upscale":
+        raise UsageError("only for --task upscale", "leave it out", subject="--scale")
+    if jobs > _AT_ONCE:
+        raise UsageError(
+            "this version does one photo at once, on all cores",
+            "use 1, or --shard i/n in several processes",
+            subject="--jobs",
+        )
+    if "/" in suffix or os.sep in suffix or "\0" in suffix:
+        raise UsageError("holds a path separator", "use letters and dashes", subject="--suffix")
+
+
+def _folders(
+    folder: str | None, output: str | None, task: str, scale: int | None, *, listed: bool
+) -> tuple[Path, Path]:
+    """The folder that is read and the one that is written."""
+    from mirnet_cli.batches.names import ending
+
+    if output == "-":
+        raise UsageError("a batch writes files", "name a folder with -o", subject="-o -")
+    if folder is None:
+        if not listed:
+            raise UsageError("no folder given", "name one, or use --files-from")
+        if output is None:
+            raise UsageError("no folder for the results", "name one with -o")
+    root = Path(folder or ".")
+    if not root.is_dir() and folder is not None:
+        if root.exists():
+            raise UsageError(
+                "is not a folder", f"for single photos use 'mirnet {task} FILE'", subject=root
+            )
+        raise InputError("no such folder", "check the name", subject=root)
+    if output is not None:
+        into = Path(output)
+        if into.exists() and not into.is_dir():
+            raise UsageError("is not a folder", "name another with -o", subject=into)
+        return root, into
+    named = root if root.name not in ("", "..") else Path(os.path.realpath(root))
+    if not named.name:
+        raise UsageError("no folder for the results", "name one with -o", subject=root)
+    return root, named.with_name(f"{named.name}-{ending(task, scale or 1)}")
+
+
+def _plan(
+    root: Path, into: Path, selection: "Selection", listed: str | None, outputs: frozenset[str]
+) -> "Plan":
+    from mirnet_cli.batches.plan import make_plan
+
+    if listed is None:
+        return make_plan([root], into, selection, outputs=outputs)
+    paths = [_listed_path(name, root) for name in _listed_names(listed)]
+    return make_plan(paths, into, selection, root=root, outputs=outputs)
+
+
+def _listed_names(listed: str) -> list[str]:
+    """The names in a list: separated by NUL if it holds one, else one a line."""
+    try:
+        raw = sys.stdin.buffer.read() if listed == "-" else Path(listed).read_bytes()
+    except OSError as error:
+        from mirnet_cli.files import reason
+
+        raise InputError(
+            f"cannot be read ({reason(error)})", "check the name", subject=listed
+        ) from error
+    names = raw.split(b"\0") if b"\0" in raw else raw.replace(b"\r\n", b"\n").split(b"\n")
+    return [os.fsdecode(name) for name in names if name]
+
+
+def _listed_path(name: str, root: Path) -> Path:
+    """A listed file, from the current folder or else from DIR."""
+    path = Path(name)
+    below = root / name
+    return below if not path.exists() and below.exists() else path
+
+
+def _hint(root: Path, recursive: bool) -> str:
+    if not recursive and any(each.is_dir() for each in root.iterdir()):
+        return "; for folders within it add --recursive"
+    return ""
+
+
+def _show_plan(
+    console: "Console",
+    plan: "Plan",
+    restorer: "Restorer",
+    settings: "Settings",
+    *,
+    retry_failed: bool,
+) -> int:
+    """Say what would be done: a line for each photo on stdout, and the sums on stderr."""
+    from mirnet_cli.batches.journal import Choice, Journal
+    from mirnet_cli.batches.run import decide
+    from mirnet_cli.files import printable
+
+    counts = dict.fromkeys(Choice, 0)
+    area = 0
+    digest = settings.digest(restorer)
+    choices = decide(
+        plan,
+        Journal(plan.into, plan.shard),
+        digest,
+        overwrite=settings.overwrite,
+        retry_failed=retry_failed,
+    )
+    for item, decision in choices:
+        counts[decision.choice] += 1
+        size = _size(item)
+        pixels = size[0] * size[1] if size else 0
+        area += pixels if decision.choice is Choice.RUN else 0
+        if console.json:
+            status = {"run": "planned", "skip": "skipped", "fail": "failed"}
+            console.record(
+                {
+                    "input": str(item.source),
+                    "output": str(item.target),
+                    "status": status[decision.choice.value],
+                    "reason": decision.reason or None,
+                    "width": size[0] if size else None,
+                    "height": size[1] if size else None,
+                }
+            )
+        elif not console.quiet:
+            shape = f"{size[0]}x{size[1]}" if size else "unreadable"
+            what = {"run": shape, "skip": "skip", "fail": "fail"}[decision.choice.value]
+            reason = f": {decision.reason}" if decision.reason else ""
+            typer.echo(printable(f"{item.source} -> {item.target} ({what}{reason})"))
+    console.note(
+        f"{len(plan.items)} photos: {counts[Choice.RUN]} to do ({area / 1e6:.1f} MP), "
+        f"{counts[Choice.SKIP]} to skip, {counts[Choice.FAIL]} cannot be done; nothing was written"
+    )
+    return int(ExitCode.FAILED if counts[Choice.FAIL] else ExitCode.OK)
+
+
+def _size(item: "Item") -> tuple[int, int] | None:
+    """Width and height of a photo from its header; None where it has none."""
+    from mirnet_cli.batches.work import check_input
+    from mirnet_cli.errors import MirnetError
+    from mirnet_cli.photo import probe
+
+    try:
+        check_input(item.source)
+        header = probe(item.source)
+    except (MirnetError, OSError):
+        return None
+    return header.width, header.height
+
+
+def _work(
+    console: "Console",
+    plan: "Plan",
+    restorer: "Restorer",
+    settings: "Settings",
+    *,
+    retry_failed: bool,
+    max_time: float | None,
+) -> int:
+    from mirnet_cli.batches.run import run
+    from mirnet_cli.batches.work import LocalExecutor
+    from mirnet_cli.cli.photos import report
+    from mirnet_cli.cli.tally import Tally
+
+    tally = Tally(len(plan.items))
+    try:
+        with console.display(files=len(plan.items)) as display:
+            sizes = _sizes(plan) if display.live else {}
+            display.whole(sum(sizes.values()))
+            reports: Iterator[Report] = run(
+                plan,
+                restorer,
+                settings,
+                executor=LocalExecutor(restorer, display.tiles),
+                retry_failed=retry_failed,
+                max_time=max_time,
+                started=lambda item: display.start(item.key, sizes.get(item.key, 0)),
+            )
+            with closing(reports):  # type: ignore[type-var]
+                for each in reports:
+                    display.finish(sizes.get(each.item.key, 0))
+                    tally.add(each)
+                    if each.left:
+                        console.record(each.outcome.result.as_dict())
+                    else:
+                        report(console, each.outcome)
+    finally:
+        tally.show(console, plan.into)
+    return int(tally.exit_code)
+
+
+def _sizes(plan: "Plan") -> dict[str, float]:
+    """Pixels of each photo, for the progress bar."""
+    sizes = {}
+    for item in plan.items:
+        found = _size(item)
+        sizes[item.key] = float(found[0] * found[1]) if found else 0.0
+    return sizes

@@ -1,0 +1,98 @@
+"""``mirnet compare``."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mirnet_cli.cli import values
+from mirnet_cli.cli.options import EPILOG as EPILOG
+from mirnet_cli.cli.options import WHERE, Words, flat, option
+from mirnet_cli.errors import UsageError
+
+
+@flat
+def command(
+    before: Annotated[Path, typer.Argument(metavar="BEFORE", help="The photo before.")],
+    after: Annotated[Path, typer.Argument(metavar="AFTER", help="The photo after.")],
+    words: Words,
+    output: Annotated[
+        str | None,
+        option(
+            *("-o", "--output"),
+            metavar="PATH",
+            panel=WHERE,
+            help="A page (html), or a picture with both side by side (png, jpg …). "
+            "[default: AFTER-compare.html]",
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, option("--overwrite", panel=WHERE, envvar=None, help="Replace a file that exists.")
+    ] = False,
+    quality: Annotated[
+        int | None,
+        option(
+            "--quality",
+            metavar="1-100",
+            panel=WHERE,
+            parser=values.quality,
+            help="Of a picture as JPEG, WebP or AVIF.",
+        ),
+    ] = None,
+    at: Annotated[
+        list[Any] | None,
+        option(
+            "--at",
+            metavar="X,Y",
+            parser=values.point,
+            help="Show this place at 100 %; may be repeated. [default: the telling ones]",
+        ),
+    ] = None,
+    max_pixels: Annotated[
+        int,
+        option(
+            "--max-pixels",
+            metavar="N",
+            parser=values.pixels,
+            help="Refuse larger pictures before decoding them. [default: 500M]",
+        ),
+    ] = 500_000_000,
+) -> int:
+    """Show before and after: a page with a slider, crops at 100 % and what changed.
+
+    The page is one file that needs no network. With -o x.png it is a picture with both instead.
+    """
+    from dataclasses import asdict
+
+    from mirnet_cli.batches.names import output_name
+    from mirnet_cli.batches.work import check_input
+    from mirnet_cli.cli.console import Console
+    from mirnet_cli.files import same_file
+    from mirnet_cli.report.compare import compare, kind_of
+
+    default = output_name(after.name, suffix="-compare", extension="html")
+    target = after.with_name(default) if output is None else Path(output)
+    if output is not None and (output.endswith("/") or target.is_dir()):
+        target = target / default
+    if output == "-":
+        raise UsageError("a comparison is written to a file", "name one with -o", subject="-o -")
+    kind_of(target.name)
+    for photo in (before, after):
+        if same_file(target, photo):
+            raise UsageError("output and input are the same file", "name another", subject=photo)
+    for photo in (before, after):
+        check_input(photo)
+    done = compare(
+        before,
+        after,
+        target,
+        at=at or (),
+        quality=quality,
+        overwrite=overwrite,
+        max_pixels=max_pixels,
+    )
+    console = Console(json=words.json, quiet=words.quiet, verbose=words.verbose)
+    ratio = "no pixel differs" if done.psnr is None else f"PSNR between the two {done.psnr:.2f} dB"
+    console.note(f"{before} | {after} -> {done.output} ({ratio})")
+    console.record({"before": str(before), "after": str(after), "status": "done", **asdict(done)})
+    return 0

@@ -1,0 +1,211 @@
+"""What is said and where: messages and progress on stderr, data on stdout.
+
+Nothing here passes a file's name or content through Rich's markup, and everything that came from
+one is escaped for the terminal.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from mirnet_cli.errors import MirnetError
+from mirnet_cli.files import printable
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+def write_stderr(line: str) -> None:
+    """Write one line to stderr; whoever closed stderr does not want to read it."""
+    if sys.stderr is None:
+        return
+    try:
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        pass
+
+
+def write_error(text: str) -> None:
+    """Write ``mirnet: TEXT`` as one line, made safe for terminals."""
+    write_stderr(printable(f"mirnet: {text}"))
+
+
+class Console:
+    """The voice of one run.
+
+    Args:
+        json: print one JSON object a line for each result.
+        quiet: say nothing but errors.
+        verbose: say details too.
+        json_to_stderr: stdout is taken by a picture.
+    """
+
+    def __init__(
+        self,
+        *,
+        json: bool = False,
+        quiet: bool = False,
+        verbose: bool = False,
+        json_to_stderr: bool = False,
+    ) -> None:
+        self.json = json
+        self.quiet = quiet
+        self.verbose = verbose
+        self._json_stream = sys.stderr if json_to_stderr else sys.stdout
+        self._live: Progress | None = None
+
+    def error(self, error: MirnetError | str) -> None:
+        """Say what is wrong and what to do about it, in one line, whatever else is asked for."""
+        self._line(f"mirnet: {error}")
+
+    def warn(self, subject: str, text: str) -> None:
+        """Say what went differently from what may be expected."""
+        if not self.quiet:
+            self._line(f"mirnet: {subject}: warning: {text}")
+
+    def note(self, text: str) -> None:
+        """Say how it is going."""
+        if not self.quiet:
+            self._line(text)
+
+    def detail(self, text: str) -> None:
+        """Say what only --verbose asks for."""
+        if self.verbose and not self.quiet:
+            self._line(text)
+
+    def record(self, values: Mapping[str, Any]) -> None:
+        """Print one JSON object, pure ASCII, on a line of its own; nothing without --json."""
+        if self.json:
+            self._json_stream.write(json.dumps(values, default=str) + "\n")
+            self._json_stream.flush()
+
+    def _line(self, text: str) -> None:
+        line = printable(text)
+        if self._live is None:
+            write_stderr(line)
+            return
+        from rich.text import Text
+
+        self._live.console.print(Text(line), soft_wrap=True)
+
+    def display(self, *, files: int) -> "Display":
+        """What a person at a terminal sees while the work goes on.
+
+        Args:
+            files: how many photos there are.
+        """
+        return Display(self, files=files, live=not self.quiet and stderr_is_terminal())
+
+
+def stderr_is_terminal() -> bool:
+    """Whether stderr is a terminal.
+
+    Asked of the stream itself: FORCE_COLOR makes Rich believe in terminals that are pipes.
+    """
+    try:
+        return sys.stderr.isatty()
+    except (AttributeError, ValueError):
+        return False
+
+
+class Display:
+    """A progress bar with tiles and time left; nothing where stderr is no terminal.
+
+    A context manager. With ``pixels`` known, a second bar shows the whole batch.
+    """
+
+    def __init__(self, console: Console, *, files: int, live: bool) -> None:
+        self._console = console
+        self._files = files
+        self._live = live
+        self._progress: Progress | None = None
+        self._tiles: TaskID | None = None
+        self._whole: TaskID | None = None
+        self._before = 0.0
+        self._size = 0.0
+        self._started = 0
+
+    def __enter__(self) -> Self:
+        if self._live:
+            from rich.console import Console as Terminal
+            from rich.progress import (
+                BarColumn,
+                Progress,
+                TaskProgressColumn,
+                TextColumn,
+                TimeRemainingColumn,
+            )
+
+            terminal = Terminal(file=sys.stderr)
+            if terminal.is_dumb_terminal:
+                self._live = False
+                return self
+            self._progress = Progress(
+                TextColumn("{task.description}", markup=False),
+                BarColumn(bar_width=None),
+                TaskProgressColumn(),
+                TextColumn("{task.fields[detail]}", markup=False),
+                TimeRemainingColumn(),
+                console=terminal,
+                transient=True,
+                expand=True,
+            )
+            self._progress.start()
+            self._console._live = self._progress
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._console._live = None
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    @property
+    def live(self) -> bool:
+        """Whether anyone sees this."""
+        return self._live
+
+    def whole(self, size: float) -> None:
+        """Show a bar for all photos together; ``size`` is their sum, say in pixels."""
+        if self._progress is not None:
+            self._whole = self._progress.add_task("all", total=size or None, detail="")
+
+    def start(self, name: str, size: float = 0.0) -> None:
+        """Begin with the photo ``name``, which is ``size`` of the whole."""
+        self._started += 1
+        self._size = size
+        if self._progress is None:
+            return
+        short = printable(name)
+        short = short if len(short) <= 40 else f"…{short[-39:]}"
+        if self._tiles is not None:
+            self._progress.remove_task(self._tiles)
+        self._tiles = self._progress.add_task(short, total=None, detail=self._count())
+
+    def tiles(self, done: int, total: int) -> None:
+        """Say that ``done`` of ``total`` tiles of the current photo are done."""
+        if self._progress is None or self._tiles is None:
+            return
+        detail = f"tile {done}/{total}{self._count()}"
+        self._progress.update(self._tiles, completed=done, total=total, detail=detail)
+        if self._whole is not None:
+            part = self._size * done / max(total, 1)
+            self._progress.update(self._whole, completed=self._before + part)
+
+    def finish(self, size: float | None = None) -> None:
+        """End with the current photo, or count ``size`` of the whole as done without work."""
+        self._before += self._size if size is None else size
+        self._size = 0.0
+        if self._progress is not None and self._whole is not None:
+            self._progress.update(self._whole, completed=self._before)
+
+    def _count(self) -> str:
+        return f", photo {self._started} of {self._files}" if self._files > 1 else ""

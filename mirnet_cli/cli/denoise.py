@@ -1,0 +1,28 @@
+"""``mirnet denoise``."""
+
+from typing import Annotated
+
+import typer
+
+from mirnet_cli.cli.options import EPILOG as EPILOG
+from mirnet_cli.cli.options import Computing, Look, Output, Words, flat
+
+
+@flat
+def command(
+    output: Output,
+    look: Look,
+    computing: Computing,
+    words: Words,
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FILE…", help="Photos; - is standard input.", show_default=False),
+    ] = None,
+) -> int:
+    """Remove camera noise from photos.
+
+    Each result is written beside its photo as NAME-denoised.EXT unless -o says otherwise.
+    """
+    from mirnet_cli.cli.photos import improve
+
+    return improve("denoise", files or [], output, look, computing, words)

@@ -1,0 +1,298 @@
+"""What enhance, denoise and upscale share: photos in, one result for each out."""
+
+import os
+import stat
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mirnet_cli.batches.names import ending, output_name, refuse_clashes
+from mirnet_cli.batches.run import format_of
+from mirnet_cli.batches.work import Outcome, Settings, check_input, failure, perform
+from mirnet_cli.cli.console import Console
+from mirnet_cli.cli.options import Computing, Look, Output, Words
+from mirnet_cli.errors import ExitCode, InputError, MirnetError, ModelError, UsageError
+
+if TYPE_CHECKING:
+    from mirnet_cli.restore import Restorer, Result
+
+_NO_PHOTO = "name a file, or pipe a picture in"
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Task:
+    """One photo: None stands for standard input and standard output."""
+
+    source: Path | None
+    target: Path | None
+
+
+def improve(
+    task: str,
+    files: list[str],
+    output: Output,
+    look: Look,
+    computing: Computing,
+    words: Words,
+    *,
+    scale: int | None = None,
+) -> int:
+    """Do each of ``files``; go on after one that fails.
+
+    Returns:
+        The exit code: 0 if all are done, 1 if one failed.
+
+    Raises:
+        UsageError, ModelError: before any work.
+    """
+    settings = settings_of(output, look)
+    tasks = plan_tasks(files, output, ending(task, scale or 1))
+    to_stdout = any(each.target is None for each in tasks)
+    console = Console(
+        json=words.json, quiet=words.quiet, verbose=words.verbose, json_to_stderr=to_stdout
+    )
+    if to_stdout:
+        _refuse_terminal()
+    data = _read_stdin(asked=bool(files)) if any(each.source is None for each in tasks) else None
+    problems = [_problem(each) for each in tasks]
+    restorer = None
+    if None in problems:
+        restorer = load_restorer(task, computing, scale=scale)
+        console.detail(describe(restorer))
+    failed = 0
+    with console.display(files=len(tasks)) as display:
+        for each, problem in zip(tasks, problems, strict=True):
+            source = each.source or data or b""
+            target = each.target or sys.stdout.buffer
+            if problem is not None or restorer is None:
+                outcome = failure(
+                    problem or InputError("not tried"), source, target, restorer=restorer
+                )
+            else:
+                display.start(str(each.source or "standard input"))
+                outcome = perform(restorer, source, target, settings, display.tiles)
+                display.finish()
+            report(console, outcome)
+            failed += outcome.result.status == "failed"
+    if failed and len(tasks) > 1:
+        console.note(f"{len(tasks) - failed} of {len(tasks)} photos done, {failed} failed")
+    return int(ExitCode.FAILED if failed else ExitCode.OK)
+
+
+def settings_of(output: Output, look: Look) -> Settings:
+    """The arguments of ``Restorer.file`` that the options say."""
+    return Settings(
+        strength=look.strength,
+        ensemble=look.ensemble,
+        crop=look.crop,
+        max_pixels=look.max_pixels,
+        quality=output.quality,
+        strip=output.strip,
+        preserve=output.preserve,
+        overwrite=output.overwrite,
+        format=format_of(output.format),
+    )
+
+
+def load_restorer(task: str, computing: Computing, *, scale: int | None) -> "Restorer":
+    """Load the weights that the options name.
+
+    Raises:
+        UsageError, ModelError: what the options name is not there.
+    """
+    import mirnet_cli
+
+    if computing.runtime == "openvino":
+        raise UsageError(
+            "openvino is not supported by this version", "use auto or torch", subject="--runtime"
+        )
+    if computing.model is not None and computing.weights is not None:
+        raise UsageError("--model and --weights exclude each other", "leave one out")
+    try:
+        return mirnet_cli.load(
+            task,
+            scale=scale,
+            model=computing.model,
+            weights=computing.weights,
+            device=computing.device,
+            precision=computing.precision,
+            runtime=computing.runtime,
+            tile=computing.tile,
+            overlap=computing.overlap,
+            context=computing.context,
+            max_memory=computing.max_memory,
+        )
+    except MemoryError as error:
+        raise ModelError("not enough memory to load the weights", "close other programs") from error
+
+
+def describe(restorer: "Restorer") -> str:
+    """Which weights compute where, in one line."""
+    weights = restorer.weights
+    return (
+        f"{restorer.task} with {weights.name} ({weights.sha256[:12]}), {restorer.runtime} on "
+        f"{restorer.device}, {restorer.precision}"
+    )
+
+
+def plan_tasks(files: list[str], output: Output, word: str) -> list[Task]:
+    """Name the result of each file; the rules of ``-o``.
+
+    Args:
+        files: as given; ``-`` is standard input, and so is no file at all.
+        output: the options.
+        word: what the task adds to a name, where no output is named.
+
+    Raises:
+        UsageError: several files and one output, clashing names, an output that is an input.
+    """
+    sources = [None if name == "-" else Path(name) for name in files or ["-"]]
+    if sources.count(None) > 1:
+        raise UsageError("given twice", "standard input holds one picture", subject="-")
+    where = output.output
+    folder = where not in (None, "-") and _is_folder(str(where))
+    if len(sources) > 1 and where is not None and not folder:
+        raise UsageError(
+            "several photos cannot go into one file",
+            f"for a folder write -o {'FOLDER' if where == '-' else where.rstrip('/')}/",
+            subject=where,
+        )
+    tasks = [Task(source, _target(source, output, word, folder=folder)) for source in sources]
+    if where is not None and not folder and where != "-":
+        _check_format(where, output.format)
+    refuse_clashes(
+        [(each.source, each.target) for each in tasks if each.source and each.target],
+        in_place=output.overwrite and where is not None and not folder,
+        remedy="name another output with -o; to replace the photo itself, add --overwrite"
+        if where is not None and not folder
+        else "name another output with -o",
+    )
+    return tasks
+
+
+def _is_folder(where: str) -> bool:
+    separators = tuple(each for each in (os.sep, os.altsep) if each)
+    return where.endswith(separators) or Path(where).is_dir()
+
+
+def _target(source: Path | None, output: Output, word: str, *, folder: bool) -> Path | None:
+    where = output.output
+    if where == "-" or (where is None and source is None):
+        return None
+    if where is not None and not folder:
+        return Path(where)
+    if source is None:
+        raise UsageError(
+            "a picture from standard input has no name", "name a file with -o", subject=where
+        )
+    if where is not None:
+        return Path(where) / output_name(source.name, extension=output.format)
+    return source.with_name(output_name(source.name, suffix=f"-{word}", extension=output.format))
+
+
+def _check_format(where: str, extension: str | None) -> None:
+    """Refuse a name that says another format than --format, or none that can be written."""
+    from mirnet_cli.photo.formats import WRITABLE, format_from_name
+
+    named = format_from_name(where)
+    if extension is None:
+        if Path(where).suffix and named not in WRITABLE:
+            known = ", ".join(sorted(WRITABLE))
+            raise UsageError(
+                f"{Path(where).suffix} is no format that can be written",
+                f"name it for one of {known}, or add --format",
+                subject=where,
+            )
+        return
+    if named is not None and named != format_of(extension):
+        raise UsageError(f"--format {extension} does not fit this name", "drop one", subject=where)
+
+
+def _problem(task: Task) -> InputError | None:
+    """What is wrong with an input at first sight, so that no weights are loaded in vain."""
+    if task.source is None:
+        return None
+    try:
+        check_input(task.source)
+    except InputError as error:
+        return error
+    return None
+
+
+def report(console: Console, outcome: Outcome) -> None:
+    """Say what came of one photo: a line on stderr, an object on stdout with ``--json``."""
+    result = outcome.result
+    name = "standard input" if result.input == "-" else str(result.input)
+    for warning in result.warnings or ():
+        console.warn(name, warning)
+    if result.status == "failed":
+        _report_failure(console, name, outcome)
+    elif result.status == "skipped":
+        console.detail(f"{name}: skipped")
+    else:
+        console.note(f"{name} -> {_summary(result)}")
+    console.record(result.as_dict())
+
+
+def _report_failure(console: Console, name: str, outcome: Outcome) -> None:
+    error = outcome.error
+    if isinstance(error, MirnetError) or error is None:
+        text = str(outcome.result.error)
+        subject = getattr(error, "subject", None)
+        about = f"{subject}: " if subject and subject not in (name, "-") else ""
+        console.error(f"{name}: {about}{text}")
+        return
+    from mirnet_cli.cli.process import bug_line
+
+    console.error(f"{name}: {bug_line(error, console.verbose)}")
+    if console.verbose:
+        import traceback
+
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            console.detail(line)
+
+
+def _summary(result: "Result") -> str:
+    where = "standard output" if result.output in (None, "-") else str(result.output)
+    if result.megapixels is None or result.seconds is None:
+        return where
+    return f"{where} ({result.megapixels:.1f} MP, {result.seconds:.1f} s)"
+
+
+def _refuse_terminal() -> None:
+    if sys.stdout is not None and sys.stdout.isatty():
+        raise UsageError(
+            "a picture would go to the terminal", "name a file with -o, or redirect the output"
+        )
+
+
+def _read_stdin(*, asked: bool) -> bytes:
+    """The picture on standard input.
+
+    Args:
+        asked: the user wrote ``-``; otherwise only a pipe, a file or a socket is read, so that
+            ``mirnet denoise`` alone in a script does not wait for ever.
+    """
+    stream = getattr(sys.stdin, "buffer", None)
+    if stream is None:
+        raise UsageError("no photo given", _NO_PHOTO)
+    mode = os.fstat(stream.fileno()).st_mode
+    piped = stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)
+    if (not piped and not asked) or stream.isatty():
+        raise UsageError("no photo given", _NO_PHOTO)
+    from mirnet_cli.settings import memory_limit
+
+    # An encoded picture that takes a quarter of the memory cannot be worked on in the rest.
+    limit = min(2 << 30, memory_limit() // 4)
+    data = bytearray()
+    while chunk := stream.read(_CHUNK):
+        data += chunk
+        if len(data) > limit:
+            raise InputError(
+                f"more than {limit >> 20} MiB", "save it to a file first", subject="standard input"
+            )
+    if not data and not asked:
+        raise UsageError("no photo given", _NO_PHOTO)
+    return bytes(data)

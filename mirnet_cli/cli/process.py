@@ -1,0 +1,178 @@
+"""``mirnet`` as a process: signals, exit codes, and every error as one line."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from mirnet_cli.errors import ExitCode, MirnetError
+
+
+class Stopped(BaseException):
+    """SIGTERM or SIGHUP came: leave as after Ctrl-C, so that whole files or none stay."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Args:
+        arguments: without the program's name; those of the process by default.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    verbose = _wants_verbose(words)
+    with _signals_raise() as received:
+        try:
+            code = _run(words, verbose)
+        except BaseException as error:
+            # A library may wrap or swallow what the signal raised; the signal decides.
+            code = received[0] if received else _code_of(error, words, verbose)
+        if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+            _say("stopped; files already written are whole")
+        return _flushed(int(code))
+
+
+def _run(words: list[str], verbose: bool) -> int:
+    from mirnet_cli.cli.app import build
+
+    if not words:
+        build().main(["--help"], prog_name="mirnet", standalone_mode=False)
+        return int(ExitCode.USAGE)
+    code = build().main(words, prog_name="mirnet", standalone_mode=False)
+    return int(code) if isinstance(code, int) else int(ExitCode.OK)
+
+
+def _code_of(error: BaseException, words: Sequence[str], verbose: bool) -> int:
+    """Say in one line what ended the run, and return the exit code for it."""
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    if isinstance(error, Stopped):
+        return ExitCode.TERMINATED
+    if isinstance(error, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    if broken_pipe(error):
+        return ExitCode.FAILED
+    if isinstance(error, MirnetError):
+        _say(str(error))
+        _traceback(error, verbose)
+        return error.exit_code
+    from mirnet_cli.cli.usage import usage_line
+
+    line = usage_line(error, words)
+    if line is not None:
+        _say(line)
+        return ExitCode.USAGE
+    _say(bug_line(error, verbose))
+    _traceback(error, verbose)
+    return ExitCode.FAILED
+
+
+def bug_line(error: BaseException, verbose: bool = False) -> str:
+    """What to say of an exception that is nobody's mistake but ours.
+
+    Running out of memory is worded as what it is.
+    """
+    if isinstance(error, MemoryError):
+        return "not enough memory; use a smaller --tile, or close other programs"
+    how = "" if verbose else "run again with --verbose for the details and "
+    text = " ".join(f"{type(error).__name__}: {error}".split())[:300].rstrip(": ")
+    return f"this is a bug in mirnet: {text}; {how}report it at {_tracker()}"
+
+
+def broken_pipe(error: BaseException | None) -> bool:
+    """Whether the reader of our output went away, possibly as the cause of ``error``."""
+    while error is not None:
+        if isinstance(error, BrokenPipeError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _tracker() -> str:
+    """Where bugs are reported, as the installed package says."""
+    from importlib.metadata import PackageNotFoundError, metadata
+
+    try:
+        entries = metadata("mirnet-cli").get_all("Project-URL") or []
+    except PackageNotFoundError:
+        entries = []
+    for entry in entries:
+        label, _, url = str(entry).partition(",")
+        if label.strip().lower() in ("issues", "bug tracker", "tracker"):
+            return url.strip()
+    return "the project's issue tracker, with the output of 'mirnet doctor'"
+
+
+def _say(text: str) -> None:
+    from mirnet_cli.cli.console import write_error
+
+    write_error(text)
+
+
+def _traceback(error: BaseException, verbose: bool) -> None:
+    if verbose:
+        import traceback
+
+        from mirnet_cli.cli.console import write_stderr
+        from mirnet_cli.files import printable
+
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            write_stderr(printable(line))
+
+
+def _wants_verbose(words: Sequence[str]) -> bool:
+    """Whether details were asked for; known before the words are parsed, for errors there."""
+    before = words[: words.index("--")] if "--" in words else words
+    from mirnet_cli.settings import flag
+
+    return "--verbose" in before or "-v" in before or flag("MIRNET_VERBOSE")
+
+
+@contextmanager
+def _signals_raise() -> Iterator[list[int]]:
+    """Turn SIGINT, SIGTERM and SIGHUP into exceptions, so that temporary files are removed.
+
+    Yields a list that holds the exit code of the first signal received. A signal that the
+    caller ignores (nohup) stays ignored.
+    """
+    received: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        interrupted = number == signal.SIGINT
+        if not received:
+            received.append(int(ExitCode.INTERRUPTED if interrupted else ExitCode.TERMINATED))
+        raise KeyboardInterrupt if interrupted else Stopped
+
+    before: dict[int, Any] = {}
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is None:
+            continue
+        current = signal.getsignal(number)
+        if current in (signal.SIG_DFL, signal.default_int_handler):
+            try:
+                before[number] = signal.signal(number, handle)
+            except ValueError:
+                # Not the main thread: whoever started us handles signals.
+                break
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _flushed(code: int) -> int:
+    """Flush what was written; a reader that went away is no error worth a word."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            # Python would complain of the same at exit.
+            with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+                os.dup2(nowhere.fileno(), stream.fileno())
+            code = code or int(ExitCode.FAILED)
+    return code

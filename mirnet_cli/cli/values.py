@@ -1,0 +1,144 @@
+"""Values of options as people write them: sizes, times, rectangles.
+
+Each function takes the text of one option, or a default that is parsed already, and raises
+ValueError with what is wrong and what would be right.
+"""
+
+import re
+from typing import Any
+
+_DECIMAL = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+_BINARY = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+
+
+def extension(text: str) -> str:
+    """``JPG``, ``.jpg`` or ``jpg`` to ``jpg``."""
+    name = text.strip().lstrip(".").lower()
+    if not name.isalnum():
+        raise ValueError(f"{text!r} is not a format; say jpg, png, webp, tif or bmp")
+    return name
+
+
+def quality(text: int | str) -> int:
+    """1 to 100."""
+    return _integer(text, 1, 100)
+
+
+def strength(text: float | str) -> float:
+    """0 to 1."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise ValueError(f"{text!r} is not a number from 0 to 1")
+    return number
+
+
+def overlap(text: int | str) -> int:
+    """0 or more pixels."""
+    return _integer(text, 0, 1 << 20)
+
+
+def scale(text: int | str) -> int:
+    """1, 2, 3 or 4."""
+    if str(text).strip() not in ("1", "2", "3", "4"):
+        raise ValueError(f"{text!r} is not 1, 2, 3 or 4")
+    return int(text)
+
+
+def tile(text: int | str) -> int | str:
+    """``auto``, 0 (never cut) or the side of a tile in pixels."""
+    if str(text).strip().lower() == "auto":
+        return "auto"
+    try:
+        return _integer(text, 0, 1 << 20)
+    except ValueError:
+        raise ValueError(f"{text!r} is not auto, 0 or a number of pixels") from None
+
+
+def crop(text: Any) -> tuple[int, int, int, int]:
+    """``X,Y,W,H`` in pixels; width and height at least 1."""
+    if isinstance(text, tuple):
+        return text
+    parts = re.split(r"[,x ]+", str(text).strip())
+    if len(parts) != 4 or not all(part.isascii() and part.isdigit() for part in parts):
+        raise ValueError(f"{text!r} is not X,Y,WIDTH,HEIGHT in pixels, such as 100,100,512,512")
+    left, top, width, height = (int(part) for part in parts)
+    if not width or not height:
+        raise ValueError(f"{text!r} has no pixels; width and height are at least 1")
+    return left, top, width, height
+
+
+def point(text: Any) -> tuple[int, int]:
+    """``X,Y`` in pixels."""
+    found = re.fullmatch(r"(\d{1,9}),(\d{1,9})", str(text).strip(), re.ASCII)
+    if not found:
+        raise ValueError(f"{text!r} is not X,Y in pixels, such as 1200,800")
+    return int(found[1]), int(found[2])
+
+
+def pixels(text: int | str) -> int:
+    """A number of pixels: ``500M`` or ``500000000``."""
+    number = _sized(str(text), _DECIMAL)
+    if number is None or number < 1:
+        raise ValueError(f"{text!r} is not a number of pixels, such as 500M")
+    return number
+
+
+def memory(text: int | str) -> int:
+    """An amount of memory in bytes: ``4G``, ``800M``; multiples of 1024."""
+    number = _sized(re.sub(r"i?b$", "", str(text).strip().lower()), _BINARY)
+    if number is None or number < 1:
+        raise ValueError(f"{text!r} is not an amount of memory, such as 4G or 800M")
+    return number
+
+
+def seconds(text: float | str) -> float:
+    """A time: ``90``, ``90s``, ``30m``, ``1.5h``, ``1h30m`` or ``1:30:00``; more than 0."""
+    words = str(text).strip().lower()
+    total: float | None = None
+    if re.fullmatch(r"\d+(:\d\d){1,2}(\.\d+)?", words):
+        total = 0.0
+        for part in words.split(":"):
+            total = total * 60 + float(part)
+    elif found := re.fullmatch(
+        r"(?:([\d.]+)d)?(?:([\d.]+)h)?(?:([\d.]+)m(?:in)?)?(?:([\d.]+)s?)?", words
+    ):
+        try:
+            parts = [float(part or 0) for part in found.groups()]
+            total = sum(n * size for n, size in zip(parts, (86400, 3600, 60, 1), strict=True))
+        except ValueError:
+            total = None
+    if not total or total <= 0:
+        raise ValueError(f"{text!r} is not a time, such as 90s, 30m, 2h or 1:30:00")
+    return total
+
+
+def shard(text: Any) -> tuple[int, int]:
+    """``i/n``: part i of n, counted from 1."""
+    if isinstance(text, tuple):
+        return text
+    found = re.fullmatch(r"(\d+)/(\d+)", str(text).strip())
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise ValueError(f"{text!r} is not i/n with i from 1 to n, such as 1/4")
+    return int(found[1]), int(found[2])
+
+
+def jobs(text: int | str) -> int:
+    """1 or more."""
+    return _integer(text, 1, 4096)
+
+
+def _integer(text: int | str, least: int, most: int) -> int:
+    words = str(text).strip()
+    if not (words.isascii() and words.isdigit()) or not least <= int(words[:20]) <= most:
+        raise ValueError(f"{text!r} is not a whole number from {least} to {most}")
+    return int(words)
+
+
+def _sized(text: str, sizes: dict[str, int]) -> int | None:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]?)", text.strip().lower())
+    if not found or found[2] not in sizes:
+        return None
+    return int(float(found[1]) * sizes[found[2]])

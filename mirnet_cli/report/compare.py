@@ -1,0 +1,168 @@
+"""Before and after on one page that needs nothing else, or in one picture."""
+
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING
+
+from mirnet_cli._version import __version__
+from mirnet_cli.errors import UsageError
+from mirnet_cli.files import printable, write_atomically
+from mirnet_cli.photo.formats import FORMATS, format_from_name
+
+if TYPE_CHECKING:
+    from mirnet_cli.report import pictures
+
+OVERVIEW = 2048
+"""Longest side of the pictures in the slider, in pixels."""
+
+_PAGES = (".html", ".htm")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was written.
+
+    Attributes:
+        output: the page or picture.
+        width, height: of the pictures compared, in pixels.
+        psnr: between them in dB; None if they are equal.
+        kind: "page" or "picture".
+    """
+
+    output: str
+    width: int
+    height: int
+    psnr: float | None
+    kind: str
+
+
+def kind_of(name: str) -> str:
+    """Whether a file of this name is a "page" or a "picture".
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if Path(name).suffix.lower() in _PAGES:
+        return "page"
+    if format_from_name(name) is not None:
+        return "picture"
+    known = ", ".join(entry.extensions[0][1:] for entry in FORMATS.values())
+    raise UsageError(
+        "neither a page nor a picture by its name", f"end it in html, {known}", subject=name
+    )
+
+
+def compare(
+    before: Path,
+    after: Path,
+    target: Path,
+    *,
+    at: Sequence[tuple[int, int]] = (),
+    quality: int | None = None,
+    overwrite: bool = False,
+    max_pixels: int = 500_000_000,
+) -> Comparison:
+    """Write a page, or a picture with both side by side; the name of ``target`` says which.
+
+    Args:
+        before, after: two photos of the same thing; the first is enlarged to the second's size.
+        target: ends in html, or in the extension of a picture.
+        at: centres (x, y) in pixels of what the page shows at 100 %; chosen by content if empty.
+        quality: of a picture, 1 to 100.
+        overwrite: replace ``target``.
+        max_pixels: larger photos are refused before they are decoded.
+
+    Raises:
+        UsageError: the name of ``target`` says neither.
+        InputError: a photo cannot be read, or they have different shapes.
+        OutputError: ``target`` exists or cannot be written.
+    """
+    from mirnet_cli.report import pictures
+
+    kind = kind_of(target.name)
+    pair = pictures.read_pair(before, after, max_pixels=max_pixels)
+    if kind == "page":
+        data = page(pair, before.name, after.name, at=at).encode("utf-8")
+    else:
+        data = _picture(pictures.side_by_side(pair), target, quality)
+    write_atomically(target, data, overwrite=overwrite)
+    ratio = pictures.psnr(pair)
+    return Comparison(str(target), *pair.size, ratio if math.isfinite(ratio) else None, kind)
+
+
+def _picture(pixels: "pictures.Pixels", target: Path, quality: int | None) -> bytes:
+    from mirnet_cli.photo import encode
+    from mirnet_cli.photo.picture import Header, Metadata, Photo
+
+    format = format_from_name(target.name) or "PNG"
+    header = Header(format, pixels.shape[1], pixels.shape[0], 1)
+    photo = Photo(pixels, None, header, Metadata())
+    return encode(photo, format=format, quality=quality).data
+
+
+def page(
+    pair: "pictures.Pair", before: str, after: str, *, at: Sequence[tuple[int, int]] = ()
+) -> str:
+    """The page as HTML.
+
+    Args:
+        pair: from :func:`mirnet_cli.report.pictures.read_pair`.
+        before, after: names to show.
+        at: as of :func:`compare`.
+    """
+    from mirnet_cli.report import pictures
+
+    change = pictures.difference(pair)
+    gain = pictures.amplification(change)
+    overview = pictures.fitted(pair.after, OVERVIEW)
+    template = Template((files("mirnet_cli.report") / "page.html").read_text("utf-8"))
+    return template.substitute(
+        version=__version__,
+        title=f"{_text(before)} → {_text(after)}",
+        facts="\n".join(f"<li>{html.escape(fact)}</li>" for fact in _facts(pair)),
+        before=pictures.jpeg(pictures.fitted(pair.before, OVERVIEW)),
+        after=pictures.jpeg(overview),
+        width=overview.shape[1],
+        height=overview.shape[0],
+        crops="\n".join(_crops(pair, change, place) for place in pictures.places(pair, change, at)),
+        change=pictures.jpeg(pictures.fitted(change, OVERVIEW), quality=95),
+        gain=gain,
+        step=gain.bit_length() - 1,
+    )
+
+
+def _facts(pair: "pictures.Pair") -> list[str]:
+    from mirnet_cli.report import pictures
+
+    ratio = pictures.psnr(pair)
+    same = "no pixel differs" if math.isinf(ratio) else f"PSNR between the two {ratio:.2f} dB"
+    width, height = pair.size
+    return [f"{width} × {height} pixels", same, *([pair.note] if pair.note else [])]
+
+
+def _crops(pair: "pictures.Pair", change: "pictures.Pixels", place: "pictures.Place") -> str:
+    from mirnet_cli.report import pictures
+
+    where = f"{place.why}; from {place.left}, {place.top}"
+    parts = []
+    for name, pixels, kind in (
+        ("before", pair.before, ""),
+        ("after", pair.after, ""),
+        ("difference", change, " change"),
+    ):
+        address = pictures.png(place.cut(pixels))
+        parts.append(
+            f'<figure class="exact{kind}"><img src="{address}" width="{place.width}" '
+            f'height="{place.height}" alt="{name}, {html.escape(where)}" loading="lazy">'
+            f"<figcaption>{name}, {html.escape(where)}</figcaption></figure>"
+        )
+    return f'<div class="row">{"".join(parts)}</div>'
+
+
+def _text(name: str) -> str:
+    return html.escape(printable(name))

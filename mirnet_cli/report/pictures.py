@@ -1,0 +1,211 @@
+"""Two photos as pictures that can be compared on a screen: 8 bits, sRGB, of one size."""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mirnet_cli.errors import InputError
+from mirnet_cli.photo import decode
+from mirnet_cli.photo.colour import transform
+from mirnet_cli.photo.picture import Photo
+from mirnet_cli.photo.raster import on_white, to_depth
+
+Pixels = NDArray[np.uint8]
+"""Height x width x 3, sRGB."""
+
+CROP = 384
+"""Side of a crop at 100 %, in pixels."""
+
+_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Before and after, of one size.
+
+    Attributes:
+        before, after: pixels.
+        note: how ``before`` was brought to the size of ``after``, if it was.
+    """
+
+    before: Pixels
+    after: Pixels
+    note: str = ""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.after.shape[1], self.after.shape[0]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A part of the picture shown at 100 %, and why it was chosen."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    why: str
+
+    def cut(self, pixels: Pixels) -> Pixels:
+        """The part of ``pixels``."""
+        return pixels[self.top : self.top + self.height, self.left : self.left + self.width]
+
+
+def read_pair(before: Path, after: Path, *, max_pixels: int = 500_000_000) -> Pair:
+    """Decode two photos for the screen.
+
+    The first is enlarged or reduced (bicubic, or area where it shrinks) if only its size differs.
+
+    Raises:
+        InputError: one cannot be read, or they have different shapes.
+    """
+    first = shown(decode(before, max_pixels=max_pixels))
+    second = shown(decode(after, max_pixels=max_pixels))
+    height, width = second.shape[:2]
+    old_height, old_width = first.shape[:2]
+    if (old_width, old_height) == (width, height):
+        return Pair(first, second)
+    across, down = width / old_width, height / old_height
+    if abs(across / down - 1) > _TOLERANCE + 2 / min(width, height, old_width, old_height):
+        raise InputError(
+            f"{width}x{height} pixels do not show the same as {old_width}x{old_height}",
+            "compare pictures of the same shape",
+            subject=after,
+        )
+    how = cv2.INTER_CUBIC if across > 1 else cv2.INTER_AREA
+    resized = np.asarray(cv2.resize(first, (width, height), interpolation=how), np.uint8)
+    word = "enlarged by bicubic interpolation" if across > 1 else "reduced"
+    return Pair(resized, second, f"before is {old_width}x{old_height}, {word} for this page")
+
+
+def shown(photo: Photo) -> Pixels:
+    """A photo as a screen shows it: its profile applied, on white where it is transparent."""
+    pixels = to_depth(photo.pixels, "uint8")
+    if photo.alpha is not None:
+        pixels = on_white(pixels, to_depth(photo.alpha, "uint8"))
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    icc = photo.metadata.icc
+    if icc is not None:
+        convert = transform(icc, image.mode)
+        if convert is not None:
+            from PIL import ImageCms
+
+            image = ImageCms.applyTransform(image, convert) or image
+    return np.asarray(image.convert("RGB"), np.uint8)
+
+
+def difference(pair: Pair) -> Pixels:
+    """Absolute difference of each sample."""
+    return np.asarray(cv2.absdiff(pair.before, pair.after), np.uint8)
+
+
+def amplification(change: Pixels) -> int:
+    """A power of two that makes all but the largest thousandth of the difference just visible."""
+    counts = np.bincount(change.ravel()[:: max(1, change.size // 4_000_000)], minlength=256)
+    share = np.cumsum(counts) / counts.sum()
+    high = int(np.searchsorted(share, 0.999))
+    return max(1, min(64, 1 << (255 // max(high, 1)).bit_length() - 1))
+
+
+def psnr(pair: Pair) -> float:
+    """Peak signal-to-noise ratio between the two, in dB; infinite if they are equal."""
+    total = 0.0
+    for top in range(0, pair.after.shape[0], 256):
+        step = pair.before[top : top + 256].astype(np.int32) - pair.after[top : top + 256]
+        total += float(np.square(step).sum(dtype=np.float64))
+    if not total:
+        return float("inf")
+    return float(10 * np.log10(255.0**2 * pair.after.size / total))
+
+
+def places(pair: Pair, change: Pixels, wanted: Sequence[tuple[int, int]] = ()) -> list[Place]:
+    """Where to look at 100 %: the places asked for, or the telling ones.
+
+    Args:
+        pair: the pictures.
+        change: their difference.
+        wanted: centres as (x, y) in pixels; if there are none, the centre of the picture and the
+            places with the most change, the most detail and the least detail are taken.
+    """
+    width, height = pair.size
+    across, down = min(CROP, width), min(CROP, height)
+
+    def around(x: float, y: float, why: str) -> Place:
+        left = int(min(max(x - across / 2, 0), width - across))
+        top = int(min(max(y - down / 2, 0), height - down))
+        return Place(left, top, across, down, why)
+
+    if wanted:
+        return [around(x, y, f"at {x}, {y}") for x, y in wanted]
+    columns, rows = max(1, width // across), max(1, height // down)
+    changed = _cells(change.max(axis=2), columns, rows)
+    detail = _cells(_gradient(pair.after), columns, rows)
+    candidates = [
+        ("most change", int(changed.argmax())),
+        ("most detail", int(detail.argmax())),
+        ("least detail", int(detail.argmin())),
+    ]
+    found = [around(width / 2, height / 2, "centre")]
+    for why, cell in candidates:
+        row, column = divmod(cell, columns)
+        place = around((column + 0.5) * width / columns, (row + 0.5) * height / rows, why)
+        if all(abs(place.left - o.left) + abs(place.top - o.top) > across // 2 for o in found):
+            found.append(place)
+    return found
+
+
+def _gradient(pixels: Pixels) -> NDArray[np.uint8]:
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.convertScaleAbs(cv2.Laplacian(grey, cv2.CV_16S)), np.uint8)
+
+
+def _cells(values: NDArray[np.uint8], columns: int, rows: int) -> NDArray[np.float32]:
+    small = cv2.resize(values.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float32).reshape(rows, columns)
+
+
+def fitted(pixels: Pixels, side: int) -> Pixels:
+    """Reduced so that no side is longer than ``side``; the same array if none is."""
+    height, width = pixels.shape[:2]
+    longest = max(height, width)
+    if longest <= side:
+        return pixels
+    size = (max(1, round(width * side / longest)), max(1, round(height * side / longest)))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def png(pixels: Pixels) -> str:
+    """A ``data:`` address that holds the pixels exactly."""
+    return _address(pixels, "png", compress_level=6)
+
+
+def jpeg(pixels: Pixels, quality: int = 90) -> str:
+    """A ``data:`` address that holds the pixels nearly, in a tenth of the size."""
+    return _address(pixels, "jpeg", quality=quality, subsampling="4:4:4", optimize=True)
+
+
+def _address(pixels: Pixels, kind: str, **options: object) -> str:
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(stream, kind, **options)
+    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
+
+
+def side_by_side(pair: Pair, gap: int = 8) -> Pixels:
+    """Before and after in one picture, one beside the other or, if wide, one above the other."""
+    height, width = pair.after.shape[:2]
+    if width > height * 1.6:
+        out = np.full((2 * height + gap, width, 3), 255, np.uint8)
+        out[:height], out[height + gap :] = pair.before, pair.after
+    else:
+        out = np.full((height, 2 * width + gap, 3), 255, np.uint8)
+        out[:, :width], out[:, width + gap :] = pair.before, pair.after
+    return out

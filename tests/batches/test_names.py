@@ -1,0 +1,58 @@
+"""Names of outputs and clashes among them."""
+
+from pathlib import Path
+
+import pytest
+
+from mirnet_cli.batches.names import ending, output_name, refuse_clashes
+from mirnet_cli.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix", "extension", "expected"),
+    [
+        ("a.jpg", "-x2", None, "a-x2.jpg"),
+        ("a.b.JPG", "-x2", None, "a.b-x2.JPG"),
+        ("a", "-x2", None, "a-x2"),
+        (".hidden", "-x2", None, ".hidden-x2"),
+        ("a.jpg", "", "png", "a.png"),
+        ("a", "", "png", "a.png"),
+    ],
+)
+def test_output_name(name: str, suffix: str, extension: str | None, expected: str) -> None:
+    assert output_name(name, suffix=suffix, extension=extension) == expected
+
+
+def test_ending() -> None:
+    assert [ending("enhance"), ending("denoise"), ending("upscale", 3)] == [
+        "enhanced",
+        "denoised",
+        "x3",
+    ]
+
+
+def test_clashes(tmp_path: Path) -> None:
+    a, b, out = tmp_path / "a", tmp_path / "b", tmp_path / "out"
+    a.touch()
+    b.touch()
+    refuse_clashes([(a, out / "a"), (b, out / "b")])
+    for pairs in ([(a, out), (b, out)], [(a, a)], [(a, out), (b, a)], [(a, out), (a, b / "c")]):
+        if pairs[1:] and pairs[0][1] != pairs[1][1] and pairs[1][1] not in (a, b):
+            continue
+        with pytest.raises(UsageError):
+            refuse_clashes(pairs)
+    refuse_clashes([(a, a)], in_place=True)
+    with pytest.raises(UsageError):
+        refuse_clashes([(a, b), (b, out)], in_place=True)
+
+
+def test_clashes_are_seen_through_links_and_dots(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    a, b = tmp_path / "a", tmp_path / "b"
+    a.touch()
+    b.touch()
+    with pytest.raises(UsageError):
+        refuse_clashes([(a, tmp_path / "real/x"), (b, tmp_path / "link/x")])
+    with pytest.raises(UsageError):
+        refuse_clashes([(a, tmp_path / "new/x"), (b, tmp_path / "new/../new/x")])

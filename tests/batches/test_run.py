@@ -1,0 +1,210 @@
+"""Batches: what is done, skipped, failed; and what the journal makes of a rerun."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mirnet_cli
+from mirnet_cli.batches.journal import NAME
+from mirnet_cli.errors import UsageError
+from tests import fakes
+
+Statuses = list[str]
+Batch = Callable[..., Statuses]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in "abcd":
+        (folder / f"{name}.jpg").write_text(f"photo {name}")
+    return folder
+
+
+@pytest.fixture
+def do(restorer: fakes.Restorer, photos: Path, tmp_path: Path) -> Batch:
+    """Run a batch over the photos; return the statuses in the order of names."""
+
+    def run(paths: Sequence[Path] | None = None, **options: Any) -> Statuses:
+        results = list(
+            mirnet_cli.batch(restorer, paths or [photos], into=tmp_path / "out", **options)
+        )
+        names = [result.input for result in results]
+        assert len(set(names)) == len(names)
+        return [result.status for result in sorted(results, key=lambda each: each.input)]
+
+    return run
+
+
+def test_all_are_done_and_a_rerun_does_nothing(do: Batch, restorer: fakes.Restorer) -> None:
+    assert do() == ["done"] * 4
+    assert do() == ["skipped"] * 4
+    assert len(restorer.calls) == 4
+
+
+def test_a_bad_photo_does_not_stop_the_others(
+    do: Batch, photos: Path, restorer: fakes.Restorer
+) -> None:
+    (photos / "b.jpg").write_text("BAD")
+    assert do() == ["done", "failed", "done", "done"]
+    assert do() == ["skipped", "failed", "skipped", "skipped"]
+    assert len(restorer.calls) == 4
+    assert do(retry_failed=True) == ["skipped", "failed", "skipped", "skipped"]
+    assert len(restorer.calls) == 5
+    (photos / "b.jpg").write_text("better")
+    assert do() == ["skipped", "done", "skipped", "skipped"]
+
+
+def test_a_failure_that_is_not_the_photos_is_tried_again(
+    do: Batch, photos: Path, restorer: fakes.Restorer
+) -> None:
+    (photos / "b.jpg").write_text("DENIED")
+    do()
+    do()
+    assert len(restorer.calls) == 5
+
+
+def test_only_what_is_missing_is_done(do: Batch, photos: Path, tmp_path: Path) -> None:
+    do()
+    (tmp_path / "out/c.jpg").unlink()
+    (photos / "e.jpg").write_text("new")
+    assert do() == ["skipped", "skipped", "done", "skipped", "done"]
+
+
+def test_content_decides_not_time(do: Batch, photos: Path) -> None:
+    do()
+    os.utime(photos / "a.jpg", (1, 1))
+    assert do() == ["skipped"] * 4
+    (photos / "a.jpg").write_text("photo A")
+    assert do() == ["failed", "skipped", "skipped", "skipped"]
+    assert do(overwrite=True) == ["done"] * 4
+
+
+def test_other_options_or_weights_do_not_pass_for_the_same(
+    do: Batch, restorer: fakes.Restorer, tmp_path: Path
+) -> None:
+    do()
+    assert do(strength=0.5) == ["failed"] * 4
+    restorer.sha256 = "cd" * 32
+    assert do() == ["failed"] * 4
+    assert do(overwrite=True) == ["done"] * 4
+    assert do() == ["skipped"] * 4
+
+
+def test_what_only_decides_how_it_is_computed_does_not_count(
+    do: Batch, restorer: fakes.Restorer
+) -> None:
+    do()
+    restorer.device = "cuda"
+    restorer.precision = "fp16"
+    assert do(preserve=True) == ["skipped"] * 4
+
+
+def test_files_of_others_are_left_alone(do: Batch, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/a.jpg").write_text("mine")
+    assert do() == ["skipped", "done", "done", "done"]
+    assert (tmp_path / "out/a.jpg").read_text() == "mine"
+    assert do(overwrite=True) == ["done"] * 4
+    assert (tmp_path / "out/a.jpg").read_text() == "denoise 1:photo a"
+
+
+def test_a_result_that_was_edited_is_left_alone(do: Batch, tmp_path: Path) -> None:
+    do()
+    (tmp_path / "out/a.jpg").write_text("edited")
+    assert do() == ["skipped"] * 4
+    assert (tmp_path / "out/a.jpg").read_text() == "edited"
+
+
+def test_a_full_disk_stops_at_once(do: Batch, photos: Path, restorer: fakes.Restorer) -> None:
+    (photos / "b.jpg").write_text("FULL")
+    assert do() == ["done", "failed", "skipped", "skipped"]
+    assert len(restorer.calls) == 2
+    (photos / "b.jpg").write_text("photo b")
+    assert do() == ["skipped", "done", "done", "done"]
+
+
+def test_time_that_is_over(do: Batch, restorer: fakes.Restorer) -> None:
+    assert do(max_time=0.0) == ["skipped"] * 4
+    assert not restorer.calls
+    assert do() == ["done"] * 4
+
+
+def test_killed_between_the_result_and_its_line(
+    do: Batch, photos: Path, tmp_path: Path, restorer: fakes.Restorer
+) -> None:
+    do()
+    journal = tmp_path / "out" / NAME
+    lines = journal.read_bytes().splitlines(keepends=True)
+    last = max(n for n, line in enumerate(lines) if b'"done"' in line)
+    journal.write_bytes(b"".join(lines[:last]) + lines[last][:20])
+    assert do() == ["skipped"] * 4
+    (tmp_path / "out/d.jpg").unlink()
+    assert do() == ["skipped", "skipped", "skipped", "done"]
+    assert do() == ["skipped"] * 4
+    assert len(restorer.calls) == 5
+
+
+def test_every_cut_of_the_journal_can_be_gone_on_from(
+    do: Batch, tmp_path: Path, restorer: fakes.Restorer
+) -> None:
+    do()
+    journal = tmp_path / "out" / NAME
+    whole = journal.read_bytes()
+    for end in range(0, len(whole), 97):
+        journal.write_bytes(whole[:end])
+        assert do() == ["skipped"] * 4
+    assert len(restorer.calls) == 4
+
+
+def test_overwriting_goes_on_where_it_was_stopped(
+    do: Batch, photos: Path, restorer: fakes.Restorer
+) -> None:
+    do()
+    (photos / "c.jpg").write_text("FULL")
+    do(overwrite=True)
+    assert len(restorer.calls) == 4 + 3
+    (photos / "c.jpg").write_text("photo c")
+    assert do(overwrite=True) == ["skipped", "skipped", "done", "done"]
+    assert do(overwrite=True) == ["done"] * 4
+
+
+def test_shards_share_a_folder(do: Batch) -> None:
+    found = [do(shard=(index, 3)) for index in (1, 2, 3)]
+    assert sum(map(len, found)) == 4
+    assert do() == ["skipped"] * 4
+
+
+def test_a_missing_photo_in_a_list(do: Batch, photos: Path) -> None:
+    assert do([photos / "a.jpg", photos / "gone.jpg"]) == ["done", "failed"]
+
+
+def test_clashes_are_raised_before_work(
+    restorer: fakes.Restorer, photos: Path, tmp_path: Path
+) -> None:
+    (photos / "a.png").write_text("other")
+    with pytest.raises(UsageError):
+        mirnet_cli.batch(restorer, [photos], into=tmp_path / "out", format="png")  # type: ignore[arg-type]
+    with pytest.raises(UsageError):
+        mirnet_cli.batch(restorer, photos, into=tmp_path / "out", strenght=1)  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()
+
+
+def test_results_beside_their_photos(
+    restorer: fakes.Restorer, photos: Path, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        results = list(mirnet_cli.batch(restorer, [photos], into=photos, suffix="-s"))  # type: ignore[arg-type]
+        assert len(results) == 4
+    assert len(list(photos.glob("*.jpg"))) == 8
+
+
+def test_the_journal_can_hold_any_name(do: Batch, photos: Path) -> None:
+    for name in ("ä\n.jpg", "\udcff.jpg", '"\\.jpg'):
+        (photos / name).write_text(repr(name))
+    assert do() == ["done"] * 7
+    assert do() == ["skipped"] * 7

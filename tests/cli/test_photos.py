@@ -1,0 +1,242 @@
+"""enhance, denoise and upscale: names, pipes, errors, exit codes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Mirnet, Process
+
+
+def photo(name: str, content: str = "photo") -> Path:
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["enhance"], "a-enhanced.jpg"),
+        (["denoise"], "a-denoised.jpg"),
+        (["upscale"], "a-x2.jpg"),
+        (["upscale", "--scale", "3"], "a-x3.jpg"),
+        (["upscale", "--scale", "1"], "a-x1.jpg"),
+        (["denoise", "--format", "PNG"], "a-denoised.png"),
+    ],
+)
+def test_default_names(mirnet: Mirnet, words: list[str], name: str) -> None:
+    photo("a.jpg")
+    assert mirnet(words[0], "a.jpg", *words[1:]).code == 0
+    assert sorted(path.name for path in Path().iterdir()) == sorted(["a.jpg", name])
+    assert Path("a.jpg").read_text() == "photo"
+
+
+def test_the_scale_is_two_by_default(mirnet: Mirnet) -> None:
+    photo("a.jpg")
+    mirnet("upscale", "a.jpg", "-o", "b.jpg")
+    assert Path("b.jpg").read_text() == "upscale 2:photo"
+
+
+def test_an_output_file_and_an_output_folder(mirnet: Mirnet) -> None:
+    photo("a.jpg")
+    photo("b.png")
+    assert mirnet("denoise", "a.jpg", "-o", "deep/er/c.jpg").code == 0
+    assert Path("deep/er/c.jpg").is_file()
+    assert mirnet("denoise", "a.jpg", "b.png", "-o", "out/").code == 0
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a.jpg", "b.png"]
+    Path("here").mkdir()
+    assert mirnet("denoise", "a.jpg", "-o", "here").code == 0
+    assert Path("here/a.jpg").is_file()
+
+
+def test_several_photos_and_one_output(mirnet: Mirnet) -> None:
+    photo("a.jpg")
+    photo("b.jpg")
+    ran = mirnet("denoise", "a.jpg", "b.jpg", "-o", "c.jpg")
+    assert ran.code == 2
+    assert "-o c.jpg/" in ran.said
+    assert not Path("c.jpg").exists()
+
+
+def test_clashing_names_are_known_before_any_work(mirnet: Mirnet) -> None:
+    photo("a.jpg")
+    photo("a.png")
+    ran = mirnet("denoise", "a.jpg", "a.png", "-o", "out/", "--format", "webp")
+    assert ran.code == 2
+    assert "out/a.webp" in ran.said
+    assert not Path("out").exists()
+
+
+def test_a_photo_given_twice(mirnet: Mirnet) -> None:
+    photo("a.jpg")
+    assert mirnet("denoise", "a.jpg", "./a.jpg").code == 2
+
+
+def test_the_input_is_replaced_only_where_it_is_named_and_with_overwrite(mirnet: Mirnet) -> None:
+    photo("a.jpg")
+    Path("link.jpg").symlink_to("a.jpg")
+    for output in ("a.jpg", "./a.jpg", "link.jpg"):
+        ran = mirnet("denoise", "a.jpg", "-o", output)
+        assert (ran.code, Path("a.jpg").read_text()) == (2, "photo")
+    assert mirnet("denoise", "a.jpg", "-o", "./", "--overwrite").code == 2
+    assert mirnet("denoise", "a.jpg", "-o", "a.jpg", "--overwrite").code == 0
+    assert Path("a.jpg").read_text() == "denoise 1:photo"
+
+
+def test_an_output_that_is_another_input(mirnet: Mirnet) -> None:
+    photo("a.jpg")
+    photo("a-denoised.jpg")
+    assert mirnet("denoise", "a.jpg", "a-denoised.jpg", "--overwrite").code == 2
+
+
+def test_an_existing_output_is_refused(mirnet: Mirnet) -> None:
+    photo("a.jpg")
+    photo("b.jpg")
+    photo("a-denoised.jpg", "old")
+    ran = mirnet("denoise", "a.jpg", "b.jpg")
+    assert ran.code == 1
+    assert "a-denoised.jpg: exists already; use --overwrite" in ran.err
+    assert Path("a-denoised.jpg").read_text() == "old"
+    assert Path("b-denoised.jpg").exists()
+    assert mirnet("denoise", "a.jpg", "--overwrite").code == 0
+    assert Path("a-denoised.jpg").read_text() == "denoise 1:photo"
+
+
+def test_the_others_are_done_when_one_fails(mirnet: Mirnet) -> None:
+    photo("a.jpg", "BAD")
+    photo("b.jpg")
+    Path("folder.jpg").mkdir()
+    ran = mirnet("denoise", "missing.jpg", "a.jpg", "folder.jpg", "b.jpg")
+    assert ran.code == 1
+    lines = ran.err.splitlines()
+    assert lines[0] == "mirnet: missing.jpg: no such file; check the name"
+    assert lines[1] == "mirnet: a.jpg: not a picture; use another"
+    assert lines[2].startswith("mirnet: folder.jpg: is a folder; use 'mirnet batch'")
+    assert lines[3].startswith("b.jpg -> b-denoised.jpg")
+    assert lines[4] == "1 of 4 photos done, 3 failed"
+
+
+@pytest.mark.parametrize(
+    "name", ["a\nb.jpg", "[red]a.jpg", "\x1b[31ma.jpg", "a\udcff.jpg", "-a.jpg"]
+)
+def test_hostile_names_print_and_work(mirnet: Mirnet, name: str) -> None:
+    photo(name)
+    ran = mirnet("denoise", "--json", "--", name)
+    assert ran.code == 0
+    assert "\x1b" not in ran.err
+    assert len(ran.err.splitlines()) == 1
+    assert json.loads(ran.out)["input"] == name
+    photo("x/" + name, "BAD")
+    ran = mirnet("denoise", "--", "x/" + name)
+    assert ran.code == 1
+    assert len(ran.err.splitlines()) == 1
+
+
+def test_json_is_one_object_a_line_for_each_photo(mirnet: Mirnet) -> None:
+    photo("a.jpg")
+    photo("b.jpg", "BAD")
+    ran = mirnet("denoise", "a.jpg", "b.jpg", "c.jpg", "--json", "--quiet")
+    found = [json.loads(line) for line in ran.out.splitlines()]
+    assert [each["status"] for each in found] == ["done", "failed", "failed"]
+    assert found[0]["output"] == "a-denoised.jpg"
+    assert found[1]["error"] == "not a picture; use another"
+    assert found[2]["sha256"]
+    assert len(ran.err.splitlines()) == 2
+
+
+def test_weights_are_not_loaded_for_nothing(
+    mirnet: Mirnet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mirnet_cli.restore
+
+    monkeypatch.setattr(mirnet_cli.restore, "load", None)
+    assert mirnet("denoise", "missing.jpg").code == 1
+
+
+def test_a_bug_is_one_line_and_the_way_to_its_details(mirnet: Mirnet) -> None:
+    photo("a.jpg", "BUG")
+    ran = mirnet("denoise", "a.jpg")
+    assert ran.code == 1
+    assert "ZeroDivisionError: division by zero" in ran.said
+    assert "--verbose" in ran.said
+    ran = mirnet("denoise", "a.jpg", "--verbose")
+    assert "Traceback" in ran.err
+
+
+def test_out_of_memory_is_no_bug(mirnet: Mirnet) -> None:
+    photo("a.jpg", "MEMORY")
+    assert "not enough memory; use a smaller --tile" in mirnet("denoise", "a.jpg").said
+
+
+def test_warnings_are_said(mirnet: Mirnet) -> None:
+    photo("a.jpg", "ODD")
+    assert "mirnet: a.jpg: warning: odd profile" in mirnet("denoise", "a.jpg").err
+    assert mirnet("denoise", "a.jpg", "-o", "b.jpg", "--quiet").err == ""
+
+
+def test_what_the_options_say_arrives(mirnet: Mirnet, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mirnet_cli.restore
+
+    made = []
+    load = mirnet_cli.restore.load
+    monkeypatch.setattr(
+        mirnet_cli.restore, "load", lambda *a, **k: made.append(load(*a, **k)) or made[-1]
+    )
+    monkeypatch.setenv("MIRNET_OVERLAP", "24")
+    monkeypatch.setenv("MIRNET_TILE", "99")
+    monkeypatch.setenv("MIRNET_QUALITY", "")
+    monkeypatch.setenv("MIRNET_STRIP", "1")
+    photo("a.jpg")
+    words = "--tile 512 --max-memory 4G --strength 0.5 --ensemble --crop 1,2,3,4 --max-pixels 2M"
+    assert mirnet("denoise", "a.jpg", *words.split(), "--context", "tile").code == 0
+    options, call = made[0].options, made[0].calls[0]
+    assert options["tile"] == 512
+    assert options["overlap"] == 24
+    assert options["max_memory"] == 4 << 30
+    assert options["context"] == "tile"
+    assert call["strength"] == 0.5
+    assert call["crop"] == (1, 2, 3, 4)
+    assert call["max_pixels"] == 2_000_000
+    assert call["ensemble"]
+    assert call["strip"]
+    assert call["quality"] is None
+
+
+def test_overwrite_cannot_be_set_by_the_environment(
+    mirnet: Mirnet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIRNET_OVERWRITE", "1")
+    photo("a.jpg")
+    photo("a-denoised.jpg", "old")
+    assert mirnet("denoise", "a.jpg").code == 1
+
+
+def test_missing_weights_end_the_run_with_three(mirnet: Mirnet) -> None:
+    photo("a.jpg")
+    ran = mirnet("denoise", "a.jpg", "--model", "missing")
+    assert (ran.code, ran.said) == (3, "mirnet: missing: no such model; see 'mirnet models list'")
+
+
+def test_pipes(process: Process, tmp_path: Path) -> None:
+    for words in (["denoise"], ["denoise", "-"], ["denoise", "--tile", "512", "-o", "-"]):
+        ran = process(*words, data=b"photo")
+        assert (ran.returncode, ran.stdout) == (0, b"denoise 1:photo"), ran.stderr
+    (tmp_path / "a.jpg").write_bytes(b"photo")
+    ran = process("denoise", "a.jpg", "-o", "-", "--json")
+    assert ran.stdout == b"denoise 1:photo"
+    assert json.loads(ran.stderr.splitlines()[-1])["status"] == "done"
+    assert process("denoise", "-", "-o", "b.jpg", data=b"photo").returncode == 0
+    assert (tmp_path / "b.jpg").read_bytes() == b"denoise 1:photo"
+    ran = process("denoise", data=b"BAD")
+    assert (ran.returncode, ran.stdout) == (1, b"")
+    assert ran.stderr == b"mirnet: standard input: not a picture; use another\n"
+
+
+@pytest.mark.parametrize("data", [None, b""])
+def test_nothing_given_and_nothing_piped(process: Process, data: bytes | None) -> None:
+    ran = process("denoise", data=data)
+    assert ran.returncode == 2
+    assert ran.stderr.startswith(b"mirnet: no photo given; ")
+    assert ran.stderr.count(b"\n") == 1

@@ -1,0 +1,71 @@
+"""Wrong usage: one line, exit code 2, and what would have been right."""
+
+import pytest
+
+from tests.cli.conftest import Mirnet
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("denoise a.jpg --til 5", "--til: no such option; did you mean --tile?"),
+        ("denoise a.jpg --overwrit", "--overwrit: no such option; did you mean --overwrite?"),
+        ("denoise a.jpg -z", "-z: no such option; see 'mirnet denoise --help'"),
+        ("denoise a.jpg --tile", "--tile: needs a value; see 'mirnet denoise --help'"),
+        ("denoise a.jpg --tile x", "--tile: 'x' is not auto, 0 or a number of pixels; see "),
+        ("denoise a.jpg --strength 2", "--strength: '2' is not a number from 0 to 1; see "),
+        ("denoise a.jpg --strength nan", "--strength: 'nan' is not a number from 0 to 1; see "),
+        ("denoise a.jpg --quality 0", "--quality: '0' is not a whole number from 1 to 100; see "),
+        ("denoise a.jpg --crop 1,2,3", "--crop: '1,2,3' is not X,Y,WIDTH,HEIGHT"),
+        ("denoise a.jpg --crop 1,2,0,3", "--crop: '1,2,0,3' has no pixels; width and"),
+        ("denoise a.jpg --max-memory lots", "--max-memory: 'lots' is not an amount of memory"),
+        ("denoise a.jpg --precision fp8", "--precision: "),
+        ("denoise a.jpg --runtime openvino", "--runtime: openvino is not supported by this ver"),
+        ("denoise a.jpg --format gif", "--format: unknown format 'gif'; use one of jpg, png"),
+        ("denoise a.jpg -o b.txt", "b.txt: .txt is no format that can be written; name it"),
+        ("denoise a.jpg -o b.png --format jpg", "b.png: --format jpg does not fit this name"),
+        ("denoise a.jpg --device cuda:7", "--device cuda:7: no such device; use cpu"),
+        ("denoise a.jpg --model a --weights b", "--model and --weights exclude each other"),
+        ("upscale a.jpg --scale 5", "--scale: '5' is not 1, 2, 3 or 4; see 'mirnet upscale --h"),
+        ("denois a.jpg", "denois: no such command; did you mean 'mirnet denoise'?"),
+        ("a.jpg", "a.jpg: no such command; for a photo write 'mirnet enhance a.jpg'"),
+        ("folder", "folder: no such command; for a folder write 'mirnet batch folder'"),
+        ("xyzzy", "xyzzy: no such command; see 'mirnet --help'"),
+        ("--bogus", "--bogus: no such option; see 'mirnet --help'"),
+        ("compare a.jpg", "AFTER: needed but not given; see 'mirnet compare --help'"),
+        ("train", "TASK: needed but not given; see 'mirnet train --help'"),
+        ("batch folder --task blur", "--task: "),
+        ("batch folder --shard 3/2", "--shard: '3/2' is not i/n with i from 1 to n"),
+        ("batch folder --jobs 2", "--jobs: this version does one photo at once"),
+        ("batch folder --scale 2", "--scale: only for --task upscale"),
+        ("batch", "no folder given; name one"),
+        ("batch a.jpg", "a.jpg: is not a folder; for single photos use 'mirnet enhance FILE'"),
+    ],
+)
+def test_one_line_and_exit_code_two(mirnet: Mirnet, words: str, said: str) -> None:
+    from pathlib import Path
+
+    Path("a.jpg").write_text("photo")
+    Path("folder").mkdir()
+    ran = mirnet(*words.split())
+    assert ran.said.startswith(f"mirnet: {said}")
+    assert (ran.code, ran.out) == (2, "")
+    assert sorted(path.name for path in Path().iterdir()) == ["a.jpg", "folder"]
+
+
+def test_a_wrong_variable_is_named(mirnet: Mirnet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIRNET_TILE", "big")
+    assert mirnet("denoise", "a.jpg").said.startswith("mirnet: --tile (set by MIRNET_TILE): 'big'")
+
+
+def test_no_command_shows_the_help(mirnet: Mirnet) -> None:
+    ran = mirnet()
+    assert ran.code == 2
+    assert "Commands:" in ran.out
+
+
+def test_a_file_whose_name_looks_like_an_option(mirnet: Mirnet) -> None:
+    from pathlib import Path
+
+    Path("-a.jpg").write_text("photo")
+    assert mirnet("denoise", "-a.jpg").said.endswith("for the file of that name write ./-a.jpg")

@@ -1,0 +1,124 @@
+"""A stand-in for the restorer, so that words, plans and journals are tested without networks.
+
+It treats any bytes as a picture: the result is the task's name and the bytes. Some contents make
+it fail in the ways a real one can.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+import mirnet_cli
+from mirnet_cli import errors, files
+from mirnet_cli.restore.result import Result
+
+
+def fail(data: bytes, source: Any, target: Any) -> None:
+    """Fail as the content says."""
+    if data.startswith(b"BAD"):
+        raise errors.InputError("not a picture", "use another", subject=source)
+    if data.startswith(b"FULL"):
+        raise errors.DiskFullError("no space is left", "free some", subject=target)
+    if data.startswith(b"DENIED"):
+        raise errors.OutputError("cannot be written", "look at it", subject=target)
+    if data.startswith(b"BUG"):
+        raise ZeroDivisionError("division by\nzero")
+    if data.startswith(b"MEMORY"):
+        raise MemoryError
+    if data.startswith(b"SLOW"):
+        time.sleep(30)
+
+
+@dataclass
+class Restorer:
+    """Looks like the real one to those who use it."""
+
+    task: str = "denoise"
+    scale: int = 1
+    device: str = "cpu"
+    precision: str = "fp32"
+    runtime: str = "torch"
+    options: dict[str, Any] = field(default_factory=dict)
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    sha256: str = "ab" * 32
+
+    @property
+    def weights(self) -> Any:
+        return SimpleNamespace(name="fake", sha256=self.sha256)
+
+    def file(
+        self,
+        source: Any,
+        target: Any,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        overwrite: bool = False,
+        **settings: Any,
+    ) -> Result:
+        self.calls.append({"source": source, "target": target, "overwrite": overwrite, **settings})
+        data = source if isinstance(source, bytes) else Path(source).read_bytes()
+        fail(data, "-" if isinstance(source, bytes) else source, target)
+        for done in range(3):
+            if progress is not None:
+                progress(done + 1, 3)
+        made = f"{self.task} {self.scale}:".encode() + data
+        if isinstance(target, Path):
+            files.write_atomically(target, made, overwrite=overwrite)
+        else:
+            target.write(made)
+        return Result(
+            input="-" if isinstance(source, bytes) else str(source),
+            output=str(target) if isinstance(target, Path) else "-",
+            status="done",
+            task=self.task,
+            scale=self.scale,
+            model="fake",
+            sha256=self.sha256,
+            runtime=self.runtime,
+            device=self.device,
+            precision=self.precision,
+            megapixels=0.5,
+            seconds=0.1,
+            warnings=("odd profile",) if data.startswith(b"ODD") else (),
+        )
+
+
+def load(task: str, *, scale: int | None = None, **options: Any) -> Restorer:
+    """Stand in for :func:`mirnet_cli.load`."""
+    if options.get("model") == "missing":
+        raise errors.ModelError("no such model", "see 'mirnet models list'", subject="missing")
+    if options.get("device") == "cuda:7":
+        raise errors.UsageError("no such device", "use cpu", subject="--device cuda:7")
+    return Restorer(task=task, scale=scale or 1, options=options)
+
+
+def module() -> ModuleType:
+    """A module that can take the place of ``mirnet_cli.restore``."""
+    fake = ModuleType("mirnet_cli.restore")
+    fake.__dict__.update(Restorer=Restorer, Result=Result, load=load)
+    return fake
+
+
+def install(patch: pytest.MonkeyPatch) -> None:
+    """Put the stand-in where ``mirnet_cli`` looks for the restorer."""
+    fake = module()
+    patch.setitem(sys.modules, fake.__name__, fake)
+    patch.setattr(mirnet_cli, "restore", fake, raising=False)
+
+
+def main() -> int:
+    """``mirnet`` with the stand-in, for tests that need a real process."""
+    sys.modules["mirnet_cli.restore"] = module()
+    from mirnet_cli.cli import main as real
+
+    return real()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
