@@ -1,0 +1,92 @@
+"""One rectangle through a network: symmetries, and results that are not finite."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mirnet_cli.errors import ResultError
+from mirnet_cli.restore.resample import Floats
+from mirnet_cli.restore.symmetry import IDENTITY, Symmetry
+from mirnet_cli.runtime import Output, Record, Runner, Vectors
+
+
+@dataclass
+class Evaluator:
+    """A network applied to rectangles of pictures.
+
+    Attributes:
+        runner: the network.
+        safe: gives the same network in float32, for results that are not finite; None where the
+            runner is that already.
+        symmetries: the results for these flips and rotations are averaged.
+        unsafe: how many rectangles had to be computed again in float32 so far.
+    """
+
+    runner: Runner
+    safe: Callable[[], Runner] | None = None
+    symmetries: Sequence[Symmetry] = IDENTITY
+    unsafe: int = 0
+
+    def __call__(
+        self, x: Floats, contexts: Sequence[Vectors] | None = None, mask: Floats | None = None
+    ) -> tuple[Floats, list[Record]]:
+        """Runs the network.
+
+        Args:
+            x: ``(h, w, C)``.
+            contexts: pooled vectors to replay, for each symmetry.
+            mask: ``(h, w, 1)``: pool and record over these weights.
+
+        Returns:
+            The residual ``(scale * h, scale * w, 3)``, to which the caller may write, and for each
+            symmetry a record of its pools (none without a mask).
+
+        Raises:
+            ResultError: where the result is not finite in float32 either.
+            OutOfDeviceMemoryError: from the runner.
+        """
+        total: Floats | None = None
+        records: list[Record] = []
+        for index, symmetry in enumerate(self.symmetries):
+            output = self._finite(
+                _batch(symmetry.apply(x)),
+                None if contexts is None or not contexts[index] else contexts[index],
+                None if mask is None else _batch(symmetry.apply(mask)),
+            )
+            residual = symmetry.undo(output.residual[0].transpose(1, 2, 0))
+            total = residual if total is None else np.add(total, residual, out=_writable(total))
+            records += output.pooled
+        assert total is not None
+        if len(self.symmetries) > 1:
+            total /= np.float32(len(self.symmetries))
+        return _writable(total), records
+
+    def _finite(self, batch: Floats, context: Vectors | None, mask: Floats | None) -> Output:
+        output = self.runner.run(batch, context, mask)
+        if _is_finite(output):
+            return output
+        if self.safe is not None:
+            self.unsafe += 1
+            output = self.safe().run(batch, context, mask)
+            if _is_finite(output):
+                return output
+        raise ResultError(
+            "the network's result is not finite, not even in float32",
+            "the picture or the weights do not suit this network; try another model",
+        )
+
+
+def _batch(x: Floats) -> Floats:
+    return x.transpose(2, 0, 1)[None]
+
+
+def _writable(x: Floats) -> Floats:
+    return x if x.flags.writeable else x.copy()
+
+
+def _is_finite(output: Output) -> bool:
+    # A sum is finite only if every term is, short of overflow, which 0..1 residuals cannot reach.
+    return bool(np.isfinite(output.residual.sum(dtype=np.float64))) and all(
+        bool(np.isfinite(vector).all()) for record in output.pooled for vector, _ in record
+    )

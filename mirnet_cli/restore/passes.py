@@ -1,0 +1,219 @@
+"""Passes of a network over the tiles of a picture, and the result band by band."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mirnet_cli.restore.base import Base, BicubicBase, proxy_base
+from mirnet_cli.restore.blend import Finished, Stitcher
+from mirnet_cli.restore.context import PROXY_SIDE, Merger, Refinement, change
+from mirnet_cli.restore.evaluate import Evaluator
+from mirnet_cli.restore.picture import Picture, pad, store
+from mirnet_cli.restore.resample import Floats
+from mirnet_cli.restore.tiles import Plan, Tile
+from mirnet_cli.runtime import Vectors
+
+Contexts = list[Vectors]
+"""The vectors of a picture, for each symmetry."""
+
+_BAND = 256
+"""Rows that are finished at a time, so that temporary floats stay few."""
+
+
+class Progress:
+    """Counts network runs for a callback that takes (done, total).
+
+    The total may grow: how many passes refinement needs is seen only on the way.
+    """
+
+    def __init__(self, report: Callable[[int, int], None] | None, total: int) -> None:
+        self._report = report
+        self._total = total
+        self._done = 0
+
+    def expect(self, further: int) -> None:
+        """Announces how many steps are still to come, at least."""
+        self._total = max(self._total, self._done + further)
+
+    def step(self) -> None:
+        """One network run is done."""
+        self._done += 1
+        if self._report is not None:
+            self._report(self._done, max(self._total, self._done))
+
+    def finish(self) -> None:
+        """All is done, in fewer steps than announced perhaps."""
+        if self._report is not None and self._done < self._total:
+            self._report(self._total, self._total)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A picture on its way through a network.
+
+    Attributes:
+        picture: what comes in.
+        out: what goes out, ``(scale * H, scale * W[, 3])``; filled band by band.
+        evaluate: the network.
+        plan: the tiles.
+        base: what the residual is added to.
+        scale: output pixels for each input pixel, along one axis.
+        base_beside: the network sees the base beside the picture.
+        strength: share of the result in the blend with the original, 0 to 1.
+        progress: told of every run of the network.
+    """
+
+    picture: Picture
+    out: NDArray[Any]
+    evaluate: Evaluator
+    plan: Plan
+    base: Base
+    scale: int
+    base_beside: bool
+    strength: float
+    progress: Progress
+
+    def run(self, context: str, refinement: Refinement) -> bool:
+        """Restores the picture.
+
+        Args:
+            context: one of :data:`mirnet_cli.restore.context.CONTEXTS`.
+            refinement: when refinement ends.
+
+        Returns:
+            Whether the vectors of the result are within the tolerance of those of one more pass;
+            true where nothing was refined.
+
+        Raises:
+            OutOfDeviceMemoryError: where a smaller tile may do; what has been written is then to be
+                overwritten.
+            ResultError: where the network's result is not finite.
+        """
+        if self.plan.whole or context == "tile":
+            self._sweep(None, record=False)
+            return True
+        contexts = self._whole() if context == "whole" else self._proxy()
+        if context != "refine" or not any(contexts):
+            self._sweep(contexts, record=False)
+            return True
+        for _ in range(refinement.rounds):
+            self.progress.expect(len(self.plan))
+            measured = self._sweep(contexts, record=True)
+            if change(contexts, measured) <= refinement.tolerance:
+                return True
+            contexts = measured
+        return False
+
+    def _whole(self) -> Contexts:
+        rows, columns = (0, self.plan.rows.padded), (0, self.plan.columns.padded)
+        x = self._input(self.picture.padded(rows, columns), rows, columns)
+        return self._measure(x)
+
+    def _proxy(self) -> Contexts:
+        side = min(PROXY_SIDE, max(self.plan.tile_shape))
+        reduced = self.picture.reduced(side)
+        x = reduced
+        if self.base_beside:
+            x = np.concatenate([reduced, proxy_base(self.base, reduced)], axis=2)
+        return self._measure(pad(x, self.plan.stride))
+
+    def _measure(self, x: Floats) -> Contexts:
+        mask = np.ones((*x.shape[:2], 1), np.float32)
+        _, records = self.evaluate(x, None, mask)
+        self.progress.step()
+        return [[vector for vector, _ in record] for record in records]
+
+    def _sweep(self, contexts: Contexts | None, *, record: bool) -> Contexts:
+        """One pass over the tiles, which writes the result; the vectors it measured."""
+        stitcher = Stitcher(self.plan, self.scale)
+        mergers = [Merger() for _ in self.evaluate.symmetries]
+        for tile in self.plan:
+            pixels = self.picture.padded(tile.rows, tile.columns)
+            x = self._input(pixels, tile.rows, tile.columns)
+            residual, records = self.evaluate(x, contexts, _core(tile) if record else None)
+            for merger, measured in zip(mergers, records, strict=False):
+                merger.add(measured)
+            self._finish(stitcher.add(tile, residual), tile, x)
+            self.progress.step()
+        return [merger.vectors() for merger in mergers]
+
+    def _input(self, pixels: Floats, rows: tuple[int, int], columns: tuple[int, int]) -> Floats:
+        if not self.base_beside:
+            return pixels
+        return np.concatenate([pixels, self.base.at(pixels, rows, columns)], axis=2)
+
+    def _finish(self, finished: Finished, tile: Tile, x: Floats) -> None:
+        """Adds base and residual, blends with the original, and writes the pixels."""
+        s = self.scale
+        top, bottom = finished.rows[0], min(finished.rows[1], self.picture.height)
+        left, right = finished.columns[0], min(finished.columns[1], self.picture.width)
+        across = slice(left - tile.columns[0], right - tile.columns[0])
+        for start in range(top, bottom, _BAND):
+            end = min(start + _BAND, bottom)
+            part = x[start - tile.rows[0] : end - tile.rows[0], across]
+            pixels = part[..., :3]
+            base = (
+                part[..., 3:]
+                if self.base_beside
+                else self.base.at(pixels, (start, end), (left, right))
+            )
+            residual = finished.values[
+                (start - finished.rows[0]) * s : (end - finished.rows[0]) * s,
+                : (right - left) * s,
+            ]
+            # Enlarged, the original is the base; beside it, "doing nothing" has no other meaning.
+            original = base if s > 1 else pixels
+            values = _restored(base, residual, original, self.strength, self.picture.grey)
+            store(values, self.out[start * s : end * s, left * s : right * s])
+
+
+def enlarged(picture: Picture, scale: int, out: NDArray[Any]) -> None:
+    """The picture without any network: itself, or enlarged bicubically.
+
+    Args:
+        picture: what comes in.
+        scale: output pixels for each input pixel, along one axis.
+        out: ``(scale * H, scale * W[, 3])``; filled band by band.
+    """
+    if scale == 1:
+        np.copyto(out, picture.pixels)
+        return
+    base = BicubicBase(picture, scale)
+    columns = (0, picture.width)
+    nothing = np.empty((0, 0, 3), np.float32)
+    for start in range(0, picture.height, _BAND):
+        rows = (start, min(start + _BAND, picture.height))
+        values = np.clip(base.at(nothing, rows, columns), 0, 1)
+        band = out[rows[0] * scale : rows[1] * scale]
+        store(values[..., 0] if picture.grey else values, band)
+
+
+def _restored(
+    base: Floats, residual: Floats, original: Floats, strength: float, grey: bool
+) -> Floats:
+    """Base and residual as pixels in 0..1; one value for each pixel of a grey picture."""
+    values: Floats = base + residual
+    np.clip(values, 0, 1, out=values)
+    if strength == 1 and not grey:
+        return values
+    original = np.clip(original, 0, 1)
+    values -= original
+    if grey:
+        # The mean of what changed, not of the values: a pixel that no channel changes stays exact.
+        values = values.mean(axis=2)
+        original = original[..., 0]
+    values *= np.float32(strength)
+    values += original
+    return np.clip(values, 0, 1, out=values)
+
+
+def _core(tile: Tile) -> Floats:
+    mask = np.zeros((*tile.shape, 1), np.float32)
+    mask[
+        tile.core_rows[0] - tile.rows[0] : tile.core_rows[1] - tile.rows[0],
+        tile.core_columns[0] - tile.columns[0] : tile.core_columns[1] - tile.columns[0],
+    ] = 1
+    return mask

@@ -1,0 +1,161 @@
+"""A picture as integers, read as floats one rectangle at a time."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mirnet_cli.errors import InputError, UsageError
+from mirnet_cli.restore.resample import Floats, area_columns, area_rows, reduced_shape
+from mirnet_cli.restore.tiles import round_up
+
+Range = tuple[int, int]
+"""Start and end of a half-open range of pixels along one axis."""
+
+PEAKS: dict[str, int] = {"uint8": 255, "uint16": 65535, "float32": 1}
+"""The pixel types there are, and the value of white in each."""
+
+_BAND = 256
+
+
+def reflected(span: Range, length: int) -> NDArray[np.int64]:
+    """Which pixel of an axis stands at each place of ``span``, which may reach beyond the end.
+
+    Beyond the end the axis is reflected about its last pixel; where it is too short for that, its
+    last pixel is repeated.
+    """
+    places = np.arange(*span)
+    beyond = 2 * (length - 1) - places if span[1] - length < length else length - 1
+    return np.where(places < length, places, beyond).astype(np.int64)
+
+
+def clamped(span: Range, length: int) -> NDArray[np.int64]:
+    """Which pixel of an axis stands at each place of ``span`` when the edge pixels are repeated."""
+    return np.clip(np.arange(*span), 0, length - 1)
+
+
+def pad(x: Floats, stride: int) -> Floats:
+    """``(h, w, C)`` padded at the right and bottom by reflection to multiples of ``stride``."""
+    height, width = x.shape[:2]
+    rows = reflected((0, round_up(height, stride)), height)
+    columns = reflected((0, round_up(width, stride)), width)
+    return x[_selector(rows)][:, _selector(columns)]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Pixels as the user gave them.
+
+    Attributes:
+        pixels: ``(H, W)`` grey or ``(H, W, 3)`` RGB; uint8, uint16 or float32 (0 to 1). Never
+            copied as a whole and never written to.
+    """
+
+    pixels: NDArray[Any]
+
+    @property
+    def height(self) -> int:
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        return int(self.pixels.shape[1])
+
+    @property
+    def grey(self) -> bool:
+        return self.pixels.ndim == 2
+
+    def read(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Floats:
+        """The pixels at the given rows and columns.
+
+        Returns:
+            ``(len(rows), len(columns), 3)`` float32 in 0..1, fresh; grey is repeated. Values of
+            float pictures outside 0..1 are clipped.
+        """
+        part = self.pixels[_selector(rows)][:, _selector(columns)]
+        values = np.empty((len(rows), len(columns), 3), np.float32)
+        values[...] = part[..., None] if self.grey else part
+        peak = PEAKS[self.pixels.dtype.name]
+        if peak == 1:
+            np.clip(values, 0, 1, out=values)
+        else:
+            values /= np.float32(peak)
+        return values
+
+    def padded(self, rows: Range, columns: Range) -> Floats:
+        """A rectangle of the picture padded at the right and bottom by reflection."""
+        return self.read(reflected(rows, self.height), reflected(columns, self.width))
+
+    def clamped(self, rows: Range, columns: Range) -> Floats:
+        """A rectangle that may reach beyond the picture, whose edge is repeated there."""
+        return self.read(clamped(rows, self.height), clamped(columns, self.width))
+
+    def reduced(self, side: int) -> Floats:
+        """The picture with its longer side reduced to ``side`` pixels, by area.
+
+        Returns:
+            ``(h, w, 3)`` float32; the picture's own size where it is not larger.
+        """
+        height, width = reduced_shape(self.height, self.width, side)
+        columns = np.arange(self.width)
+        lines = np.empty((self.height, width, 3), np.float32)
+        for start in range(0, self.height, _BAND):
+            band = np.arange(start, min(start + _BAND, self.height))
+            lines[start : start + len(band)] = area_columns(self.read(band, columns), width)
+        return area_rows(lines, height)
+
+
+def _selector(places: NDArray[np.int64]) -> Any:
+    """A slice where the places are consecutive, so that nothing is gathered."""
+    first, last = int(places[0]), int(places[-1])
+    if last - first == len(places) - 1 and bool((np.diff(places) == 1).all()):
+        return slice(first, last + 1)
+    return places
+
+
+def store(values: Floats, out: NDArray[Any]) -> None:
+    """Writes floats in 0..1 to pixels of the type of ``out``, rounded to nearest.
+
+    Args:
+        values: of the shape of ``out``; overwritten.
+        out: uint8, uint16 or float32; may be a view.
+    """
+    peak = PEAKS[out.dtype.name]
+    if peak == 1:
+        out[...] = values
+        return
+    values *= np.float32(peak)
+    np.rint(values, out=values)
+    out[...] = values
+
+
+def check(pixels: NDArray[Any]) -> list[str]:
+    """Checks that an array is a picture that can be restored.
+
+    Returns:
+        Warnings: what will be changed before the network sees it.
+
+    Raises:
+        UsageError: for a shape or type that is none of a picture.
+        InputError: for values that are not finite.
+    """
+    if pixels.dtype.name not in PEAKS:
+        raise UsageError(
+            f"pixels of type {pixels.dtype.name}", "give uint8, uint16 or float32 in 0..1"
+        )
+    colour = pixels.ndim == 3 and pixels.shape[2] in (3, 4)
+    if not (pixels.ndim == 2 or colour) or 0 in pixels.shape:
+        raise UsageError(f"pixels of shape {pixels.shape}", "give HxW, HxWx3 or HxWx4")
+    if pixels.dtype != np.float32:
+        return []
+    lowest, highest = 0.0, 1.0
+    for start in range(0, pixels.shape[0], _BAND):
+        band = pixels[start : start + _BAND]
+        lowest, highest = min(lowest, float(band.min())), max(highest, float(band.max()))
+        # A NaN makes every minimum NaN, but Python's min() may then keep the other value.
+        if not np.isfinite(band.sum(dtype=np.float64)):
+            raise InputError("the picture has values that are not finite", "repair it first")
+    if lowest < 0 or highest > 1:
+        return [f"values from {lowest:.4g} to {highest:.4g} were clipped to 0..1"]
+    return []

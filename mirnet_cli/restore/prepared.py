@@ -1,0 +1,114 @@
+"""Weights made ready to run: their network, and their second one where there is one."""
+
+from dataclasses import replace
+
+from mirnet_cli.errors import ModelError, UsageError
+from mirnet_cli.models.weights import Weights
+from mirnet_cli.networks import FAMILIES, NetworkSpec
+from mirnet_cli.restore.base import Base, BicubicBase, Guide, InputBase, guided_base
+from mirnet_cli.restore.evaluate import Evaluator
+from mirnet_cli.restore.picture import Picture, pad
+from mirnet_cli.restore.resample import Floats
+from mirnet_cli.restore.symmetry import ALL, IDENTITY
+from mirnet_cli.runtime import Runner, prepare
+from mirnet_cli.runtime.memory import bytes_per_pixel
+
+_GUIDE = ("side", "radius", "epsilon")
+"""Names in a thumbnail network's configuration that are the guided filter's, not the network's."""
+
+
+class Prepared:
+    """Weights on a device.
+
+    Attributes:
+        weights: which.
+        scale: sides of the output over sides of the input.
+        runner: the network.
+        stride: what the sides of its input must be multiples of.
+        halo: overlap of tiles that the weights, or their family, ask for.
+        base_beside: whether the network sees the base beside the picture.
+        bytes_per_pixel: memory for each pixel of a tile.
+    """
+
+    def __init__(
+        self, weights: Weights, scale: int, *, runtime: str, device: str, precision: str
+    ) -> None:
+        """Builds the networks.
+
+        Args:
+            weights: which.
+            scale: one of theirs.
+            runtime, device, precision: as :func:`mirnet_cli.runtime.prepare` takes them.
+
+        Raises:
+            UsageError: for a scale the weights do not have, or something that is not here.
+            ModelError: for weights that do not fit their networks.
+        """
+        if scale not in weights.scales:
+            has = " or ".join(str(each) for each in weights.scales)
+            raise UsageError(f"the model {weights.name} has no scale {scale}", f"use {has}")
+        spec = weights.network
+        family = FAMILIES[spec.family]
+        self.weights = weights
+        self.scale = scale
+        self.stride = family.stride(spec.config)
+        self.halo = family.halo if weights.overlap is None else weights.overlap
+        self.base_beside = family.inputs(spec.config) == 6
+        self.bytes_per_pixel = bytes_per_pixel(spec.config, scale)
+        if (scale > 1) != (weights.base == "bicubic") or (
+            self.base_beside and weights.base != "guided"
+        ):
+            raise ModelError(
+                f"a network of {family.inputs(spec.config)} channels for scale {scale} does not go"
+                f" with the base {weights.base!r}",
+                "use other weights",
+                subject=weights.path,
+            )
+        self._options = {"runtime": runtime, "device": device}
+        self.runner = self._prepare(spec, scale, precision)
+        self._safe: dict[str, Runner] = {}
+        self._thumbnail: tuple[NetworkSpec, Runner, Guide] | None = None
+        if weights.thumbnail is not None:
+            config = dict(weights.thumbnail.config)
+            guide = Guide(**{name: config.pop(name) for name in _GUIDE if name in config})
+            small = replace(weights.thumbnail, config=config)
+            self._thumbnail = small, self._prepare(small, None, precision), guide
+
+    def evaluator(self, ensemble: bool) -> Evaluator:
+        """The network for one picture, averaged over the eight symmetries or not."""
+        return self._evaluator(self.weights.network, self.scale, self.runner, ensemble)
+
+    def base(self, picture: Picture, ensemble: bool) -> tuple[Base, int]:
+        """What the residual is added to, and how many results had to be computed in float32."""
+        if self.weights.base == "bicubic":
+            return BicubicBase(picture, self.scale), 0
+        if self._thumbnail is None:
+            return InputBase(), 0
+        spec, runner, guide = self._thumbnail
+        evaluate = self._evaluator(spec, None, runner, ensemble)
+        stride = FAMILIES[spec.family].stride(spec.config)
+
+        def enhance(reduced: Floats) -> Floats:
+            residual, _ = evaluate(pad(reduced, stride))
+            result: Floats = reduced + residual[: reduced.shape[0], : reduced.shape[1]]
+            return result.clip(0, 1, out=result)
+
+        return guided_base(picture, enhance, guide), evaluate.unsafe
+
+    def _evaluator(
+        self, spec: NetworkSpec, scale: int | None, runner: Runner, ensemble: bool
+    ) -> Evaluator:
+        def safe() -> Runner:
+            part = "network" if spec is self.weights.network else "thumbnail"
+            if part not in self._safe:
+                self._safe[part] = self._prepare(spec, scale, "fp32")
+            return self._safe[part]
+
+        return Evaluator(
+            runner,
+            safe=None if runner.precision == "fp32" else safe,
+            symmetries=ALL if ensemble else IDENTITY,
+        )
+
+    def _prepare(self, spec: NetworkSpec, scale: int | None, precision: str) -> Runner:
+        return prepare(spec, scale=scale, precision=precision, **self._options)

@@ -1,0 +1,97 @@
+"""How large tiles are: from the picture's size and the memory that may be used, nothing else."""
+
+import math
+from dataclasses import dataclass
+
+from mirnet_cli.errors import OutOfMemoryError, UsageError
+from mirnet_cli.restore.tiles import round_up
+
+LARGEST = 768
+"""Largest automatic tile, in pixels. Larger ones gain nothing: on one CPU core the compact network
+took 3.0 to 3.6 CPU seconds a megapixel in tiles of 384 to 896 and 5.3 to 6.5 from 1024 on, where
+the allocator fetches every buffer from the system anew."""
+
+SMALLEST = 128
+"""Smallest automatic tile, and where halving after "out of memory" ends."""
+
+LEAST = 16
+"""Smallest tile that can be asked for."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """Memory for a picture.
+
+    Attributes:
+        ceiling: bytes that the process (or device) may take.
+        taken: bytes that are taken whatever the tile: process, pictures in and out.
+        per_pixel: bytes for each pixel of a tile.
+    """
+
+    ceiling: int
+    taken: int
+    per_pixel: int
+
+    @property
+    def pixels(self) -> int:
+        """Largest tile, in pixels of its area; 0 where there is no room at all."""
+        return max(self.ceiling - self.taken, 0) // self.per_pixel
+
+
+def parse_tile(tile: int | str) -> int | None:
+    """``--tile``: None for "auto", else a number of pixels.
+
+    Raises:
+        UsageError: for anything that is not "auto", 0 or a whole number from :data:`LEAST` on.
+    """
+    text = str(tile).strip().lower()
+    if text == "auto":
+        return None
+    size = int(text) if text.isascii() and text.isdecimal() else -1
+    if size != 0 and size < LEAST:
+        raise UsageError(
+            f"{tile!r} is not a tile size",
+            f"use auto, 0 (never cut) or a number of pixels from {LEAST} on",
+        )
+    return size
+
+
+def automatic_tile(height: int, width: int, stride: int, room: Room) -> int:
+    """The tile for a picture: 0 (uncut) where it fits, else the largest useful one that fits.
+
+    Raises:
+        OutOfMemoryError: where not even the smallest tile fits.
+    """
+    if round_up(height, stride) * round_up(width, stride) <= room.pixels:
+        return 0
+    side = min(math.isqrt(room.pixels), LARGEST) // stride * stride
+    if side < SMALLEST:
+        needed = room.taken + SMALLEST**2 * room.per_pixel
+        raise OutOfMemoryError(
+            f"{width}x{height} pixels need at least {math.ceil(needed / 2**20)} MiB of memory,"
+            f" and {room.ceiling // 2**20} MiB are allowed",
+            "raise --max-memory, or use --crop",
+        )
+    return side
+
+
+def fitting_overlap(tile: int, overlap: int, stride: int) -> int:
+    """The default overlap, or less where it would take more than half of a tile."""
+    if tile == 0:
+        return overlap
+    return min(overlap, tile // 4 // stride * stride)
+
+
+def check_overlap(tile: int, overlap: int, stride: int) -> None:
+    """Checks an overlap that the user asked for.
+
+    Raises:
+        UsageError: where it is negative or leaves no room in a tile.
+    """
+    if overlap < 0:
+        raise UsageError(f"an overlap of {overlap}", "use 0 or more pixels")
+    if tile and tile // stride * stride - 2 * round_up(overlap, stride) < stride:
+        raise UsageError(
+            f"an overlap of {overlap} leaves no room in tiles of {tile}",
+            "use less than half of the tile",
+        )

@@ -1,0 +1,170 @@
+"""Networks run by PyTorch: CUDA, MPS and CPU."""
+
+import contextlib
+import inspect
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mirnet_cli.errors import ModelError
+from mirnet_cli.networks import FAMILIES, NetworkSpec
+from mirnet_cli.networks.pooling import Pooling
+from mirnet_cli.runtime import Floats, OutOfDeviceMemoryError, Output, Record
+from mirnet_cli.runtime.devices import Device, choose_precision, find
+
+_HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
+_NAMED = 3
+"""How many keys an error message names."""
+
+
+class TorchRunner:
+    """A network on one device in one precision; see :class:`mirnet_cli.runtime.Runner`.
+
+    Weights stay in float32; with half precision, convolutions run in it under autocast, while
+    pooling sums and the residual are float32.
+    """
+
+    runtime = "torch"
+
+    def __init__(
+        self, module: nn.Module, device: Device, precision: str, scale: int | None
+    ) -> None:
+        self._device = torch.device(device.name)
+        self._module = module.eval().requires_grad_(False)
+        self._module.to(self._device)
+        for parameter in self._module.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        self._options: dict[str, Any] = {} if scale is None else {"scale": scale}
+        self.device = device.name
+        self.precision = precision
+
+    def run(
+        self,
+        batch: Floats,
+        context: Sequence[Floats] | None = None,
+        mask: Floats | None = None,
+    ) -> Output:
+        """Runs the network; see :meth:`mirnet_cli.runtime.Runner.run`."""
+        try:
+            with torch.inference_mode(), self._settings():
+                return self._run(batch, context, mask)
+        except MemoryError as error:
+            raise OutOfDeviceMemoryError(str(error)) from error
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
+            raise OutOfDeviceMemoryError(str(error)) from error
+        finally:
+            if self._device.type == "cuda":
+                # What one size of tile leaves behind must not stand in the way of the next.
+                self._forget_failed_allocation()
+
+    def _run(self, batch: Floats, context: Sequence[Floats] | None, mask: Floats | None) -> Output:
+        pooling = Pooling(
+            replay=None if context is None else [self._tensor(v)[None] for v in context],
+            mask=None if mask is None else self._tensor(mask),
+            record=mask is not None,
+        )
+        x = self._tensor(batch).contiguous(memory_format=torch.channels_last)
+        residual = self._module(x, pooling=pooling, **self._options)
+        pooled = _records(pooling.recorded, len(batch)) if mask is not None else []
+        return Output(residual.float().cpu().numpy(), pooled)
+
+    def _tensor(self, values: Floats) -> Tensor:
+        # Flipped views have negative strides, which torch does not take.
+        if any(stride < 0 for stride in values.strides):
+            values = np.ascontiguousarray(values)
+        return torch.from_numpy(values).to(self._device)
+
+    @contextlib.contextmanager
+    def _settings(self) -> Iterator[None]:
+        """Repeatable results, and float32 that is float32, without touching global settings."""
+        dtype = _HALF.get(self.precision)
+        with contextlib.ExitStack() as stack:
+            if self._device.type == "cuda":
+                stack.enter_context(
+                    torch.backends.cudnn.flags(
+                        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+                    )
+                )
+            if dtype is not None:
+                stack.enter_context(torch.autocast(self._device.type, dtype))
+            yield
+
+    def _forget_failed_allocation(self) -> None:
+        free, total = torch.cuda.mem_get_info(self._device)
+        if free < total // 10:
+            torch.cuda.empty_cache()
+
+
+def _records(recorded: Sequence[tuple[Tensor, Tensor]], count: int) -> list[Record]:
+    """From one pair of tensors for each pool to one record for each picture."""
+    pairs = [(v.float().cpu().numpy(), w.float().cpu().numpy()) for v, w in recorded]
+    return [[(v[i], float(w[i])) for v, w in pairs] for i in range(count)]
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    # The CPU's allocator and MPS raise plain RuntimeErrors.
+    text = str(error).lower()
+    return any(
+        sign in text for sign in ("out of memory", "can't allocate memory", "not enough memory")
+    )
+
+
+def prepare(spec: NetworkSpec, *, scale: int | None, device: str, precision: str) -> TorchRunner:
+    """Builds the network and fills in its numbers; see :func:`mirnet_cli.runtime.prepare`."""
+    place = find(device)
+    family = FAMILIES.get(spec.family)
+    if family is None:
+        raise ModelError(f"unknown network family {spec.family!r}", "update mirnet")
+    chosen = choose_precision(precision, place, family.half_precision, family.name)
+    try:
+        # Numbers are filled in below; making random ones first takes time for large networks.
+        with torch.device("meta"):
+            module = family.build(spec.config)
+    except (TypeError, ValueError, ZeroDivisionError, RuntimeError) as error:
+        raise ModelError(
+            f"not a configuration of {family.title}: {error}", "get the weights again"
+        ) from error
+    module.to_empty(device="cpu")
+    _fill(module, spec, family.title)
+    scales = family.scales(spec.config)
+    if scale is not None and scale not in scales:
+        raise ModelError(f"this network has no scale {scale}", f"it has {_listed(scales)}")
+    takes_scale = "scale" in inspect.signature(module.forward).parameters
+    return TorchRunner(module, place, chosen, scale if takes_scale else None)
+
+
+def _fill(module: nn.Module, spec: NetworkSpec, title: str) -> None:
+    expected = module.state_dict()
+    missing = sorted(expected.keys() - spec.tensors.keys())
+    extra = sorted(spec.tensors.keys() - expected.keys())
+    shapes = [
+        f"{key} {tuple(spec.tensors[key].shape)} for {tuple(tensor.shape)}"
+        for key, tensor in expected.items()
+        if key in spec.tensors and tuple(spec.tensors[key].shape) != tuple(tensor.shape)
+    ]
+    faults = [("missing", missing), ("unknown", extra), ("of another shape", shapes)]
+    for fault, keys in faults:
+        if keys:
+            more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
+            raise ModelError(
+                f"weights that are not those of {title}: {fault}: {_listed(keys[:_NAMED])}{more}",
+                "use weights made for it",
+            )
+    with torch.no_grad():
+        for key, tensor in expected.items():
+            values = np.asarray(spec.tensors[key], dtype=np.float32)
+            if not np.isfinite(values).all():
+                raise ModelError(f"weights that are not finite: {key}", "get the weights again")
+            tensor.copy_(torch.from_numpy(np.array(values)))
+
+
+def _listed(items: Sequence[object]) -> str:
+    return ", ".join(str(item) for item in items)
