@@ -268,7 +268,7 @@ class MSRB(nn.Module):
 class RRG(nn.Module):
     """Recursive residual group (section 3, figure 2): blocks, a convolution, a skip."""
 
-    def __init__(self, blocks: Sequence[MSRB], channels: int, bias: bool = False) -> None:
+    def __init__(self, blocks: Sequence[nn.Module], channels: int, bias: bool = False) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
         self.conv = conv(channels, channels, 3, bias)

@@ -68,6 +68,19 @@ def _build_v1(config: Config) -> "nn.Module":
     return MIRNet(MIRNetConfig(**config))
 
 
+def _build_community(config: Config) -> "nn.Module":
+    from mirnet_cli.networks.mirnet_v1 import COMMUNITY, MIRNet, MIRNetConfig
+
+    return MIRNet(MIRNetConfig(**config), COMMUNITY)
+
+
+def _build_v2(config: Config) -> "nn.Module":
+    from mirnet_cli.networks.mirnet_v2 import MIRNetV2, MIRNetV2Config
+
+    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+    return MIRNetV2(MIRNetV2Config(**fields))
+
+
 def _build_compact(config: Config) -> "nn.Module":
     from mirnet_cli.networks.compact import CompactConfig, CompactMIRNet
 
@@ -75,8 +88,6 @@ def _build_compact(config: Config) -> "nn.Module":
 
 
 def _v1_renames(config: Config) -> list[tuple[str, str]]:
-    channels, growth = int(config.get("features", 64)), int(config.get("growth", 2))
-    levels = range(int(config.get("levels", 3)))
     renames = [
         (r"^body\.(\d+)\.body\.(\d+)\.weight$", r"groups.\1.conv.weight"),
         (r"^body\.(\d+)\.body\.(\d+)\.", r"groups.\1.blocks.\2."),
@@ -100,14 +111,72 @@ def _v1_renames(config: Config) -> list[tuple[str, str]]:
         (r"\.top\.[45]\.", ".top3."),
         (r"\.bot\.1\.", ".bottom."),
     ]
+    return renames + _resizer_renames(config, "body")
+
+
+def _resizer_renames(config: Config, steps: str) -> list[tuple[str, str]]:
+    """Resizers are named after the stream's channels and the factor, as in "down.64_4"."""
+    channels, growth = int(config.get("features", 64)), int(config.get("growth", 2))
+    levels = range(int(config.get("levels", 3)))
+    renames = []
     for i in levels:
-        # Resizers are named after the stream's channels and the factor, as in "down.64_4".
-        name = channels * growth**i
         for j in levels:
             way = "down" if j > i else "up"
-            factor = growth ** abs(j - i)
-            renames.append((rf"\.{way}\.{name}_{factor}\.body\.", f".resize.{i}_{j}."))
-        renames.append((rf"\.last_up\.{i}\.body\.", f".last_up.{i - 1}."))
+            name = f"{channels * growth**i}_{growth ** abs(j - i)}"
+            renames.append((rf"\.{way}\.{name}\.{steps}\.", f".resize.{i}_{j}."))
+        renames.append((rf"\.last_up\.{i}\.{steps}\.", f".last_up.{i - 1}."))
+    return renames
+
+
+def _community_renames(config: Config) -> list[tuple[str, str]]:
+    return [
+        (r"^conv_start\.", "conv_in."),
+        (r"^conv_end\.", "conv_out."),
+        (r"^msrb_blocks\.(\d+)\.blocks\.(\d+)\.(weight|bias)$", r"groups.\1.conv.\3"),
+        (r"^msrb_blocks\.(\d+)\.blocks\.(\d+)\.", r"groups.\1.blocks.\2."),
+        (r"\.dual_attention_units\.(\d+)\.\d+\.", r".dau.\1."),
+        (r"\.initial_convs\.0\.", ".conv1."),
+        (r"\.initial_convs\.1\.", ".activation."),
+        (r"\.initial_convs\.2\.", ".conv2."),
+        (r"\.channel_attention\.excitation\.0\.", ".channel.squeeze."),
+        (r"\.channel_attention\.excitation\.1\.", ".channel.activation."),
+        (r"\.channel_attention\.excitation\.2\.", ".channel.excite."),
+        (r"\.spatial_attention\.conv\.", ".spatial.conv."),
+        (r"\.final_conv\.", ".merge."),
+        (r"\.skff_blocks\.(\d+)\.convolution\.0\.", r".skff.\1.squeeze."),
+        (r"\.skff_blocks\.(\d+)\.convolution\.1\.", r".skff.\1.activation."),
+        (r"\.skff_blocks\.(\d+)\.attention_convs\.", r".skff.\1.expand."),
+        (r"\.branch1\.0\.", ".top1."),
+        (r"\.branch1\.1\.", ".activation1."),
+        (r"\.branch1\.2\.", ".top2."),
+        (r"\.branch1\.3\.", ".activation2."),
+        (r"\.branch1\.5\.", ".top3."),
+        (r"\.branch2\.1\.", ".bottom."),
+        (r"\.out_conv\.", ".conv_out."),
+        *_resizer_renames(config, "blocks"),
+    ]
+
+
+def _v2_renames(config: Config) -> list[tuple[str, str]]:
+    renames = [
+        (r"^body\.(\d+)\.body\.(\d+)\.(weight|bias)$", r"groups.\1.conv.\3"),
+        (r"^body\.(\d+)\.body\.(\d+)\.", r"groups.\1.blocks.\2."),
+        (r"\.body\.0\.(weight|bias)$", r".conv1.\1"),
+        (r"\.body\.2\.(weight|bias)$", r".conv2.\1"),
+        (r"\.gcnet\.conv_mask\.", ".context.score."),
+        (r"\.gcnet\.channel_add_conv\.0\.", ".context.transform1."),
+        (r"\.gcnet\.channel_add_conv\.2\.", ".context.transform2."),
+        (r"\.down2\.body\.0\.bot\.1\.", ".down2.conv."),
+        (r"\.down4\.(\d)\.body\.0\.bot\.1\.", r".down4.\1.conv."),
+        (r"\.skff_mid\.", ".skff_middle."),
+        (r"\.conv_du\.0\.", ".squeeze."),
+        (r"\.fcs\.", ".expand."),
+    ]
+    for j, name in enumerate(("top", "mid", "bot")):
+        renames.append((rf"\.dau_{name}\.", f".rcb.{j}."))
+    for use in (1, 2):
+        renames.append((rf"\.up32_{use}\.body\.0\.bot\.0\.", f".up_to_middle.{use - 1}.conv."))
+        renames.append((rf"\.up21_{use}\.body\.0\.bot\.0\.", f".up_to_top.{use - 1}.conv."))
     return renames
 
 
@@ -122,6 +191,25 @@ FAMILIES: dict[str, Family] = {
             halo=32,
             renames=_v1_renames,
             constants=r"\.filt$",
+        ),
+        Family(
+            name="community_v1",
+            title="MIRNet (ECCV 2020), community implementation",
+            build=_build_community,
+            stride=lambda config: 2 ** (int(config.get("levels", 3)) - 1),
+            halo=32,
+            renames=_community_renames,
+            constants=r"\.filt$",
+        ),
+        Family(
+            name="mirnet_v2",
+            title="MIRNet-v2 (TPAMI 2022)",
+            build=_build_v2,
+            stride=lambda config: 4,
+            halo=32,
+            # Nothing is known of its float16 beyond the context softmax, which is in float32 here.
+            half_precision=("bf16",),
+            renames=_v2_renames,
         ),
         Family(
             name="compact",

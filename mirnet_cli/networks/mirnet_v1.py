@@ -10,7 +10,16 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from mirnet_cli.networks.blocks import DAU, MSRB, RRG, SKFF, ResidualDown, ResidualUp, conv
+from mirnet_cli.networks.blocks import (
+    DAU,
+    MSRB,
+    RRG,
+    SKFF,
+    Activation,
+    ResidualDown,
+    ResidualUp,
+    conv,
+)
 from mirnet_cli.networks.pooling import Pooling
 
 
@@ -43,21 +52,64 @@ class MIRNetConfig:
         return tuple(self.features * self.growth**j for j in range(self.levels))
 
 
-class MIRNet(nn.Module):
-    """MIRNet; see the module's text. Parity with the authors' code is tested."""
+@dataclass(frozen=True)
+class Dialect:
+    """Where implementations of the paper differ in numbers.
 
-    def __init__(self, config: MIRNetConfig) -> None:
+    Attributes:
+        shared_slope: one PReLU slope serves all dual attention units of the network.
+        channel_activation: inside the channel attention.
+        spatial_bias: whether the spatial attention's convolution always has a bias.
+        fusion_reduction: channels over the squeezed width of SKFF.
+        transposed_up: upsampling by a transposed convolution rather than bilinearly.
+        group_bias: whether ``bias`` reaches the last convolution of each group.
+    """
+
+    shared_slope: bool
+    channel_activation: Activation
+    spatial_bias: bool
+    fusion_reduction: int
+    transposed_up: bool
+    group_bias: bool
+
+
+AUTHORS = Dialect(
+    # The authors' code makes the slope once, as a default argument.
+    shared_slope=True,
+    channel_activation=nn.ReLU,
+    spatial_bias=False,
+    fusion_reduction=8,
+    transposed_up=True,
+    group_bias=False,
+)
+
+COMMUNITY = Dialect(
+    shared_slope=False,
+    channel_activation=nn.PReLU,
+    spatial_bias=True,
+    fusion_reduction=3,
+    transposed_up=False,
+    group_bias=True,
+)
+"""The implementation behind the low-light weights on the Hugging Face Hub."""
+
+
+class MIRNet(nn.Module):
+    """MIRNet; see the module's text. Parity with both implementations is tested."""
+
+    def __init__(self, config: MIRNetConfig, dialect: Dialect = AUTHORS) -> None:
         super().__init__()
         self.config = config
         features = config.features
-        # The authors' code makes this slope once, as a default argument: all DAUs share it.
-        dau_slope = nn.PReLU()
+        slope = nn.PReLU()
 
         def dau(channels: int) -> DAU:
-            return DAU(channels, 8, lambda: dau_slope, nn.ReLU)
+            activation = (lambda: slope) if dialect.shared_slope else nn.PReLU
+            return DAU(channels, 8, activation, dialect.channel_activation, dialect.spatial_bias)
 
         def skff(channels: int) -> SKFF:
-            return SKFF(channels, config.levels, max(channels // 8, 4), nn.PReLU)
+            hidden = max(channels // dialect.fusion_reduction, 4)
+            return SKFF(channels, config.levels, hidden, nn.PReLU)
 
         def block() -> MSRB:
             return MSRB(
@@ -65,14 +117,19 @@ class MIRNet(nn.Module):
                 dau,
                 skff,
                 down=lambda i, o: ResidualDown(i, o, nn.PReLU),
-                up=lambda i, o: ResidualUp(i, o, nn.PReLU, transposed=True),
+                up=lambda i, o: ResidualUp(i, o, nn.PReLU, transposed=dialect.transposed_up),
                 shared_columns=True,
                 bias=config.bias,
             )
 
         self.conv_in = conv(config.inputs, features, 3, config.bias)
         self.groups = nn.ModuleList(
-            RRG([block() for _ in range(config.blocks)], features) for _ in range(config.groups)
+            RRG(
+                [block() for _ in range(config.blocks)],
+                features,
+                config.bias and dialect.group_bias,
+            )
+            for _ in range(config.groups)
         )
         self.conv_out = conv(features, config.outputs, 3, config.bias)
 

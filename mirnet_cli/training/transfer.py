@@ -11,31 +11,32 @@ from torch.nn import functional as F
 def guided_transfer(
     picture: Tensor, wanted: Tensor, reduction: int, radius: int = 2, epsilon: float = 1e-4
 ) -> Tensor:
-    """The fast guided filter (He and Sun, 2015) with the picture as its own guide.
+    """The same as :func:`mirnet_cli.restore.base.guided_base`, for batches of tensors.
 
     Args:
         picture: ``(N, 3, H, W)`` in 0..1.
         wanted: the same scene as it should be, of the same shape; only its reduction is used.
         reduction: the coefficients are fitted on pictures this many times smaller.
         radius: of the fit's window, in reduced pixels.
-        epsilon: regularises the fit where the guide is flat.
+        epsilon: what the guide's variance has to exceed for its local slope to count.
 
     Returns:
         ``a * picture + b`` with ``a``, ``b`` fitted in windows and enlarged bilinearly.
     """
-    small = F.avg_pool2d(picture, reduction)
-    small_wanted = F.avg_pool2d(wanted, reduction)
+    x = F.avg_pool2d(picture, reduction)
+    y = F.avg_pool2d(wanted, reduction)
 
-    def mean(x: Tensor) -> Tensor:
-        padded = F.pad(x, (radius,) * 4, mode="replicate")
+    def mean(values: Tensor) -> Tensor:
+        padded = F.pad(values, (radius,) * 4, mode="replicate")
         return F.avg_pool2d(padded, 2 * radius + 1, 1)
 
-    mean_in, mean_out = mean(small), mean(small_wanted)
-    variance = mean(small * small) - mean_in**2
-    covariance = mean(small * small_wanted) - mean_in * mean_out
-    slope = covariance / (variance + epsilon)
-    offset = mean_out - slope * mean_in
+    mean_x, mean_y = mean(x), mean(y)
+    variance = mean(x * x) - mean_x**2
+    covariance = mean(x * y) - mean_x * mean_y
+    ratio = ((mean_y + 1e-3) / (mean_x + 1e-3)).clamp(max=64)
+    a = (covariance + epsilon * ratio) / (variance + epsilon)
+    b = mean_y - a * mean_x
     size = picture.shape[-2:]
-    slope = F.interpolate(mean(slope), size=size, mode="bilinear", align_corners=False)
-    offset = F.interpolate(mean(offset), size=size, mode="bilinear", align_corners=False)
-    return slope * picture + offset
+    a = F.interpolate(mean(a), size=size, mode="bilinear", align_corners=False)
+    b = F.interpolate(mean(b), size=size, mode="bilinear", align_corners=False)
+    return a * picture + b

@@ -1,0 +1,30 @@
+PYTHON ?= python3
+
+.PHONY: help install test test-all lint format build clean
+
+help:  ## print this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install:  ## install for work on the code, in the active environment
+	$(PYTHON) -m pip install -e '.[test,lint,train]'
+
+test:  ## run the tests that take seconds
+	$(PYTHON) -m pytest -q
+
+test-all:  ## run all tests
+	$(PYTHON) -m pytest -q -m ''
+
+lint:  ## check format, style and types
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+
+format:  ## put the code into shape
+	$(PYTHON) -m ruff format .
+	$(PYTHON) -m ruff check --fix .
+
+build:  ## make the wheel and the source archive
+	$(PYTHON) -m build
+
+clean:  ## remove what the other targets made
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
