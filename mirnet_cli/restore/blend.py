@@ -45,7 +45,7 @@ class Stitcher:
         self._scale = scale
         self._down = _ramp(2 * plan.rows.feather * scale)[:, None, None]
         self._across = _ramp(2 * plan.columns.feather * scale)[None, :, None]
-        self._beside: Floats | None = None
+        self._beside = np.zeros((1, 1, 1), np.float32)
         self._above = self._below = self._strip()
 
     def _strip(self) -> Floats:

@@ -25,6 +25,8 @@ def check_target(source: Source, target: Target, *, overwrite: bool) -> None:
     if not isinstance(target, str | Path):
         return
     path = Path(target)
+    if path.is_dir():
+        raise OutputError("is a folder", "name a file", subject=path)
     if not overwrite:
         if not isinstance(source, bytes) and same_file(Path(source), path):
             raise UsageError(
@@ -38,8 +40,6 @@ def check_target(source: Source, target: Target, *, overwrite: bool) -> None:
                 "use --overwrite to replace it or -o to choose another name",
                 subject=path,
             )
-    if path.is_dir():
-        raise OutputError("is a folder", "name a file", subject=path)
     if not path.parent.is_dir():
         raise OutputError("has no folder to be written to", f"make {path.parent}", subject=path)
 

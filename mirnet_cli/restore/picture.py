@@ -40,7 +40,8 @@ def pad(x: Floats, stride: int) -> Floats:
     height, width = x.shape[:2]
     rows = reflected((0, round_up(height, stride)), height)
     columns = reflected((0, round_up(width, stride)), width)
-    return x[_selector(rows)][:, _selector(columns)]
+    padded: Floats = x[_selector(rows)][:, _selector(columns)]
+    return padded
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,9 @@ class Prepared:
         family = FAMILIES[spec.family]
         self.weights = weights
         self.scale = scale
+        self._options = {"runtime": runtime, "device": device}
+        # First, because it refuses configurations that the following lines could not read.
+        self.runner = self._prepare(spec, scale, precision)
         self.stride = family.stride(spec.config)
         self.halo = family.halo if weights.overlap is None else weights.overlap
         self.base_beside = family.inputs(spec.config) == 6
@@ -64,8 +67,6 @@ class Prepared:
                 "use other weights",
                 subject=weights.path,
             )
-        self._options = {"runtime": runtime, "device": device}
-        self.runner = self._prepare(spec, scale, precision)
         self._safe: dict[str, Runner] = {}
         self._thumbnail: tuple[NetworkSpec, Runner, Guide] | None = None
         if weights.thumbnail is not None:

@@ -128,7 +128,7 @@ def prepare(spec: NetworkSpec, *, scale: int | None, device: str, precision: str
         # Numbers are filled in below; making random ones first takes time for large networks.
         with torch.device("meta"):
             module = family.build(spec.config)
-    except (TypeError, ValueError, ZeroDivisionError, RuntimeError) as error:
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise ModelError(
             f"not a configuration of {family.title}: {error}", "get the weights again"
         ) from error

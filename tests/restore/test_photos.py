@@ -1,0 +1,148 @@
+"""From file to file."""
+
+import dataclasses
+import io
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mirnet_cli.errors import InputError, OutputError, UsageError
+from mirnet_cli.photo import decode
+from mirnet_cli.restore import Restorer
+from tests.restore.fakes import FakeRunner, photo_like
+
+Make = Callable[..., Restorer]
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    Image.fromarray(photo_like(50, 70)).save(path)
+    return path
+
+
+def test_a_file_is_the_array_restored(restorer: Make, photo: Path, tmp_path: Path) -> None:
+    model = restorer(overlap=16, tile=40)
+    target = tmp_path / "out.png"
+    result = model.file(photo, target)
+    assert np.array_equal(decode(target).pixels, model(photo_like(50, 70)))
+    assert (result.status, result.error) == ("done", None)
+    assert (result.input, result.output) == (str(photo), str(target))
+    assert (result.width, result.height, result.output_width) == (70, 50, 70)
+    assert (result.tile, result.overlap, result.context) == (40, 16, "refine")
+    assert result.megapixels == pytest.approx(0.0035)
+    again = json.loads(json.dumps(result.as_dict()))
+    assert again["sha256"] == "0" * 64
+    assert set(again) == {field.name for field in dataclasses.fields(result)}
+
+
+def test_the_same_photo_gives_the_same_file(restorer: Make, photo: Path, tmp_path: Path) -> None:
+    for name in ("1.jpg", "2.jpg"):
+        restorer().file(photo, tmp_path / name)
+    assert (tmp_path / "1.jpg").read_bytes() == (tmp_path / "2.jpg").read_bytes()
+
+
+def test_bytes_go_to_a_stream(restorer: Make, photo: Path) -> None:
+    stream = io.BytesIO()
+    result = restorer().file(photo.read_bytes(), stream)
+    assert (result.input, result.output) == ("-", "-")
+    assert Image.open(stream).format == "PNG"
+    stream = io.BytesIO()
+    restorer().file(photo.read_bytes(), stream, format="WEBP")
+    assert Image.open(stream).format == "WEBP"
+
+
+def test_a_crop_is_all_there_is(restorer: Make, photo: Path, tmp_path: Path) -> None:
+    model = restorer()
+    result = model.file(photo, tmp_path / "out.png", crop=(10, 5, 30, 20))
+    assert (result.width, result.height) == (30, 20)
+    expected = model(np.ascontiguousarray(photo_like(50, 70)[5:25, 10:40]))
+    assert np.array_equal(decode(tmp_path / "out.png").pixels, expected)
+
+
+@pytest.mark.parametrize("crop", [(60, 0, 20, 10), (0, 45, 10, 10), (70, 50, 1, 1)])
+def test_a_crop_beyond_the_photo(
+    restorer: Make, photo: Path, tmp_path: Path, crop: tuple[int, int, int, int]
+) -> None:
+    with pytest.raises(InputError, match="70x50"):
+        restorer().file(photo, tmp_path / "out.png", crop=crop)
+
+
+@pytest.mark.parametrize("crop", [(-1, 0, 5, 5), (0, 0, 0, 5)])
+def test_a_crop_that_is_none(
+    restorer: Make, photo: Path, tmp_path: Path, crop: tuple[int, int, int, int]
+) -> None:
+    with pytest.raises(UsageError, match="crop"):
+        restorer().file(photo, tmp_path / "out.png", crop=crop)
+
+
+def test_an_existing_target_is_refused_before_any_work(
+    restorer: Make, runners: list[FakeRunner], photo: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "out.png"
+    target.write_bytes(b"precious")
+    with pytest.raises(OutputError, match="exists"):
+        restorer().file(photo, target)
+    assert target.read_bytes() == b"precious"
+    assert not runners[0].shapes
+    restorer().file(photo, target, overwrite=True)
+    assert decode(target).pixels.shape == (50, 70, 3)
+
+
+def test_a_target_that_appears_during_the_work_is_not_lost(
+    restorer: Make, runners: list[FakeRunner], photo: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "out.png"
+    model = restorer()
+    runners[0].spoil = lambda batch, run: target.write_bytes(b"precious") and None
+    with pytest.raises(OutputError, match="exists"):
+        model.file(photo, target)
+    assert target.read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("alias", ["same", "link", "symlink"])
+def test_the_source_is_safe(restorer: Make, photo: Path, tmp_path: Path, alias: str) -> None:
+    before = photo.read_bytes()
+    target = photo if alias == "same" else tmp_path / "alias.png"
+    if alias == "link":
+        os.link(photo, target)
+    elif alias == "symlink":
+        target.symlink_to(photo)
+    with pytest.raises(UsageError, match="same file"):
+        restorer().file(photo, target)
+    assert photo.read_bytes() == before
+    restorer().file(photo, target, overwrite=True)
+    assert photo.read_bytes() != before or alias == "link"
+
+
+@pytest.mark.parametrize("target", ["missing/out.png", "."])
+def test_a_target_without_a_place(restorer: Make, photo: Path, tmp_path: Path, target: str) -> None:
+    with pytest.raises(OutputError, match="folder"):
+        restorer().file(photo, tmp_path / target)
+
+
+def test_times_are_kept_when_asked(restorer: Make, photo: Path, tmp_path: Path) -> None:
+    os.utime(photo, (1_000_000_000, 1_100_000_000))
+    restorer().file(photo, tmp_path / "kept.png", preserve=True)
+    restorer().file(photo, tmp_path / "new.png")
+    assert (tmp_path / "kept.png").stat().st_mtime == 1_100_000_000
+    assert (tmp_path / "new.png").stat().st_mtime != 1_100_000_000
+
+
+def test_grey_and_alpha_stay(restorer: Make, tmp_path: Path) -> None:
+    model = restorer(scales=(2,), scale=2)
+    grey = tmp_path / "grey.png"
+    Image.fromarray(photo_like(20, 30)[..., 0]).save(grey)
+    model.file(grey, tmp_path / "grey2.png")
+    assert decode(tmp_path / "grey2.png").pixels.shape == (40, 60)
+    clear = tmp_path / "clear.png"
+    Image.fromarray(np.dstack([photo_like(20, 30), photo_like(20, 30)[..., 0]])).save(clear)
+    model.file(clear, tmp_path / "clear2.png")
+    result = decode(tmp_path / "clear2.png")
+    assert result.alpha is not None
+    assert result.alpha.shape == (40, 60)
