@@ -50,7 +50,7 @@ def _enlarged(clean: Tensor, generator: torch.Generator) -> Tensor:
     n, _, h, w = clean.shape
     choice = torch.randint(len(_FACTORS), (1,), generator=generator, device=clean.device)
     factor = _FACTORS[int(choice)]
-    soft = blur.convolve(clean, blur.random_kernels(n, 0.2, 0.45 * factor, generator))
+    soft = blur.convolve(clean, blur.random_kernels(n, 0.15 * factor, 0.5 * factor, generator))
     small = resize(soft, max(round(h / factor), 1), max(round(w / factor), 1))
     small = _little_noise(small, 0.6, 4.0, generator)
     return resize(random_jpeg(small, 0.3, generator, lowest=80, usual=0), h, w)
@@ -61,7 +61,7 @@ def _softened(clean: Tensor, identity: float, generator: torch.Generator) -> Ten
     n = len(clean)
     result = (clean * 255).round().clamp_(0, 255) / 255
     _, lens, far = draw.split(n, (identity, 0.5 * (1 - identity)), generator)
-    kernel = blur.random_kernels(len(lens), 0.4, 2.2, generator)
+    kernel = blur.random_kernels(len(lens), 0.5, 2.5, generator)
     soft = _little_noise(blur.convolve(clean[lens], kernel), 0.6, 5.0, generator)
     result[lens] = random_jpeg(soft, 0.4, generator, lowest=75, usual=0.15)
     result[far] = random_jpeg(
