@@ -15,8 +15,8 @@ from torch import Tensor
 
 from mirnet_cli.training.degrade import draw
 
-# CIE XYZ (D65) to camera RGB of four cameras, as published by Adobe in the DNG SDK's tables and
-# named by Brooks et al.: Sony A7R, Olympus E-M10, Sony RX100 IV, Huawei Nexus 6P.
+# CIE XYZ (D65) to camera RGB: the colour matrices of the four cameras that Brooks et al. mix
+# (Sony A7R, Olympus E-M10, Sony RX100 IV, Huawei Nexus 6P).
 _XYZ_TO_CAMERA = (
     ((1.0234, -0.2969, -0.2266), (-0.5625, 1.6328, -0.0469), (-0.0703, 0.2188, 0.6406)),
     ((0.4913, -0.0541, -0.0202), (-0.6130, 1.3513, 0.2906), (-0.1564, 0.2151, 0.7183)),
