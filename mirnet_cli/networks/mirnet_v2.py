@@ -2,7 +2,7 @@
 Restoration and Enhancement", TPAMI 2022 (arXiv 2205.01649), figure 2.
 
 Three parallel streams as in MIRNet, but both lower ones are made from the first at once, fusion
-goes upwards only, and residual contextual blocks take the place of the dual attention units. The caller
+goes upwards only, and residual contextual blocks take the place of dual attention units. The caller
 adds the picture. Sides must be multiples of 4.
 """
 

@@ -3,6 +3,6 @@
 This package imports torch; nothing outside of ``mirnet train`` needs it.
 """
 
-from mirnet_cli.training.run import run
+from mirnet_cli.training.job import run
 
 __all__ = ["run"]
