@@ -152,6 +152,8 @@ def command(
             row = next(results)
             rows.append(row)
             display.finish()
+            for warning in row.warnings:
+                console.warn(str(pair.input), warning)
             if row.error:
                 console.error(row.error)
             console.record({"type": "pair", **row.as_dict()})

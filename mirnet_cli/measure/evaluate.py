@@ -1,6 +1,7 @@
 """Pairs of pictures to figures: as they are, restored, and by doing nothing."""
 
 import math
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ class Row:
         baseline: of doing nothing (enlarging bicubically), where it was asked for.
         width, height: of the target in pixels; 0 where it failed before that was known.
         seconds: that restoring took; 0 where nothing was restored.
+        warnings: what restoring had to say: fallbacks and the like.
         error: why there are no scores; empty otherwise.
     """
 
@@ -70,6 +72,7 @@ class Row:
     width: int = 0
     height: int = 0
     seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
     error: str = ""
 
     def as_dict(self) -> dict[str, Any]:
@@ -84,6 +87,7 @@ class Row:
             "width": self.width,
             "height": self.height,
             "seconds": round(self.seconds, 3),
+            "warnings": list(self.warnings),
             "error": self.error or None,
         }
 
@@ -141,8 +145,8 @@ def find_pairs(inputs: Path, targets: Path) -> tuple[list[Pair], list[str]]:
         )
     pairs = [_pair(name, by_input[name], by_target.get(name, []), targets) for name in by_input]
     extra = len(by_target.keys() - common)
-    warnings = [f"{extra} of its pictures have no input"] if extra else []
-    return pairs, warnings
+    notes = [f"{extra} of its pictures have no input"] if extra else []
+    return pairs, notes
 
 
 def evaluate(
@@ -278,11 +282,12 @@ def _measure(
     target = decode(pair.target, max_pixels=max_pixels).pixels
     plain = bicubic(source, scale) if baseline or restore is None else None
     seconds = 0.0
+    said: tuple[str, ...] = ()
     if restore is None:
         result = plain
     else:
         started = perf_counter()
-        result = restore(source)
+        result, said = _restored(restore, source)
         seconds = perf_counter() - started
     assert result is not None
     scores = _scores(result, target, border, luma)
@@ -290,7 +295,15 @@ def _measure(
     if baseline and plain is not None:
         before = scores if result is plain else _scores(plain, target, border, luma)
     height, width = target.shape[:2]
-    return Row(pair, scores, before, width, height, seconds)
+    return Row(pair, scores, before, width, height, seconds, said)
+
+
+def _restored(restore: Restore, source: Pixels) -> tuple[Pixels, tuple[str, ...]]:
+    """The result, and the warnings that came with it."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        result = restore(source)
+    return result, tuple(str(each.message) for each in caught)
 
 
 def _check_sizes(pair: Pair, size: tuple[int, int], target: Any, scale: int, border: int) -> None:

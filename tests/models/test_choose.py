@@ -8,8 +8,7 @@ import pytest
 from mirnet_cli.errors import ModelError, UsageError
 from mirnet_cli.models import catalogue, resolve, weights
 from mirnet_cli.models.catalogue import Model
-
-from .conftest import values
+from tests.models.builders import values
 
 Ship = Callable[..., Model]
 

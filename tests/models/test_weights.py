@@ -17,8 +17,7 @@ from safetensors.numpy import save as serialise
 from mirnet_cli.errors import ExitCode, ModelError
 from mirnet_cli.models import weights
 from mirnet_cli.networks.spec import NetworkSpec
-
-from .conftest import spec, values
+from tests.models.builders import spec, values
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:

@@ -1,17 +1,31 @@
-"""Small weights in a folder that stands in for the shipped one."""
+"""Small weights and catalogue entries to test with."""
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
-from mirnet_cli import networks
-from mirnet_cli.models import catalogue, weights
 from mirnet_cli.models.catalogue import Model
 from mirnet_cli.networks.spec import NetworkSpec
+
+TINY = {"widths": [8, 12], "groups": 1, "blocks": 1, "unshuffle": 2, "scales": [1]}
+
+
+def tiny_network(levels: float = 0, **changes: Any) -> NetworkSpec:
+    """A real compact network, untrained: it adds so many of 255 levels to each pixel."""
+    import torch
+
+    from mirnet_cli.networks import FAMILIES
+
+    config = TINY | changes
+    torch.manual_seed(0)
+    tensors = FAMILIES["compact"].build(config).state_dict()
+    arrays = {name: tensor.numpy().copy() for name, tensor in tensors.items()}
+    for name in arrays:
+        if name.startswith("heads.") and name.endswith(".bias"):
+            arrays[name] += np.float32(levels / 255)
+    return NetworkSpec("compact", config, arrays, "")
 
 
 def spec(seed: int = 0) -> NetworkSpec:
@@ -58,27 +72,3 @@ def entry(path: Path, **changes: Any) -> Model:
         "scores": {},
     }
     return Model(**(fields | changes))
-
-
-@pytest.fixture(autouse=True)
-def _family(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(networks, "FAMILIES", {"compact": None, "mirnet_v1": None}, raising=False)
-
-
-@pytest.fixture
-def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Model]:
-    """Adds weights to an otherwise empty catalogue: ``shipped("denoise", default_for=...)``."""
-    folder = tmp_path / "weights"
-    folder.mkdir()
-    known: list[Model] = []
-    monkeypatch.setattr(catalogue, "weights_folder", lambda: folder)
-    monkeypatch.setattr(catalogue, "entries", lambda: tuple(known))
-
-    def add(name: str, default_for: tuple[str, ...] = (), **changes: Any) -> Model:
-        path = folder / f"{name}.safetensors"
-        weights.save(path, **values(name=name, **changes))
-        task, scales = changes.get("task", "denoise"), changes.get("scales", (1,))
-        known.append(entry(path, task=task, scales=scales, default_for=default_for))
-        return known[-1]
-
-    return add

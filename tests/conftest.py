@@ -1,0 +1,56 @@
+"""What tests of several parts share."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from mirnet_cli.models import catalogue, weights
+from mirnet_cli.models.catalogue import Model
+from tests.models.builders import entry, values
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Model]:
+    """Adds weights to an otherwise empty catalogue: ``shipped("denoise", default_for=...)``."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    known: list[Model] = []
+    monkeypatch.setattr(catalogue, "weights_folder", lambda: folder)
+    monkeypatch.setattr(catalogue, "entries", lambda: tuple(known))
+
+    def add(name: str, default_for: tuple[str, ...] = (), **changes: Any) -> Model:
+        path = folder / f"{name}.safetensors"
+        weights.save(path, **values(name=name, **changes))
+        task, scales = changes.get("task", "denoise"), changes.get("scales", (1,))
+        known.append(entry(path, task=task, scales=scales, default_for=default_for))
+        return known[-1]
+
+    return add
+
+
+class Ran(NamedTuple):
+    """What a run of ``mirnet`` left."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def real(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., Ran]:
+    """Runs ``mirnet`` in this process and an empty folder, nothing replaced."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: object) -> Ran:
+        from mirnet_cli.cli import main
+
+        code = main([str(word) for word in words])
+        sys.stdout.flush()
+        return Ran(code, *capfd.readouterr())
+
+    return run
