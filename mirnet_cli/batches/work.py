@@ -57,8 +57,8 @@ class Settings:
             "task": restorer.task,
             "scale": restorer.scale,
             "weights": restorer.weights.sha256,
-            "context": getattr(restorer, "context", None),
-            "overlap": getattr(restorer, "overlap", None),
+            "context": restorer.context,
+            "overlap": restorer.overlap,
             **self.arguments(),
         }
         for name in ("overwrite", "preserve", "max_pixels"):
@@ -199,21 +199,20 @@ def make_result(
     """A result for a photo that no network has seen: skipped or failed."""
     from mirnet_cli.restore import Result
 
-    weights = None if restorer is None else restorer.weights
-    known: dict[str, Any] = {
-        "input": str(source) if isinstance(source, Path) else "-",
-        "output": str(target) if isinstance(target, Path) and status == "skipped" else None,
-        "status": status,
-        "warnings": warnings,
-        "error": error,
-        "seconds": 0.0,
-        "model": None if weights is None else weights.name,
-        "sha256": None if weights is None else weights.sha256,
-    }
-    for name in ("task", "scale", "runtime", "device", "precision"):
-        known[name] = getattr(restorer, name, None)
-    fields = dataclasses.fields(Result)
-    return Result(**{field.name: known.get(field.name) for field in fields})
+    return Result(
+        input=str(source) if isinstance(source, Path) else "-",
+        output=str(target) if isinstance(target, Path) and status == "skipped" else None,
+        status=status,
+        task=None if restorer is None else restorer.task,
+        scale=None if restorer is None else restorer.scale,
+        model=None if restorer is None else restorer.weights.name,
+        sha256=None if restorer is None else restorer.weights.sha256,
+        runtime=None if restorer is None else restorer.runtime,
+        device=None if restorer is None else restorer.device,
+        precision=None if restorer is None else restorer.precision,
+        warnings=warnings,
+        error=error,
+    )
 
 
 def check_input(source: Path) -> None:

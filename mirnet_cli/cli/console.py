@@ -192,13 +192,15 @@ class Display:
 
     def tiles(self, done: int, total: int) -> None:
         """Say that ``done`` of ``total`` tiles of the current photo are done."""
-        if self._progress is None or self._tiles is None:
-            return
-        detail = f"tile {done}/{total}{self._count()}"
-        self._progress.update(self._tiles, completed=done, total=total, detail=detail)
-        if self._whole is not None:
+        self.steps(done, total, f"tile {done}/{total}{self._count()}")
+        if self._progress is not None and self._whole is not None:
             part = self._size * done / max(total, 1)
             self._progress.update(self._whole, completed=self._before + part)
+
+    def steps(self, done: int, total: int, detail: str) -> None:
+        """Say that ``done`` of ``total`` steps are done, and a word about them."""
+        if self._progress is not None and self._tiles is not None:
+            self._progress.update(self._tiles, completed=done, total=total, detail=detail)
 
     def finish(self, size: float | None = None) -> None:
         """End with the current photo, or count ``size`` of the whole as done without work."""

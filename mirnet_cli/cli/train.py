@@ -1,24 +1,40 @@
 """``mirnet train``."""
 
+import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mirnet_cli.cli import values
+from mirnet_cli.cli.options import COMPUTING, Words, flat, option
 from mirnet_cli.cli.options import EPILOG as EPILOG
-from mirnet_cli.cli.options import option
+from mirnet_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from mirnet_cli.cli.console import Console, Display
+    from mirnet_cli.training.loop import Progress
+    from mirnet_cli.training.recipe import Recipe
 
 DATA = "Data"
 RUN = "The run"
 
+_SAY_EVERY = 60.0
 
+
+@flat
 def command(
     task: Annotated[
-        Literal["denoise", "enhance", "upscale"],
-        typer.Argument(metavar="TASK", help="denoise, enhance or upscale.", show_default=False),
+        str,
+        typer.Argument(
+            metavar="TASK",
+            help="denoise, enhance, upscale or upscale-x1: the recipe to follow.",
+            show_default=False,
+        ),
     ],
+    words: Words,
     data: Annotated[
-        list[Path] | None,
+        list[str] | None,
         option(
             "--data",
             metavar="DIR",
@@ -27,17 +43,22 @@ def command(
         ),
     ] = None,
     pairs: Annotated[
-        Path | None,
+        list[str] | None,
         option(
             "--pairs",
             metavar="DIR",
             panel=DATA,
-            help="A folder with input/ and target/, photos of the same names in both.",
+            help="A folder with input/ and target/, the same names in both; may be repeated.",
         ),
     ] = None,
     out: Annotated[
-        Path | None,
-        option("--out", metavar="DIR", panel=RUN, help="For weights, checkpoints and curves."),
+        str | None,
+        option(
+            "--out",
+            metavar="DIR",
+            panel=RUN,
+            help="For weights, checkpoints and curves. [default: runs/TASK]",
+        ),
     ] = None,
     start: Annotated[
         str | None,
@@ -49,40 +70,130 @@ def command(
         ),
     ] = None,
     hours: Annotated[
-        float | None, option("--hours", metavar="N", min=0.0, panel=RUN, help="Stop after these.")
+        float | None,
+        option(
+            "--hours", metavar="N", panel=RUN, parser=values.positive, help="Stop after so many."
+        ),
     ] = None,
     steps: Annotated[
-        int | None, option("--steps", metavar="N", min=1, panel=RUN, help="Stop after these.")
+        int | None,
+        option(
+            "--steps",
+            metavar="N",
+            panel=RUN,
+            parser=values.count,
+            help="Of each network. [default: the recipe's]",
+        ),
     ] = None,
     seed: Annotated[
-        int | None, option("--seed", metavar="N", min=0, panel=RUN, help="Of everything random.")
-    ] = None,
+        int,
+        option(
+            "--seed",
+            metavar="N",
+            panel=RUN,
+            parser=values.seed,
+            help="Of everything random. [default: 0]",
+        ),
+    ] = 0,
     resume: Annotated[
-        bool, option("--resume", panel=RUN, help="Go on exactly where --out was stopped.")
+        bool, option("--resume", panel=RUN, help="Go on exactly where the run in --out stopped.")
     ] = False,
-    threads: Annotated[
-        int | None, option("--threads", metavar="N", min=1, panel=RUN, help="Processor cores.")
-    ] = None,
     config: Annotated[
-        Path | None,
-        option("--config", metavar="FILE", panel=RUN, help="A recipe as TOML, to change it."),
+        str | None,
+        option("--config", metavar="FILE", panel=RUN, help="TOML that changes the recipe."),
     ] = None,
-    verbose: Annotated[bool, option("-v", "--verbose", help="Show tracebacks of bugs.")] = False,
+    device: Annotated[
+        str,
+        option(
+            "--device",
+            metavar="auto|cpu|cuda|mps",
+            panel=COMPUTING,
+            help="Where to compute. [default: auto]",
+        ),
+    ] = "auto",
+    threads: Annotated[
+        int | None,
+        option(
+            "--threads",
+            metavar="N",
+            panel=COMPUTING,
+            parser=values.count,
+            help="Processor cores to use. [default: all]",
+        ),
+    ] = None,
 ) -> int:
     """Train weights with the recipe that made those that ship, or fine-tune on your own pairs."""
+    from mirnet_cli.cli.console import Console
+
+    for name in [*(data or ()), *(pairs or ())]:
+        if not Path(name).is_dir():
+            raise UsageError("no such folder", "check --data and --pairs", subject=name)
+    if not data and not pairs:
+        raise UsageError("nothing to train on", "give --data DIR, --pairs DIR, or both")
+    console = Console(json=words.json, quiet=words.quiet, verbose=words.verbose)
+    console.detail("loading torch")
     from mirnet_cli import training
 
-    code = training.run(
-        task,
-        data=data or [],
-        pairs=pairs,
-        out=out,
-        start=start,
-        hours=hours,
-        steps=steps,
-        seed=seed,
-        resume=resume,
-        threads=threads,
-        config=config,
-    )
-    return int(code or 0)
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+    with console.display(files=1) as display:
+        made = training.run(
+            task,
+            data=[Path(name) for name in data or ()],
+            pairs=[Path(name) for name in pairs or ()],
+            out=None if out is None else Path(out),
+            start=start,
+            hours=hours,
+            steps=steps,
+            seed=seed,
+            resume=resume,
+            config=None if config is None else Path(config),
+            device=device,
+            report=_Reporter(console, display).tell,
+        )
+    console.note(f"weights in {made}; try 'mirnet {task.partition('-')[0]} FILE --weights {made}'")
+    console.record({"task": task, "status": "done", "weights": str(made)})
+    return 0
+
+
+class _Reporter:
+    """Shows the progress of a run: a bar at a terminal, else a line a minute."""
+
+    def __init__(self, console: "Console", display: "Display") -> None:
+        self._console = console
+        self._display = display
+        self._part = ""
+        self._said = float("-inf")
+
+    def tell(self, recipe: "Recipe", progress: "Progress") -> None:
+        """Take one report of the loop."""
+        if recipe.part != self._part:
+            self._part = recipe.part
+            self._said = float("-inf")
+            self._display.start(f"{recipe.task} {recipe.part}")
+        text = f"loss {progress.loss:.4f}"
+        self._display.steps(progress.step, progress.steps, text)
+        checked = progress.psnr is not None
+        if checked:
+            text += f", PSNR {progress.psnr:.2f} dB"
+            if progress.baseline is not None:
+                text += f" (unchanged {progress.baseline:.2f})"
+        now = time.monotonic()
+        if checked or (not self._display.live and now - self._said >= _SAY_EVERY):
+            self._said = now
+            self._console.note(f"{self._part}: step {progress.step} of {progress.steps}, {text}")
+        if checked:
+            self._console.record(
+                {
+                    "part": self._part,
+                    "status": "training",
+                    "step": progress.step,
+                    "steps": progress.steps,
+                    "seconds": progress.seconds,
+                    "loss": progress.loss,
+                    "psnr": progress.psnr,
+                    "baseline": progress.baseline,
+                }
+            )

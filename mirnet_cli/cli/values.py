@@ -130,6 +130,27 @@ def jobs(text: int | str) -> int:
     return _integer(text, 1, 4096)
 
 
+def count(text: int | str) -> int:
+    """1 or more."""
+    return _integer(text, 1, 10**9)
+
+
+def seed(text: int | str) -> int:
+    """0 or more."""
+    return _integer(text, 0, 2**31 - 1)
+
+
+def positive(text: float | str) -> float:
+    """A number above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise ValueError(f"{text!r} is not a number above 0")
+    return number
+
+
 def _integer(text: int | str, least: int, most: int) -> int:
     words = str(text).strip()
     if not (words.isascii() and words.isdigit()) or not least <= int(words[:20]) <= most:

@@ -1,0 +1,167 @@
+"""``mirnet batch``."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Mirnet, Process, Ran
+
+
+def photos(*names: str) -> None:
+    for name in names:
+        path = Path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("photo")
+
+
+def statuses(ran: Ran) -> dict[str, str]:
+    found = [json.loads(line) for line in ran.out.splitlines()]
+    assert len({each["input"] for each in found}) == len(found)
+    return {each["input"]: each["status"] for each in found}
+
+
+@pytest.mark.parametrize(
+    ("words", "into", "content"),
+    [
+        ([], "in-enhanced", "enhance 1:photo"),
+        (["--task", "denoise"], "in-denoised", "denoise 1:photo"),
+        (["--task", "upscale"], "in-x2", "upscale 2:photo"),
+        (["--task", "upscale", "--scale", "4"], "in-x4", "upscale 4:photo"),
+        (["-o", "deep/er"], "deep/er", "enhance 1:photo"),
+    ],
+)
+def test_where_results_go(mirnet: Mirnet, words: list[str], into: str, content: str) -> None:
+    photos("in/a.jpg", "in/b.png")
+    assert mirnet("batch", "in", *words).code == 0
+    assert (Path(into) / "a.jpg").read_text() == content
+    assert (Path(into) / "b.png").exists()
+
+
+@pytest.mark.parametrize("folder", [".", "./", "../in", "../in/"])
+def test_the_folder_by_other_names(
+    mirnet: Mirnet, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos("in/a.jpg")
+    monkeypatch.chdir("in")
+    assert mirnet("batch", folder).code == 0
+    assert Path("../in-enhanced/a.jpg").exists()
+
+
+def test_a_table_on_stderr_and_objects_on_stdout(mirnet: Mirnet) -> None:
+    photos("in/a.jpg", "in/b.jpg", "in/d/c.jpg")
+    Path("in/b.jpg").write_text("BAD")
+    ran = mirnet("batch", "in", "--recursive", "--json")
+    assert ran.code == 1
+    assert statuses(ran) == {"in/a.jpg": "done", "in/b.jpg": "failed", "in/d/c.jpg": "done"}
+    assert "mirnet: in/b.jpg: not a picture; use another" in ran.err.splitlines()
+    assert "found" in ran.err
+    ran = mirnet("batch", "in", "--recursive", "--json", "--quiet")
+    assert statuses(ran) == {"in/a.jpg": "skipped", "in/b.jpg": "failed", "in/d/c.jpg": "skipped"}
+    assert ran.said.startswith("mirnet: in/b.jpg: failed before: not a picture; use another; --re")
+    Path("in/b.jpg").write_text("photo")
+    assert mirnet("batch", "in", "--recursive").code == 0
+
+
+def test_a_dry_run_writes_nothing(mirnet: Mirnet) -> None:
+    photos("in/a.jpg", "in/b.jpg")
+    Path("in-enhanced").mkdir()
+    photos("in-enhanced/b.jpg")
+    ran = mirnet("batch", "in", "--dry-run")
+    assert ran.code == 0
+    assert ran.out.splitlines() == [
+        "in/a.jpg -> in-enhanced/a.jpg (unreadable)",
+        "in/b.jpg -> in-enhanced/b.jpg (skip: exists already; --overwrite replaces it)",
+    ]
+    assert sorted(path.name for path in Path("in-enhanced").iterdir()) == ["b.jpg"]
+    ran = mirnet("batch", "in", "--dry-run", "--json")
+    assert statuses(ran) == {"in/a.jpg": "planned", "in/b.jpg": "skipped"}
+
+
+def test_clashes_are_wrong_usage_before_any_work(mirnet: Mirnet) -> None:
+    photos("in/a.jpg", "in/a.png")
+    ran = mirnet("batch", "in", "--format", "png")
+    assert ran.code == 2
+    assert "in-enhanced/a.png" in ran.said
+    assert not Path("in-enhanced").exists()
+    assert mirnet("batch", "in", "-o", "in").code == 2
+    assert mirnet("batch", "in", "-o", "in", "--suffix", "-new").code == 0
+    assert mirnet("batch", "in", "-o", "in", "--suffix", "-new").code == 0
+    assert len(list(Path("in").glob("*.*g"))) == 4
+
+
+def test_nothing_to_do(mirnet: Mirnet) -> None:
+    photos("in/d/a.jpg")
+    ran = mirnet("batch", "in")
+    assert (ran.code, ran.said) == (
+        0,
+        "mirnet: in: no photos found; for folders within it add --recursive",
+    )
+
+
+def test_a_folder_that_is_not_there(mirnet: Mirnet) -> None:
+    assert mirnet("batch", "in").said == "mirnet: in: no such folder; check the name"
+
+
+def test_lists_of_files(process: Process, tmp_path: Path) -> None:
+    for name in ("in/a.jpg", "in/d/b.jpg", "in/c\n.jpg"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("photo")
+    listed = b"in/a.jpg\0d/b.jpg\0in/c\n.jpg\0"
+    ran = process("batch", "in", "--files-from", "-", "--json", data=listed)
+    assert ran.returncode == 0
+    assert len(ran.stdout.splitlines()) == 3
+    assert (tmp_path / "in-enhanced/d/b.jpg").exists()
+    (tmp_path / "list").write_text("in/a.jpg\r\nin/gone.jpg\n\n")
+    ran = process("batch", "--files-from", "list", "-o", "out", "--json")
+    assert ran.returncode == 1
+    assert (tmp_path / "out/in/a.jpg").exists()
+    assert b"mirnet: in/gone.jpg: no such file" in ran.stderr
+    assert process("batch", "--files-from", "list").returncode == 2
+    assert process("batch", "in", "--files-from", "nothing").returncode == 1
+
+
+def test_a_full_disk_stops_at_once(mirnet: Mirnet) -> None:
+    photos("in/a.jpg", "in/b.jpg", "in/c.jpg")
+    Path("in/b.jpg").write_text("FULL")
+    ran = mirnet("batch", "in", "--json")
+    assert ran.code == 1
+    assert statuses(ran) == {"in/a.jpg": "done", "in/b.jpg": "failed", "in/c.jpg": "skipped"}
+    assert "1 photos were not started: the disk is full" in ran.err
+
+
+def test_time_that_is_over(mirnet: Mirnet) -> None:
+    photos("in/a.jpg")
+    ran = mirnet("batch", "in", "--max-time", "0.000001", "--json")
+    assert ran.code == 1
+    assert statuses(ran) == {"in/a.jpg": "skipped"}
+
+
+def test_shards_are_disjoint_and_complete(mirnet: Mirnet) -> None:
+    photos(*(f"in/{n}.jpg" for n in range(9)))
+    found = [statuses(mirnet("batch", "in", "--shard", f"{n}/3", "--json")) for n in (1, 2, 3)]
+    assert sorted(name for each in found for name in each) == [f"in/{n}.jpg" for n in range(9)]
+    assert mirnet("batch", "in", "--quiet").code == 0
+
+
+def test_missing_weights_come_before_any_work(mirnet: Mirnet) -> None:
+    photos("in/a.jpg")
+    assert mirnet("batch", "in", "--model", "missing").code == 3
+    assert not Path("in-enhanced").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and FIFOs of POSIX")
+def test_odd_things_in_a_folder(mirnet: Mirnet) -> None:
+    photos("in/a.jpg")
+    os.mkfifo("in/fifo.jpg")
+    Path("in/gone.jpg").symlink_to("nowhere")
+    Path("in/loop").symlink_to(".")
+    ran = mirnet("batch", "in", "--recursive", "--json")
+    assert ran.code == 1
+    assert statuses(ran) == {
+        "in/a.jpg": "done",
+        "in/fifo.jpg": "failed",
+        "in/gone.jpg": "failed",
+    }

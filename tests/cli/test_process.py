@@ -1,0 +1,174 @@
+"""``mirnet`` as a process: signals, pipes that close, terminals, full disks."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import ROOT, Process, command
+
+POSIX = pytest.mark.skipif(os.name == "nt", reason="signals and terminals of POSIX")
+
+
+def start(folder: Path, *words: str, **more: object) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
+        command(*words),
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        **{
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            **more,
+        },
+    )
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)],
+)
+def test_signals_leave_whole_files_or_none(tmp_path: Path, number: int, code: int) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.jpg").write_text("photo")
+    (tmp_path / "in/b.jpg").write_text("SLOW")
+    with start(tmp_path, "batch", "in", "-o", "out") as running:
+        until(lambda: (tmp_path / "out/a.jpg").exists())
+        time.sleep(0.3)
+        running.send_signal(number)
+        _, said = running.communicate(timeout=30)
+    assert running.returncode == code
+    assert b"mirnet: stopped; files already written are whole" in said
+    assert b"Traceback" not in said
+    left = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert left == [".mirnet-journal.jsonl", "a.jpg"]
+
+
+@POSIX
+def test_a_signal_that_the_caller_ignores_stays_ignored(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_text("photo")
+    ran = subprocess.run(
+        ["sh", "-c", 'trap "" HUP; kill -HUP $$; exec "$@"', "sh", *command("denoise", "a.jpg")],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        check=False,
+        timeout=60,
+    )
+    assert ran.returncode == 0
+
+
+@POSIX
+def test_a_reader_that_goes_away_is_no_reason_for_words(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"photo" * 100_000)
+    reader, writer = os.pipe()
+    with start(tmp_path, "denoise", "a.jpg", "-o", "-", "--quiet", stdout=writer) as running:
+        os.close(writer)
+        os.close(reader)
+        _, said = running.communicate(timeout=30)
+    assert (running.returncode, said) == (1, b"")
+
+
+@POSIX
+def test_help_into_a_closed_pipe(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    with start(tmp_path, "--help", stdout=writer) as running:
+        os.close(writer)
+        os.close(reader)
+        _, said = running.communicate(timeout=30)
+    assert said == b""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_standard_output_on_a_full_disk(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"photo")
+    with Path("/dev/full").open("wb") as full:
+        with start(tmp_path, "denoise", "a.jpg", "-o", "-", stdout=full) as running:
+            _, said = running.communicate(timeout=30)
+    assert running.returncode == 1
+    assert said.count(b"\n") == 1
+    assert b"no space left" in said
+
+
+@POSIX
+def test_a_terminal_shows_progress_and_gets_no_picture(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"photo")
+    code, seen = at_terminal(tmp_path, "denoise", "a.jpg")
+    assert code == 0
+    assert b"tile 3/3" in seen
+    code, seen = at_terminal(tmp_path, "denoise", "a.jpg", "-o", "-")
+    assert code == 2
+    assert b"mirnet: a picture would go to the terminal; name a file with -o" in seen
+
+
+@POSIX
+@pytest.mark.parametrize("name", ["FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"])
+def test_no_progress_and_no_escapes_in_a_pipe(process: Process, tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"photo")
+    ran = process("denoise", "a.jpg", env={name: "1"})
+    assert ran.returncode == 0
+    assert b"tile" not in ran.stderr
+    assert b"\x1b" not in ran.stderr
+    assert ran.stderr.count(b"\n") == 1
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.jpg").write_bytes(b"photo")
+    assert b"tile" not in process("batch", "in", env={name: "1"}).stderr
+
+
+def test_a_locale_without_utf8(process: Process, tmp_path: Path) -> None:
+    (tmp_path / "é[b].jpg").write_bytes(b"BAD")
+    env = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    ran = process("denoise", "é[b].jpg", "--json", env=env)
+    assert ran.returncode == 1
+    assert ran.stdout.isascii()
+    assert ran.stderr.count(b"\n") == 1
+
+
+def test_as_a_module() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "mirnet_cli", "--version"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=True,
+    )
+    from mirnet_cli import __version__
+
+    assert ran.stdout == f"mirnet {__version__}\n"
+
+
+def until(true: object, seconds: float = 30.0) -> None:
+    """Wait until a function returns something true."""
+    assert callable(true)
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def at_terminal(folder: Path, *words: str) -> tuple[int, bytes]:
+    """Run with a terminal as standard output and standard error; return code and what it shows."""
+    import pty
+
+    ours, theirs = pty.openpty()
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen(
+        command(*words), cwd=folder, env=env, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as running:
+        os.close(theirs)
+        seen = bytearray()
+        while True:
+            try:
+                piece = os.read(ours, 65536)
+            except OSError:
+                break
+            if not piece:
+                break
+            seen += piece
+    os.close(ours)
+    return running.returncode, bytes(seen)

@@ -1,0 +1,111 @@
+"""Imports point one way, and the command line imports nothing heavy before it is needed."""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "mirnet_cli"
+
+#: Each part may import those of the rows above it, and itself.
+LAYERS = (
+    {"_version", "errors", "files", "settings"},
+    {"photo", "networks"},
+    {"models", "runtime"},
+    {"restore"},
+    {"batches", "measure", "report", "training"},
+    {"cli"},
+)
+LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
+
+HEAVY = ("numpy", "torch", "cv2", "PIL", "openvino", "safetensors", "huggingface_hub")
+"""What ``mirnet --help`` must not import."""
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)
+
+
+def parts_imported(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and part ("photo") of each import of this project's own in a file."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}:{node.lineno} is a relative import"
+            package = node.module or ""
+            names = [package]
+            if package == "mirnet_cli":
+                names = [f"mirnet_cli.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            top, _, rest = name.partition(".")
+            if top == "mirnet_cli" and rest:
+                yield node.lineno, rest.partition(".")[0]
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_one_way(path: Path) -> None:
+    part = path.relative_to(PACKAGE).parts[0]
+    for line, other in parts_imported(path):
+        below = LEVEL[other] < LEVEL[part]
+        assert below or other == part, f"{path.name}:{line}: {part} must not import {other}"
+
+
+def test_leaves_import_only_leaves() -> None:
+    for name in ("errors", "files", "settings"):
+        for line, other in parts_imported(PACKAGE / f"{name}.py"):
+            assert LEVEL[other] == 0, f"{name}.py:{line} imports {other}"
+
+
+def imported(code: str) -> set[str]:
+    """Top-level names of the modules that a fresh Python has after ``code``."""
+    script = f"import sys, json\n{code}\nprint(json.dumps(sorted(sys.modules)), file=sys.stderr)"
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    return {name.partition(".")[0] for name in json.loads(ran.stderr.splitlines()[-1])}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["--version"], ["denoise", "--help"], ["batch", "--help"], ["denoise", "-z"]],
+)
+def test_help_imports_nothing_heavy(words: list[str]) -> None:
+    found = imported(f"from mirnet_cli.cli import main\nmain({words!r})")
+    assert not found & {*HEAVY, "rich"}
+
+
+def test_no_command_imports_anything_heavy_before_it_runs() -> None:
+    code = "from mirnet_cli.cli.app import COMMANDS, load_command\n[*map(load_command, COMMANDS)]"
+    assert not imported(code) & {*HEAVY, "rich"}
+
+
+def test_importing_the_package_costs_nothing() -> None:
+    assert (
+        not imported("import mirnet_cli")
+        - imported("")
+        - {"mirnet_cli", "typing"}
+        - set(sys.stdlib_module_names)
+    )
+
+
+def test_the_public_api_is_loaded_lazily() -> None:
+    code = "import mirnet_cli as m\nassert m.__version__ and m.batch and m.UsageError"
+    assert not imported(code) & set(HEAVY)
+
+
+def test_every_public_name_is_there() -> None:
+    import mirnet_cli
+
+    for name in mirnet_cli.__all__:
+        assert getattr(mirnet_cli, name) is not None
+    assert set(mirnet_cli.__all__) <= set(dir(mirnet_cli))
+    with pytest.raises(AttributeError):
+        mirnet_cli.nonsense  # noqa: B018
