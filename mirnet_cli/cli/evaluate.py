@@ -236,9 +236,9 @@ class _Table:
 
     def row(self, row: "Row") -> None:
         """Print one pair's figures."""
-        cells = _cells(row.scores)
+        cells = _cells(row.scores, "failed")
         if self._baseline:
-            cells += _cells(row.baseline)
+            cells += _cells(row.baseline, "-")
             gain = None
             if row.scores is not None and row.baseline is not None:
                 gain = row.scores.psnr - row.baseline.psnr
@@ -267,9 +267,9 @@ class _Table:
             typer.echo(lines(self._header, [cells, self._widest], self._align)[1])
 
 
-def _cells(scores: "Scores | None") -> list[str]:
+def _cells(scores: "Scores | None", without: str) -> list[str]:
     if scores is None:
-        return ["failed", ""]
+        return [without, "-"]
     return [_number(scores.psnr, 2), _number(scores.ssim, 4)]
 
 

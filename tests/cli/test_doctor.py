@@ -1,0 +1,139 @@
+"""``mirnet doctor``."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mirnet_cli import settings
+from mirnet_cli.measure import health
+from mirnet_cli.models import catalogue
+from mirnet_cli.models.catalogue import Model
+from tests.models.builders import tiny_network
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def _machine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shipped: Callable[..., Model]
+) -> None:
+    """A machine without problems, one model for everything that is needed."""
+    monkeypatch.setenv("MIRNET_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(settings, "memory_free", lambda: 8 << 30)
+    monkeypatch.setattr(settings, "memory_limit", lambda: 16 << 30)
+    monkeypatch.setattr(health, "NEEDED", ("denoise",))
+    monkeypatch.setattr(health, "_has_nvidia", lambda: False)
+    shipped("denoise", ("denoise",), network=tiny_network(3))
+
+
+def _checks(real: Run, code: int) -> dict[str, dict[str, str]]:
+    ran = real("doctor", "--json")
+    assert ran.code == code, ran.out
+    assert ran.err == ""
+    found = json.loads(ran.out)
+    bad = [check for check in found["checks"] if check["state"] in ("problem", "broken")]
+    assert found["problems"] == len(bad)
+    assert all(check["remedy"] for check in bad)
+    return {check["name"]: check for check in found["checks"]}
+
+
+def test_all_is_well(real: Run) -> None:
+    ran = real("doctor")
+    assert (ran.code, ran.err) == (0, ""), ran.out
+    assert ran.out.splitlines()[-1] == "no problem found"
+    for name in ("torch", "opencv", "safetensors", "runtime torch", "cpu fp32", "cpu bf16"):
+        assert f"ok      {name:18}" in ran.out
+    assert "intact, sha256" in ran.out
+
+
+def test_changed_weights_are_exit_code_3(real: Run) -> None:
+    path = catalogue.path_of(catalogue.find("denoise"))
+    path.write_bytes(path.read_bytes()[:-1])
+    check = _checks(real, 3)["denoise"]
+    assert check["state"] == "broken"
+    assert str(path) in check["value"]
+
+
+def test_missing_weights_are_exit_code_3(real: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "NEEDED", ("denoise", "enhance"))
+    assert _checks(real, 3)["enhance"]["state"] == "broken"
+
+
+def test_a_library_that_does_not_import(real: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tifffile", None)
+    check = _checks(real, 1)["tifffile"]
+    assert check["state"] == "problem"
+    assert "pip install" in check["remedy"]
+
+
+def test_a_library_that_is_too_old(real: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_requirements", lambda: {"pillow": ">=99"})
+    check = _checks(real, 1)["pillow"]
+    assert "needed is >=99" in check["value"]
+    assert "pillow>=99" in check["remedy"]
+
+
+def test_a_cache_that_cannot_be_written(
+    real: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("x")
+    monkeypatch.setenv("MIRNET_CACHE", str(tmp_path / "file" / "cache"))
+    check = _checks(real, 1)["folder"]
+    assert "MIRNET_CACHE" in check["remedy"]
+
+
+def test_little_memory(real: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "memory_limit", lambda: 1 << 30)
+    assert "--max-memory" in _checks(real, 1)["memory"]["remedy"]
+    monkeypatch.setattr(settings, "memory_limit", lambda: 16 << 30)
+    monkeypatch.setattr(settings, "memory_free", lambda: 1 << 30)
+    assert "--max-memory 512M" in _checks(real, 1)["free"]["remedy"]
+
+
+def test_a_gpu_that_torch_cannot_use(real: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("torch can use the GPU here")
+    monkeypatch.setattr(health, "_has_nvidia", lambda: True)
+    assert "CUDA" in _checks(real, 1)["cuda"]["remedy"]
+
+
+def test_a_precision_that_computes_nonsense(real: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mirnet_cli.runtime.torch_runtime import TorchRunner
+
+    honest = TorchRunner.run
+
+    def run(self: Any, *given: Any, **options: Any) -> Any:
+        output = honest(self, *given, **options)
+        if self.precision == "bf16":
+            output.residual[:] = float("nan")
+        return output
+
+    monkeypatch.setattr(TorchRunner, "run", run)
+    found = _checks(real, 1)
+    assert found["cpu fp32"]["state"] == "ok"
+    assert "--precision fp32" in found["cpu bf16"]["remedy"]
+
+
+def test_what_breaks_a_check_does_not_hide_the_others(
+    real: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> Any:
+        raise OSError("no such\nthing")
+
+    monkeypatch.setattr(settings, "cache_folder", broken)
+    found = _checks(real, 1)
+    assert "OSError: no such thing" in found["check"]["value"]
+    assert found["denoise"]["state"] == "ok"
+
+
+def test_settings_are_shown(real: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIRNET_TILE", "512\x1b[31m")
+    ran = real("doctor")
+    assert "MIRNET_TILE" in ran.out
+    assert "\x1b" not in ran.out

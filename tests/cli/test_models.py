@@ -1,0 +1,137 @@
+"""``mirnet models``."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mirnet_cli.models import catalogue, weights
+from mirnet_cli.models.catalogue import Model
+from tests.models.builders import values
+
+Run = Callable[..., Any]
+Ship = Callable[..., Model]
+
+
+@pytest.fixture
+def models(shipped: Ship) -> Ship:
+    shipped("denoise", ("denoise",))
+    shipped("upscale", ("upscale-x2",), task="upscale", scales=(2, 3), base="bicubic")
+    return shipped
+
+
+def test_list(real: Run, models: Ship) -> None:
+    ran = real("models", "list")
+    assert (ran.code, ran.err) == (0, "")
+    header, first, second = ran.out.splitlines()
+    assert header.split() == ["NAME", "TASK", "FAMILY", "SIZE", "LICENCE", "STATE", "WHAT", "FOR"]
+    assert first.split()[:2] == ["denoise", "denoise"]
+    assert "upscale x2,x3" in second
+    assert "here" in first
+    only = real("models", "list", "--task", "upscale").out
+    assert "denoise" not in only
+
+
+def test_list_as_json(real: Run, models: Ship) -> None:
+    catalogue.path_of(catalogue.find("upscale")).unlink()
+    lines = [json.loads(line) for line in real("models", "list", "--json").out.splitlines()]
+    assert [(line["name"], line["state"]) for line in lines] == [
+        ("denoise", "here"),
+        ("upscale", "missing"),
+    ]
+    assert lines[1]["scales"] == [2, 3]
+
+
+def test_an_unknown_task(real: Run, models: Ship) -> None:
+    ran = real("models", "list", "--task", "dehaze")
+    assert ran.code == 2
+    assert ran.err.count("\n") == 1
+    assert "dehaze" in ran.err
+
+
+def test_show_prints_facts_and_the_card(real: Run, models: Ship) -> None:
+    card = "---\nlicense: mit\n---\n\n# The card\n\nwith an \x1b[31mescape\n"
+    (catalogue.weights_folder() / "denoise.md").write_text(card)
+    ran = real("models", "show", "denoise")
+    assert ran.code == 0
+    assert catalogue.find("denoise").sha256 in ran.out
+    assert "# The card" in ran.out
+    assert "license: mit" not in ran.out
+    assert "\x1b" not in ran.out
+    shown = json.loads(real("models", "show", "denoise", "--json").out)
+    assert shown["card"] == card
+    assert shown["state"] == "here"
+
+
+def test_show_says_what_a_file_is(real: Run, models: Ship, tmp_path: Path) -> None:
+    weights.save(tmp_path / "mine.safetensors", **values(name="mine"))
+    ran = real("models", "show", tmp_path / "mine.safetensors")
+    assert ran.code == 0
+    assert "mine" in ran.out
+    shown = json.loads(real("models", "show", tmp_path / "mine.safetensors", "--json").out)
+    assert shown["config"] == {"widths": [4, 8], "unshuffle": 2}
+    assert shown["parameters"] == 4 * 3 * 9 + 4
+
+
+@pytest.mark.parametrize("command", ["show", "path", "verify"])
+def test_unknown_names(command: str, real: Run, models: Ship) -> None:
+    ran = real("models", command, "denoice")
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.count("\n") == 1
+    assert "did you mean denoise" in ran.err
+
+
+def test_path(real: Run, models: Ship) -> None:
+    folder = catalogue.weights_folder()
+    assert real("models", "path").out == f"{folder}\n"
+    assert real("models", "path", "denoise").out == f"{folder / 'denoise.safetensors'}\n"
+    (folder / "denoise.safetensors").unlink()
+    ran = real("models", "path", "denoise")
+    assert (ran.code, ran.out) == (3, "")
+    assert "not here" in ran.err
+
+
+def test_verify(real: Run, models: Ship) -> None:
+    ran = real("models", "verify")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.count("intact") == 2
+    path = catalogue.path_of(catalogue.find("denoise"))
+    path.write_bytes(path.read_bytes() + b"\0")
+    ran = real("models", "verify")
+    assert ran.code == 3
+    assert ran.err.startswith(f"mirnet: {path}: not intact")
+    assert ran.out.count("intact") == 1
+    ran = real("models", "verify", "--json")
+    states = [json.loads(line)["state"] for line in ran.out.splitlines()]
+    assert (ran.code, states) == (3, ["changed", "intact"])
+    assert real("models", "verify", "upscale").code == 0
+
+
+def test_verify_a_file(real: Run, models: Ship, tmp_path: Path) -> None:
+    weights.save(tmp_path / "mine.safetensors", **values(name="mine"))
+    assert real("models", "verify", tmp_path / "mine.safetensors").code == 0
+    (tmp_path / "new\nline.pth").write_bytes(b"\x80\x02}q\x00.")
+    ran = real("models", "verify", tmp_path / "new\nline.pth")
+    assert ran.code == 3
+    assert ran.err.count("\n") == 1
+    assert "PyTorch" in ran.err
+
+
+def test_no_command_shows_the_help(real: Run) -> None:
+    ran = real("models")
+    assert ran.code == 2
+    assert "verify" in ran.out + ran.err
+
+
+def test_listing_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from mirnet_cli.cli import main; main(['models', 'list']);"
+        "main(['models', 'verify']);"
+        "print([n for n in ('numpy', 'torch', 'cv2', 'PIL') if n in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == "[]"
