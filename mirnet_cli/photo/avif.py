@@ -24,10 +24,13 @@ QUALITY = 90
 def _open(data: Data) -> "AvifImagePlugin.AvifImageFile":
     from PIL import AvifImagePlugin, features
 
+    from mirnet_cli.photo.pillow import tamed
+
     if not features.check("avif"):
         raise DamageError("this build of Pillow cannot read AVIF")
     try:
-        return AvifImagePlugin.AvifImageFile(BytesIO(data[0 : len(data)]))
+        with tamed():
+            return AvifImagePlugin.AvifImageFile(BytesIO(data[0 : len(data)]))
     except (OSError, ValueError, SyntaxError) as error:
         raise DamageError("it cannot be parsed") from error
 

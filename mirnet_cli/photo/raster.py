@@ -1,8 +1,6 @@
 """Between Pillow's pictures and arrays: band by band, so that no third copy is ever held."""
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,31 +13,6 @@ from mirnet_cli.photo.source import DamageError
 
 BAND = 4 << 20
 """Pixels converted at a time."""
-
-_limit_lock = threading.Lock()
-_limit_users = 0
-_limit_before: int | None = None
-
-
-@contextmanager
-def unlimited_pillow() -> Iterator[None]:
-    """Switch Pillow's own pixel limit off: max_pixels has been checked by then.
-
-    The limit is one variable for the whole process; it is off while any thread is in here.
-    """
-    global _limit_users, _limit_before
-    with _limit_lock:
-        if _limit_users == 0:
-            _limit_before = Image.MAX_IMAGE_PIXELS
-            Image.MAX_IMAGE_PIXELS = None
-        _limit_users += 1
-    try:
-        yield
-    finally:
-        with _limit_lock:
-            _limit_users -= 1
-            if _limit_users == 0:
-                Image.MAX_IMAGE_PIXELS = _limit_before
 
 
 def bands(height: int, width: int) -> Iterator[tuple[int, int]]:

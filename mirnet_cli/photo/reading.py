@@ -133,9 +133,9 @@ def _metadata(codec: Codec, content: bytes) -> tuple[Metadata, int, list[str]]:
 
 
 def _pixels(codec: Codec, content: bytes, layout: Layout, metadata: Metadata, turn: int) -> Raster:
-    from mirnet_cli.photo.raster import unlimited_pillow
+    from mirnet_cli.photo.pillow import tamed
 
-    with unlimited_pillow():
+    with tamed():
         raster = codec.pixels(content, layout, metadata, turn)
     sides = (layout.width, layout.height) if turn >= 5 else (layout.height, layout.width)
     if raster.pixels.shape[:2] != sides:
@@ -181,10 +181,7 @@ def _explained(error: Exception, subject: Path | None) -> MirnetError:
     if isinstance(error, MemoryError):
         return OutOfMemoryError("its pixels do not fit into memory", subject=subject)
     if isinstance(error, DamageError):
-        return InputError(f"damaged file: {error}", "open another copy", subject=subject)
-    text = " ".join(str(error).split())[:120]
+        return InputError(f"damaged file: {error}", "use another copy", subject=subject)
     return InputError(
-        f"damaged file: its pixels cannot be decoded ({text or type(error).__name__})",
-        "open another copy",
-        subject=subject,
+        "damaged file: its pixels cannot be decoded", "use another copy", subject=subject
     )

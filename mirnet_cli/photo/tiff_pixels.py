@@ -19,6 +19,7 @@ from mirnet_cli.photo import ifd
 from mirnet_cli.photo.codec import Raster
 from mirnet_cli.photo.ifd import Directory, Entry, Field, Reader, Tree
 from mirnet_cli.photo.picture import Array
+from mirnet_cli.photo.pillow import libtiff_errors
 from mirnet_cli.photo.raster import from_pillow, upright
 from mirnet_cli.photo.source import DamageError
 
@@ -342,9 +343,16 @@ def _unpack_rows(
     end = offsets[-1] + offsets[-1] % 2
     body = b"".join(blocks).ljust(end - 8, b"\0")
     file = ifd.header("<", end) + body + ifd.build(Tree(fields), "<", end)
-    with BytesIO(file) as stream, TiffImagePlugin.TiffImageFile(stream) as image:
+    with (
+        libtiff_errors() as errors,
+        BytesIO(file) as stream,
+        TiffImagePlugin.TiffImageFile(stream) as image,
+    ):
         image.load()
-        return np.asarray(image)
+        samples = np.asarray(image)
+    if errors:
+        raise DamageError("its compressed data is corrupt")
+    return samples
 
 
 def _by_pillow(reader: Reader, top: Directory, orientation: int, icc: bytes | None) -> Raster:
@@ -352,6 +360,9 @@ def _by_pillow(reader: Reader, top: Directory, orientation: int, icc: bytes | No
 
     Pillow would turn the picture itself, and look at whatever else is in the file.
     """
+    channels = reader.integer(top.entries.get(277), 1)
+    if channels > 6:
+        raise DamageError(f"{channels} channels of a kind photos do not have")
     fields: dict[int, Field] = {}
     for tag in _FOR_PILLOW:
         entry = top.entries.get(tag)
@@ -364,7 +375,7 @@ def _by_pillow(reader: Reader, top: Directory, orientation: int, icc: bytes | No
         (ifd.header(reader.order, end), memoryview(data)[8:], b"\0" * (end - len(data)), directory)
     )
     warnings: tuple[str, ...] = ()
-    with BytesIO(file) as stream:
+    with libtiff_errors() as errors, BytesIO(file) as stream:
         image = TiffImagePlugin.TiffImageFile(stream)
         bits = max(reader.integers(top.entries.get(258)) or (1,))
         if image.mode in ("I", "F"):
@@ -372,6 +383,8 @@ def _by_pillow(reader: Reader, top: Directory, orientation: int, icc: bytes | No
         if bits > 8 and not image.mode.startswith("I;16"):
             warnings = (f"its {bits} bits were read as 8",)
         raster = from_pillow(image, orientation, icc)
+    if errors:
+        raise DamageError("its compressed data is corrupt")
     if bits == 12 and raster.pixels.dtype == np.uint16:
         wide = raster.pixels
         np.bitwise_or(wide << 4, wide >> 8, out=wide)
