@@ -72,8 +72,8 @@ class Guide:
     Attributes:
         side: longer side of the reduced picture, in pixels.
         radius: of the box means, in reduced pixels.
-        epsilon: added to the variance; squared values of the 0..1 range. Where the picture's
-            variance is well below it, the result is a local offset rather than a local gain.
+        epsilon: squared values of the 0..1 range. Where the picture's variance is well below it,
+            the gain is the ratio of local means.
     """
 
     side: int = 256
@@ -107,6 +107,10 @@ class GuidedBase:
         return base
 
 
+_DARK = 1e-3
+_HIGHEST_GAIN = 64.0
+
+
 def guided_base(picture: Picture, enhance: Callable[[Floats], Floats], guide: Guide) -> GuidedBase:
     """Finds the coefficients for a picture.
 
@@ -125,10 +129,13 @@ def guided_coefficients(
 ) -> tuple[Floats, Floats]:
     """Local affine coefficients, each channel guided by itself (He et al., ECCV 2010, eq. 5 and 6).
 
+    One thing differs: where the guide is flat, the gain goes to the ratio of the means instead of
+    to zero, so that the detail of dark places is brightened with them and not lost.
+
     Args:
         x, target: ``(h, w, 3)``.
         radius: of the box means; the edge is repeated beyond the borders.
-        epsilon: added to the variance of ``x``.
+        epsilon: what the variance of ``x`` has to exceed for its local slope to count.
 
     Returns:
         ``(a, b)``, each ``(h, w, 3)``, with ``a * x + b`` near ``target``; already averaged over
@@ -138,7 +145,8 @@ def guided_coefficients(
     mean_x, mean_target = _box(guide, radius), _box(wanted, radius)
     variance = _box(guide * guide, radius) - mean_x * mean_x
     covariance = _box(guide * wanted, radius) - mean_x * mean_target
-    a = covariance / (variance + epsilon)
+    ratio = np.minimum((mean_target + _DARK) / (mean_x + _DARK), _HIGHEST_GAIN)
+    a = (covariance + epsilon * ratio) / (variance + epsilon)
     b = mean_target - a * mean_x
     return _box(a, radius).astype(np.float32), _box(b, radius).astype(np.float32)
 
