@@ -1,0 +1,133 @@
+"""Make the README's pictures with the weights that ship.
+
+    python tools/pictures.py --photos FOLDER
+
+FOLDER holds ``speaker-iso3200-14mp.jpg`` (Pierre-Selim Huard, CC BY-SA), ``night-bridge.jpg``
+(Derek Jensen, public domain), ``cat.png`` (Stefan van der Walt, CC0) and ``coffee.png`` (Rachel
+Michetti, CC0). Each picture shows before and after
+side by side at the same place; the terminal picture is a real run.
+"""
+
+import argparse
+import io
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from rich.console import Console
+from rich.text import Text
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+import mirnet_cli as mirnet  # noqa: E402
+
+IMAGES = ROOT / "docs" / "images"
+LARGEST = 300_000
+_GAP = 8
+
+
+def labelled(*pictures: tuple[str, Image.Image]) -> Image.Image:
+    """Pictures of one size side by side, each with its label."""
+    width, height = pictures[0][1].size
+    sheet = Image.new("RGB", (len(pictures) * (width + _GAP) - _GAP, height), "white")
+    for i, (label, picture) in enumerate(pictures):
+        x = i * (width + _GAP)
+        sheet.paste(picture, (x, 0))
+        draw = ImageDraw.Draw(sheet)
+        font = ImageFont.load_default(15)
+        left, top, right, bottom = draw.textbbox((x + 8, 6), label, font=font)
+        draw.rectangle((left - 4, top - 4, right + 4, bottom + 4), fill="black")
+        draw.text((x + 8, 6), label, fill="white", font=font)
+    return sheet
+
+
+def save(picture: Image.Image, name: str) -> None:
+    """As WebP, at the best quality that stays below the limit."""
+    for quality in (92, 88, 84, 80, 70, 60, 50):
+        path = IMAGES / f"{name}.webp"
+        picture.save(path, quality=quality, method=6)
+        if path.stat().st_size <= LARGEST:
+            print(f"{path.relative_to(ROOT)}: {path.stat().st_size} bytes, quality {quality}")
+            return
+    raise SystemExit(f"{name} does not get small enough")
+
+
+def denoise(photos: Path) -> None:
+    """Real noise at ISO 3200: a piece at 100 %, the photo's colours as in the file."""
+    crop = (1880, 2440, 2360, 2860)
+    photo = np.asarray(Image.open(photos / "speaker-iso3200-14mp.jpg").convert("RGB"))
+    left, top, right, bottom = crop
+    margin = 128
+    piece = photo[top - margin : bottom + margin, left - margin : right + margin]
+    clean = mirnet.load("denoise")(piece)[margin:-margin, margin:-margin]
+    before = Image.fromarray(piece[margin:-margin, margin:-margin])
+    save(labelled(("ISO 3200", before), ("mirnet denoise", Image.fromarray(clean))), "denoise")
+
+
+def enhance(photos: Path) -> None:
+    """A night photo, whole, and a piece of it at 100 %."""
+    photo = np.asarray(Image.open(photos / "night-bridge.jpg").convert("RGB"))
+    bright = mirnet.load("enhance")(photo)
+    small = (photo.shape[1] // 2, photo.shape[0] // 2)
+    pair = [Image.fromarray(p) for p in (photo, bright)]
+    before, after = (p.resize(small, Image.Resampling.LANCZOS) for p in pair)
+    save(labelled(("night photo", before), ("mirnet enhance", after)), "enhance")
+    box = (420, 430, 900, 850)
+    before, after = (p.crop(box) for p in pair)
+    save(labelled(("100 %", before), ("mirnet enhance", after)), "enhance-crop")
+
+
+def upscale(photos: Path) -> None:
+    """A small picture four times as large, beside bicubic interpolation."""
+    photo = Image.open(photos / "cat.png").convert("RGB")
+    piece = photo.crop((110, 60, 230, 165))
+    size = (piece.width * 4, piece.height * 4)
+    bicubic = piece.resize(size, Image.Resampling.BICUBIC)
+    large = Image.fromarray(mirnet.load("upscale", scale=4)(np.asarray(piece)))
+    save(labelled(("bicubic", bicubic), ("mirnet upscale --scale 4", large)), "upscale")
+
+
+def terminal(photos: Path) -> None:
+    """What a run looks like."""
+    console = Console(record=True, width=100, file=io.StringIO())
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("night-bridge.jpg", "cat.png", "coffee.png"):
+            (Path(folder) / name).write_bytes((photos / name).read_bytes())
+        for command in (
+            "mirnet denoise cat.png --verbose",
+            "mirnet batch . -o better",
+            "mirnet batch . -o better",
+            "mirnet denoise missing.jpg",
+            "mirnet models list",
+        ):
+            console.print(Text(f"$ {command}", style="bold"))
+            run = subprocess.run(
+                [sys.executable, "-m", "mirnet_cli", *command.split()[1:]],
+                cwd=folder,
+                env={**os.environ, "COLUMNS": "100", "PYTHONPATH": str(ROOT)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+            console.print(Text(run.stdout.rstrip()))
+    (IMAGES / "terminal.svg").write_text(console.export_svg(title="mirnet"))
+
+
+def main() -> None:
+    """Make all pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--photos", type=Path, required=True)
+    photos: Path = parser.parse_args().photos
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    for make in (denoise, enhance, upscale, terminal):
+        make(photos)
+
+
+if __name__ == "__main__":
+    main()
