@@ -16,6 +16,9 @@ from mirnet_cli.restore.resample import Floats
 from mirnet_cli.restore.tiles import Plan, Tile
 from mirnet_cli.runtime import Vectors
 
+Report = Callable[[int, int], None]
+"""Told how many runs of the network are done, of how many."""
+
 Contexts = list[Vectors]
 """The vectors of a picture, for each symmetry."""
 
@@ -29,7 +32,7 @@ class Progress:
     The total may grow: how many passes refinement needs is seen only on the way.
     """
 
-    def __init__(self, report: Callable[[int, int], None] | None, total: int) -> None:
+    def __init__(self, report: Report | None, total: int) -> None:
         self._report = report
         self._total = total
         self._done = 0

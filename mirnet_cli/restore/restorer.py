@@ -3,8 +3,6 @@
 import os
 import time
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,51 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirnet_cli import settings
-from mirnet_cli.errors import OutOfMemoryError, UsageError
+from mirnet_cli._version import __version__
+from mirnet_cli.errors import UsageError
 from mirnet_cli.models.catalogue import TASKS
 from mirnet_cli.models.choose import resolve
 from mirnet_cli.models.weights import Weights
 from mirnet_cli.restore.alpha import enlarged_alpha, without_hidden
-from mirnet_cli.restore.context import Refinement, choose
-from mirnet_cli.restore.passes import Job, Progress, enlarged
+from mirnet_cli.restore.context import Refinement
+from mirnet_cli.restore.cutting import Cutter, Outcome, Request
+from mirnet_cli.restore.passes import Report, enlarged
 from mirnet_cli.restore.picture import Picture, check
 from mirnet_cli.restore.prepared import Prepared
 from mirnet_cli.restore.result import Result
-from mirnet_cli.restore.sizing import (
-    SMALLEST,
-    Room,
-    automatic_tile,
-    check_overlap,
-    fitting_overlap,
-    parse_tile,
-)
-from mirnet_cli.restore.tiles import plan, round_up
-from mirnet_cli.runtime import OutOfDeviceMemoryError
-from mirnet_cli.runtime.memory import FIXED, ceiling, device_ceiling
-
-Report = Callable[[int, int], None]
-"""Called with how many runs of the network are done, of how many."""
+from mirnet_cli.restore.sizing import parse_tile
+from mirnet_cli.runtime.memory import ceiling
 
 
 class RestoreWarning(UserWarning):
     """Something the caller of a :class:`Restorer` should know: a fallback, clipped values."""
-
-
-@dataclass
-class Outcome:
-    """What is known of a picture once it is restored.
-
-    Attributes:
-        tile: largest side of a tile; 0 where the picture was not cut.
-        overlap: of tiles.
-        context: how tiles were made to agree; "whole" where the picture was not cut.
-        warnings: fallbacks and the like.
-    """
-
-    tile: int = 0
-    overlap: int = 0
-    context: str = "whole"
-    warnings: list[str] = field(default_factory=list)
 
 
 def load(
@@ -122,7 +93,6 @@ class Restorer:
         runtime, device, precision: what computes.
         overlap: of tiles, in pixels; less where tiles are small and it was not asked for.
         context: how tiles are made to agree with the whole.
-        refinement: when the context "refine" ends.
     """
 
     def __init__(
@@ -142,24 +112,23 @@ class Restorer:
         self.weights = weights
         self.task = weights.task
         self.scale = weights.default_scale if scale is None else scale
-        self._tile = parse_tile(tile)
-        self.context = choose(context, weights.context)
-        self.refinement = Refinement()
-        limit = ceiling(max_memory, settings.memory_limit())
-        self._network = Prepared(
-            weights, self.scale, runtime=runtime, device=device, precision=precision
-        )
-        self.runtime = self._network.runner.runtime
-        self.device = self._network.runner.device
-        self.precision = self._network.runner.precision
-        self._ceiling = limit
-        self._device_ceiling = device_ceiling(self.device)
-        self._asked_overlap = overlap
-        self.overlap = self._network.halo if overlap is None else overlap
-        if overlap is not None:
-            check_overlap(self._tile or 0, overlap, self._network.stride)
-        # Set when memory ran out, so that later pictures do not run into the same wall.
-        self._largest: int | None = None
+        size, limit = parse_tile(tile), ceiling(max_memory, settings.memory_limit())
+        network = Prepared(weights, self.scale, runtime=runtime, device=device, precision=precision)
+        self.runtime = network.runner.runtime
+        self.device = network.runner.device
+        self.precision = network.runner.precision
+        self._cutter = Cutter(network, size, overlap, context, limit)
+        self.overlap = self._cutter.overlap
+        self.context = self._cutter.context
+
+    @property
+    def refinement(self) -> Refinement:
+        """When the context "refine" ends."""
+        return self._cutter.refinement
+
+    @refinement.setter
+    def refinement(self, value: Refinement) -> None:
+        self._cutter.refinement = value
 
     def __call__(
         self,
@@ -193,7 +162,7 @@ class Restorer:
         colours = pixels if alpha is None else pixels[..., :3]
         out = np.empty(self._shape(pixels), pixels.dtype)
         out_colours = out if alpha is None else out[..., :3]
-        outcome = self._restore(colours, alpha, out_colours, strength, ensemble, progress)
+        outcome = self._restore(colours, alpha, out_colours, Request(strength, ensemble, progress))
         if alpha is not None:
             self._keep_alpha(alpha, out[..., 3])
         for text in [*said, *outcome.warnings]:
@@ -246,7 +215,9 @@ class Restorer:
         height, width = photo.pixels.shape[:2]
         out = np.empty(self._shape(photo.pixels), photo.pixels.dtype)
         alpha = None
-        outcome = self._restore(photo.pixels, photo.alpha, out, strength, ensemble, progress)
+        outcome = self._restore(
+            photo.pixels, photo.alpha, out, Request(strength, ensemble, progress)
+        )
         if photo.alpha is not None:
             alpha = np.empty(out.shape[:2], out.dtype)
             self._keep_alpha(photo.alpha, alpha)
@@ -288,8 +259,6 @@ class Restorer:
         )
 
     def _provenance(self, strength: float, ensemble: bool) -> dict[str, str]:
-        from mirnet_cli._version import __version__
-
         said = {
             "tool": f"mirnet {__version__}",
             "task": self.task,
@@ -317,136 +286,19 @@ class Restorer:
         pixels: NDArray[Any],
         alpha: NDArray[Any] | None,
         out: NDArray[Any],
-        strength: float,
-        ensemble: bool,
-        progress: Report | None,
+        request: Request,
     ) -> Outcome:
         """Fills ``out`` with the restored colours."""
-        if not 0 <= strength <= 1:
-            raise UsageError(f"a strength of {strength:g}", "use a number from 0 to 1")
-        visible = pixels if alpha is None else without_hidden(pixels, alpha)
-        picture = Picture(visible)
-        if strength == 0:
+        if not 0 <= request.strength <= 1:
+            raise UsageError(f"a strength of {request.strength:g}", "use a number from 0 to 1")
+        picture = Picture(pixels if alpha is None else without_hidden(pixels, alpha))
+        if request.strength == 0:
             enlarged(picture, self.scale, out)
             outcome = Outcome()
         else:
-            outcome = self._attempt(picture, out, strength, ensemble, progress)
+            outcome = self._cutter.restore(picture, out, request)
         if alpha is not None and self.scale == 1:
             # What nobody sees stays what it was.
             hidden = alpha == 0
             np.copyto(out, pixels, where=hidden if pixels.ndim == 2 else hidden[..., None])
         return outcome
-
-    def _attempt(
-        self,
-        picture: Picture,
-        out: NDArray[Any],
-        strength: float,
-        ensemble: bool,
-        progress: Report | None,
-    ) -> Outcome:
-        """Restores, with smaller tiles whenever the device's memory does not suffice."""
-        outcome = Outcome()
-        tile = self._choose_tile(picture, out)
-        context = self._affordable_context(picture, out, tile, outcome)
-        while True:
-            try:
-                self._run(picture, out, tile, context, strength, ensemble, progress, outcome)
-            except (OutOfDeviceMemoryError, MemoryError) as error:
-                longer = max(picture.height, picture.width)
-                tried = min(tile or longer, longer)
-                tile = tried // 2 // self._network.stride * self._network.stride
-                if tile < SMALLEST:
-                    raise OutOfMemoryError(
-                        f"memory on {self.device} does not suffice for tiles of {tried} pixels",
-                        "close other programs, or use --crop or another --device",
-                    ) from error
-                self._largest = tile
-                context = "refine" if context == "whole" else context
-                outcome.warnings.append(
-                    f"out of memory with {f'tiles of {tried}' if tried < longer else 'one tile'}:"
-                    f" went on with tiles of {tile}"
-                )
-            else:
-                return outcome
-
-    def _run(
-        self,
-        picture: Picture,
-        out: NDArray[Any],
-        tile: int,
-        context: str,
-        strength: float,
-        ensemble: bool,
-        progress: Report | None,
-        outcome: Outcome,
-    ) -> None:
-        stride = self._network.stride
-        overlap = self.overlap
-        if self._asked_overlap is None or tile != self._tile:
-            overlap = fitting_overlap(tile, overlap, stride)
-        # On their own, tiles differ everywhere: then the blend is as wide as it can be.
-        feather = overlap if context == "tile" else None
-        tiles = plan(picture.height, picture.width, tile, overlap, stride, feather=feather)
-        base, unsafe = self._network.base(picture, ensemble)
-        evaluate = self._network.evaluator(ensemble)
-        counter = Progress(progress, len(tiles))
-        converged = Job(
-            picture=picture,
-            out=out,
-            evaluate=evaluate,
-            plan=tiles,
-            base=base,
-            scale=self.scale,
-            base_beside=self._network.base_beside,
-            strength=strength,
-            progress=counter,
-        ).run(context, self.refinement)
-        counter.finish()
-        if not tiles.whole:
-            outcome.tile, outcome.context = max(tiles.tile_shape), context
-            outcome.overlap = round_up(overlap, stride)
-            if overlap < self.overlap:
-                outcome.warnings.append(
-                    f"the overlap is {outcome.overlap} instead of {self.overlap} pixels, because"
-                    " the tiles are small; tiles may differ at their borders"
-                )
-            if not converged:
-                outcome.warnings.append(
-                    "the whole picture's context was still changing after"
-                    f" {self.refinement.rounds} passes; tiles may differ slightly"
-                )
-        if unsafe := unsafe + evaluate.unsafe:
-            outcome.warnings.append(
-                f"{unsafe} results were not finite in {self.precision} and were computed again in"
-                " fp32"
-            )
-
-    def _room(self, picture: Picture, out: NDArray[Any]) -> Room:
-        per_pixel = self._network.bytes_per_pixel
-        if self._device_ceiling is not None:
-            return Room(self._device_ceiling, 0, per_pixel)
-        pictures = picture.pixels.nbytes + out.nbytes
-        return Room(self._ceiling, FIXED + pictures, per_pixel)
-
-    def _choose_tile(self, picture: Picture, out: NDArray[Any]) -> int:
-        tile = self._tile
-        if tile is None:
-            room = self._room(picture, out)
-            tile = automatic_tile(picture.height, picture.width, self._network.stride, room)
-        if self._largest is not None and max(picture.height, picture.width) > self._largest:
-            tile = min(tile or self._largest, self._largest)
-        return tile
-
-    def _affordable_context(
-        self, picture: Picture, out: NDArray[Any], tile: int, outcome: Outcome
-    ) -> str:
-        stride = self._network.stride
-        pixels = round_up(picture.height, stride) * round_up(picture.width, stride)
-        cut = bool(tile) and tile < max(picture.height, picture.width)
-        if self.context != "whole" or not cut or pixels <= self._room(picture, out).pixels:
-            return self.context
-        outcome.warnings.append(
-            "the context whole does not fit the memory allowed: refine is used instead"
-        )
-        return "refine"

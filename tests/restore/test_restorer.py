@@ -156,7 +156,7 @@ def test_vectors_that_are_not_finite_are_computed_again_too(
         return Output(np.zeros_like(batch), [[(vector, 1.0)] * 2]) if run == 1 else None
 
     runners[0].spoil = spoil
-    with pytest.warns(RestoreWarning, match="1 results"):
+    with pytest.warns(RestoreWarning, match="1 result was"):
         model(photo_like(77, 90))
 
 

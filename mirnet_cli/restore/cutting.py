@@ -1,0 +1,212 @@
+"""A picture through prepared weights: how it is cut, and what is done when memory runs out."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mirnet_cli.errors import OutOfMemoryError
+from mirnet_cli.restore.context import Refinement, choose
+from mirnet_cli.restore.passes import Job, Progress, Report
+from mirnet_cli.restore.picture import Picture
+from mirnet_cli.restore.prepared import Prepared
+from mirnet_cli.restore.sizing import (
+    SMALLEST,
+    Room,
+    automatic_tile,
+    check_overlap,
+    fitting_overlap,
+)
+from mirnet_cli.restore.tiles import plan, round_up
+from mirnet_cli.runtime import OutOfDeviceMemoryError
+from mirnet_cli.runtime.memory import FIXED, device_ceiling
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for one picture.
+
+    Attributes:
+        strength: share of the result in the blend with the original, above 0, up to 1.
+        ensemble: average over the eight flips and rotations.
+        progress: told of each run of the network.
+    """
+
+    strength: float = 1.0
+    ensemble: bool = False
+    progress: Report | None = None
+
+
+@dataclass
+class Outcome:
+    """What is known of a picture once it is restored.
+
+    Attributes:
+        tile: largest side of a tile; 0 where the picture was not cut.
+        overlap: of tiles.
+        context: how tiles were made to agree; "whole" where the picture was not cut.
+        warnings: fallbacks and the like.
+    """
+
+    tile: int = 0
+    overlap: int = 0
+    context: str = "whole"
+    warnings: list[str] = field(default_factory=list)
+
+
+class Cutter:
+    """Restores pictures with one network, in tiles that fit the memory.
+
+    Attributes:
+        overlap: of tiles, in pixels; less where tiles are small and it was not asked for.
+        context: how tiles are made to agree with the whole.
+        refinement: when the context "refine" ends.
+    """
+
+    def __init__(
+        self, network: Prepared, tile: int | None, overlap: int | None, context: str, ceiling: int
+    ) -> None:
+        """Checks what was asked for.
+
+        Args:
+            network: what computes.
+            tile: largest side of a tile; 0 never cuts, None decides for each picture.
+            overlap: of tiles; None is the network's own.
+            context: "auto", or one of :data:`mirnet_cli.restore.context.CONTEXTS`.
+            ceiling: bytes that the process may take.
+
+        Raises:
+            UsageError: for an overlap without room in the tile, or an unknown context.
+        """
+        self._network = network
+        self._tile = tile
+        self._overlap_is_own = overlap is None
+        self._context_is_own = context == "auto"
+        self._ceiling = ceiling
+        self._device_ceiling = device_ceiling(network.runner.device)
+        # Set when memory ran out, so that later pictures do not run into the same wall.
+        self._largest: int | None = None
+        self.context = choose(context, network.weights.context)
+        self.overlap = network.halo if overlap is None else overlap
+        self.refinement = Refinement()
+        if overlap is not None:
+            check_overlap(tile or 0, overlap, network.stride)
+
+    def restore(self, picture: Picture, out: NDArray[Any], request: Request) -> Outcome:
+        """Restores a picture, with smaller tiles whenever memory does not suffice.
+
+        Args:
+            picture: what comes in.
+            out: what goes out, ``(scale * H, scale * W[, 3])``; filled.
+            request: how.
+
+        Raises:
+            OutOfMemoryError: where memory does not suffice at the smallest tile.
+            ResultError: where the network's result is not finite.
+        """
+        outcome = Outcome()
+        room = self._room(picture, out)
+        tile = self._choose_tile(picture, room)
+        context = self._affordable_context(picture, tile, room, outcome)
+        while True:
+            try:
+                self._run(picture, out, tile, context, request, outcome)
+            except (OutOfDeviceMemoryError, MemoryError) as error:
+                tile = self._smaller(picture, tile, error, outcome)
+                context = "refine" if context == "whole" else context
+            else:
+                return outcome
+
+    def _run(
+        self,
+        picture: Picture,
+        out: NDArray[Any],
+        tile: int,
+        context: str,
+        request: Request,
+        outcome: Outcome,
+    ) -> None:
+        network = self._network
+        overlap = self.overlap
+        if self._overlap_is_own or tile != self._tile:
+            overlap = fitting_overlap(tile, overlap, network.stride)
+        # On their own, tiles differ everywhere: then the blend is as wide as it can be.
+        feather = overlap if context == "tile" else None
+        tiles = plan(picture.height, picture.width, tile, overlap, network.stride, feather=feather)
+        base, unsafe = network.base(picture, request.ensemble)
+        evaluate = network.evaluator(request.ensemble)
+        progress = Progress(request.progress, len(tiles))
+        converged = Job(
+            picture=picture,
+            out=out,
+            evaluate=evaluate,
+            plan=tiles,
+            base=base,
+            scale=network.scale,
+            base_beside=network.base_beside,
+            strength=request.strength,
+            progress=progress,
+        ).run(context, self.refinement)
+        progress.finish()
+        if unsafe := unsafe + evaluate.unsafe:
+            outcome.warnings.append(
+                f"{unsafe} {'result was' if unsafe == 1 else 'results were'} not finite in"
+                f" {network.runner.precision} and computed again in fp32"
+            )
+        if tiles.whole:
+            return
+        outcome.tile, outcome.context = max(tiles.tile_shape), context
+        outcome.overlap = round_up(overlap, network.stride)
+        if overlap < self.overlap:
+            outcome.warnings.append(
+                f"the overlap is {outcome.overlap} instead of {self.overlap} pixels, because the"
+                " tiles are small; their borders may show"
+            )
+        if not converged:
+            outcome.warnings.append(
+                "the whole picture's context was still changing after"
+                f" {self.refinement.rounds} passes; tiles may differ slightly"
+            )
+
+    def _smaller(self, picture: Picture, tile: int, error: BaseException, outcome: Outcome) -> int:
+        """Half of a tile for which memory did not suffice."""
+        longer = max(picture.height, picture.width)
+        tried = min(tile or longer, longer)
+        smaller = tried // 2 // self._network.stride * self._network.stride
+        if smaller < SMALLEST:
+            raise OutOfMemoryError(
+                f"memory on {self._network.runner.device} does not suffice for tiles of {tried}"
+                " pixels",
+                "close other programs, or use --crop or another --device",
+            ) from error
+        self._largest = smaller
+        what = "one tile" if tried == longer else f"tiles of {tried}"
+        outcome.warnings.append(f"out of memory with {what}: went on with tiles of {smaller}")
+        return smaller
+
+    def _room(self, picture: Picture, out: NDArray[Any]) -> Room:
+        per_pixel = self._network.bytes_per_pixel
+        if self._device_ceiling is not None:
+            return Room(self._device_ceiling, 0, per_pixel)
+        return Room(self._ceiling, FIXED + picture.pixels.nbytes + out.nbytes, per_pixel)
+
+    def _choose_tile(self, picture: Picture, room: Room) -> int:
+        tile = self._tile
+        if tile is None:
+            tile = automatic_tile(picture.height, picture.width, self._network.stride, room)
+        if self._largest is not None and max(picture.height, picture.width) > self._largest:
+            tile = min(tile or self._largest, self._largest)
+        return tile
+
+    def _affordable_context(self, picture: Picture, tile: int, room: Room, outcome: Outcome) -> str:
+        """The context, or "refine" where a pass over the uncut picture takes too much memory."""
+        stride = self._network.stride
+        pixels = round_up(picture.height, stride) * round_up(picture.width, stride)
+        cut = bool(tile) and tile < max(picture.height, picture.width)
+        if self.context != "whole" or not cut or pixels <= room.pixels:
+            return self.context
+        if not self._context_is_own:
+            outcome.warnings.append(
+                "the context whole takes more memory than is allowed: refine was used instead"
+            )
+        return "refine"
