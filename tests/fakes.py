@@ -20,7 +20,7 @@ from mirnet_cli import errors, files
 
 
 def _result_class() -> Any:
-    """The real class, from its file: its package would import NumPy and OpenCV into each process."""
+    """The real class, from its file: its package would import NumPy and OpenCV."""
     place = Path(mirnet_cli.__file__).parent / "restore" / "result.py"
     spec = importlib.util.spec_from_file_location("fake_result", place)
     assert spec is not None

@@ -40,7 +40,8 @@ class _Help:
             if record is None:
                 continue
             if parameter.param_type_name == "argument":
-                arguments.append(record)
+                many = "..." if parameter.nargs == -1 else ""
+                arguments.append((f"{parameter.metavar or parameter.name}{many}", record[1]))
             else:
                 panel = getattr(parameter, "rich_help_panel", None) or OTHER_OPTIONS
                 panels.setdefault(str(panel), []).append(record)

@@ -27,31 +27,9 @@ _AT_ONCE = 1
 
 @flat
 def command(
-    output: Output,
-    look: Look,
-    computing: Computing,
-    words: Words,
+    *,
     folder: Annotated[
         str | None, typer.Argument(metavar="DIR", help="The folder.", show_default=False)
-    ] = None,
-    task: Annotated[
-        Literal["enhance", "denoise", "upscale"],
-        option(
-            "--task",
-            metavar="enhance|denoise|upscale",
-            panel=HOW,
-            help="What to do. [default: enhance]",
-        ),
-    ] = "enhance",
-    scale: Annotated[
-        int | None,
-        option(
-            "--scale",
-            metavar="1|2|3|4",
-            panel=HOW,
-            parser=values.scale,
-            help="How many times larger, for upscale. [default: 2]",
-        ),
     ] = None,
     recursive: Annotated[
         bool,
@@ -94,16 +72,38 @@ def command(
             help="Only part i of n, counted from 1; the same on every machine.",
         ),
     ] = None,
-    suffix: Annotated[
-        str,
-        option("--suffix", metavar="TEXT", panel=WHERE, help="Put before the extension."),
-    ] = "",
     retry_failed: Annotated[
         bool, option("--retry-failed", panel=WHICH, help="Try again what failed before.")
     ] = False,
     dry_run: Annotated[
         bool, option("--dry-run", panel=WHICH, help="Show what would be done; write nothing.")
     ] = False,
+    output: Output,
+    suffix: Annotated[
+        str,
+        option("--suffix", metavar="TEXT", panel=WHERE, help="Put before the extension."),
+    ] = "",
+    task: Annotated[
+        Literal["enhance", "denoise", "upscale"],
+        option(
+            "--task",
+            metavar="enhance|denoise|upscale",
+            panel=HOW,
+            help="What to do. [default: enhance]",
+        ),
+    ] = "enhance",
+    scale: Annotated[
+        int | None,
+        option(
+            "--scale",
+            metavar="1|2|3|4",
+            panel=HOW,
+            parser=values.scale,
+            help="How many times larger, for upscale. [default: 2]",
+        ),
+    ] = None,
+    look: Look,
+    computing: Computing,
     jobs: Annotated[
         int,
         option(
@@ -124,6 +124,7 @@ def command(
             help="Start nothing new after this long (90s, 30m, 2h); run again to go on.",
         ),
     ] = None,
+    words: Words,
 ) -> int:
     """Do a whole folder; run it again to go on where it was stopped.
 

@@ -13,9 +13,9 @@ from mirnet_cli.errors import UsageError
 
 @flat
 def command(
+    *,
     before: Annotated[Path, typer.Argument(metavar="BEFORE", help="The photo before.")],
     after: Annotated[Path, typer.Argument(metavar="AFTER", help="The photo after.")],
-    words: Words,
     output: Annotated[
         str | None,
         option(
@@ -57,6 +57,7 @@ def command(
             help="Refuse larger pictures before decoding them. [default: 500M]",
         ),
     ] = 500_000_000,
+    words: Words,
 ) -> int:
     """Show before and after: a page with a slider, crops at 100 % and what changed.
 

@@ -34,7 +34,7 @@ def option(*names: str, help: str, panel: str | None = None, **more: Any) -> Any
         *names,
         help=help,
         rich_help_panel=panel,
-        **{"envvar": variable, "show_default": False, **more},
+        **{"envvar": variable, "show_envvar": False, "show_default": False, **more},
     )
 
 
@@ -49,7 +49,7 @@ class Output:
             metavar="PATH",
             panel=WHERE,
             help="A file, a folder (ends in / or exists), or - for standard output. "
-            "[default: beside the input, as NAME-denoised.EXT]",
+            "[default: see above]",
         ),
     ] = None
     overwrite: Annotated[

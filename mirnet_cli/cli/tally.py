@@ -49,7 +49,8 @@ class Tally:
     def show(self, console: "Console", into: Path) -> None:
         """Write the table to stderr; also when the run was interrupted."""
         if self._left:
-            console.error(f"{self._left} photos were not started: {self._why}")
+            photos = "photo was" if self._left == 1 else "photos were"
+            console.error(f"{self._left} {photos} not started: {self._why}")
         if console.quiet:
             return
         import sys

@@ -24,6 +24,7 @@ _SAY_EVERY = 60.0
 
 @flat
 def command(
+    *,
     task: Annotated[
         str,
         typer.Argument(
@@ -32,7 +33,6 @@ def command(
             show_default=False,
         ),
     ],
-    words: Words,
     data: Annotated[
         list[str] | None,
         option(
@@ -121,6 +121,7 @@ def command(
             help="Processor cores to use. [default: all]",
         ),
     ] = None,
+    words: Words,
 ) -> int:
     """Train weights with the recipe that made those that ship, or fine-tune on your own pairs."""
     from mirnet_cli.cli.console import Console

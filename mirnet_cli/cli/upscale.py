@@ -11,14 +11,12 @@ from mirnet_cli.cli.options import HOW, Computing, Look, Output, Words, flat, op
 
 @flat
 def command(
-    output: Output,
-    look: Look,
-    computing: Computing,
-    words: Words,
+    *,
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="FILE…", help="Photos; - is standard input.", show_default=False),
+        typer.Argument(metavar="FILE", help="Photos; - is standard input.", show_default=False),
     ] = None,
+    output: Output,
     scale: Annotated[
         int,
         option(
@@ -29,6 +27,9 @@ def command(
             help="How many times larger; 1 sharpens at the size given. [default: 2]",
         ),
     ] = 2,
+    look: Look,
+    computing: Computing,
+    words: Words,
 ) -> int:
     """Enlarge photos 2, 3 or 4 times, with detail; or restore blur at the size given.
 

@@ -129,7 +129,7 @@ def test_a_full_disk_stops_at_once(mirnet: Mirnet) -> None:
     ran = mirnet("batch", "in", "--json")
     assert ran.code == 1
     assert statuses(ran) == {"in/a.jpg": "done", "in/b.jpg": "failed", "in/c.jpg": "skipped"}
-    assert "1 photos were not started: the disk is full" in ran.err
+    assert "mirnet: 1 photo was not started: the disk is full" in ran.err
 
 
 def test_time_that_is_over(mirnet: Mirnet) -> None:

@@ -87,9 +87,11 @@ def test_help_into_a_closed_pipe(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_standard_output_on_a_full_disk(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"photo")
-    with Path("/dev/full").open("wb") as full:
-        with start(tmp_path, "denoise", "a.jpg", "-o", "-", stdout=full) as running:
-            _, said = running.communicate(timeout=30)
+    with (
+        Path("/dev/full").open("wb") as full,
+        start(tmp_path, "denoise", "a.jpg", "-o", "-", stdout=full) as running,
+    ):
+        _, said = running.communicate(timeout=30)
     assert running.returncode == 1
     assert said.count(b"\n") == 1
     assert b"no space left" in said
