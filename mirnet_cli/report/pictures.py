@@ -24,6 +24,7 @@ CROP = 384
 """Side of a crop at 100 %, in pixels."""
 
 _TOLERANCE = 0.01
+_BLACK, _WHITE = 12, 235
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def places(pair: Pair, change: Pixels, wanted: Sequence[tuple[int, int]] = ()) -
         pair: the pictures.
         change: their difference.
         wanted: centres as (x, y) in pixels; if there are none, the centre of the picture and the
-            places with the most change, the most detail and the least detail are taken.
+            places with the most change, with the most detail, and a smooth one are taken.
     """
     width, height = pair.size
     across, down = min(CROP, width), min(CROP, height)
@@ -149,10 +150,13 @@ def places(pair: Pair, change: Pixels, wanted: Sequence[tuple[int, int]] = ()) -
     columns, rows = max(1, width // across), max(1, height // down)
     changed = _cells(change.max(axis=2), columns, rows)
     detail = _cells(_gradient(pair.after), columns, rows)
+    light = _cells(cv2.cvtColor(pair.after, cv2.COLOR_RGB2GRAY), columns, rows)
+    # Nothing can be seen in a white or black area, however smooth it is.
+    smooth = np.where((light > _BLACK) & (light < _WHITE), detail, np.inf)
     candidates = [
         ("most change", int(changed.argmax())),
         ("most detail", int(detail.argmax())),
-        ("least detail", int(detail.argmin())),
+        ("smooth", int((smooth if np.isfinite(smooth).any() else detail).argmin())),
     ]
     found = [around(width / 2, height / 2, "centre")]
     for why, cell in candidates:
@@ -190,7 +194,7 @@ def png(pixels: Pixels) -> str:
 
 def jpeg(pixels: Pixels, quality: int = 90) -> str:
     """A ``data:`` address that holds the pixels nearly, in a tenth of the size."""
-    return _address(pixels, "jpeg", quality=quality, subsampling="4:4:4", optimize=True)
+    return _address(pixels, "jpeg", quality=quality, subsampling="4:4:4")
 
 
 def _address(pixels: Pixels, kind: str, **options: object) -> str:
