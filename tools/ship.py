@@ -14,17 +14,17 @@ replaced.
 import argparse
 import json
 import re
-import shlex
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))
+# The checkout this script belongs to, whichever mirnet is installed.
+sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
+
+from model_card import BEGIN, END, Score, facts, measured, renewed, template  # noqa: E402
 
 from mirnet_cli.errors import MirnetError, UsageError  # noqa: E402
 from mirnet_cli.files import write_atomically  # noqa: E402
@@ -33,48 +33,6 @@ from mirnet_cli.models import weights as weights_file  # noqa: E402
 from mirnet_cli.models.weights import Weights  # noqa: E402
 
 LARGEST = 6_000_000
-BEGIN = "<!-- measured: written by tools/ship.py -->"
-END = "<!-- end of measured -->"
-_PART = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-_COST_SIDE = 256
-
-
-@dataclass(frozen=True)
-class Score:
-    """An evaluation's summary line and the name of its pictures."""
-
-    pictures: str
-    summary: Mapping[str, Any]
-
-    def figures(self) -> dict[str, float]:
-        """What the catalogue keeps."""
-        wanted = {
-            "pairs": ("pairs", 0),
-            "psnr": ("psnr", 2),
-            "ssim": ("ssim", 4),
-            "nothing_psnr": ("baseline_psnr", 2),
-            "nothing_ssim": ("baseline_ssim", 4),
-            "worse": ("worse", 0),
-        }
-        found = {name: (self.summary.get(key), digits) for name, (key, digits) in wanted.items()}
-        return {
-            name: round(value, digits)
-            for name, (value, digits) in found.items()
-            if value is not None
-        }
-
-    def command(self, model: str) -> str:
-        """The command that gives these figures, for a folder named like the pictures."""
-        folder = re.sub(r"[^a-z0-9]+", "-", self.pictures.split("(")[0].lower()).strip("-")
-        words = ["mirnet", "evaluate", f"{folder}/input", f"{folder}/target", "--model", model]
-        if self.summary.get("scale", 1) != 1:
-            words += ["--scale", str(self.summary["scale"])]
-        if self.summary.get("border"):
-            words += ["--border", str(self.summary["border"])]
-        words += [f"--{flag}" for flag in ("luma", "ensemble") if self.summary.get(flag)]
-        if self.summary.get("strength", 1) != 1:
-            words += ["--strength", str(self.summary["strength"])]
-        return shlex.join([*words, "--baseline"])
 
 
 def ship(
@@ -110,7 +68,6 @@ def ship(
                 "evaluate this file again with --weights",
                 subject=export,
             )
-    facts = _facts(weights, len(data))
     _check_runs(weights)
     table = tomllib.loads(catalogue_file.read_text(encoding="utf-8"))
     entry = _entry(weights, len(data), table.get(weights.name, {}), scores)
@@ -125,12 +82,11 @@ def ship(
     _check_catalogue(text, catalogue_file)
 
     card = folder / f"{weights.name}.md"
-    part = measured(weights, facts, scores, machine)
+    part = measured(weights, facts(weights, len(data)), scores, machine)
     if card.exists():
-        old = card.read_text(encoding="utf-8")
-        if len(_PART.findall(old)) != 1:
+        new = renewed(card.read_text(encoding="utf-8"), part)
+        if new is None:
             raise UsageError(f"needs the marks {BEGIN} and {END} once", "add them", subject=card)
-        new = _PART.sub(lambda _: part, old)
     else:
         new = template(weights, entry["title"], part)
     folder.mkdir(parents=True, exist_ok=True)
@@ -157,166 +113,6 @@ def read_score(text: str) -> Score:
     if len(summaries) != 1 or summaries[0].get("failed"):
         raise UsageError("is no complete evaluation", "evaluate again", subject=name)
     return Score(pictures, summaries[0])
-
-
-def template(weights: Weights, title: str, part: str) -> str:
-    """A new card; people write what is marked TODO."""
-    licence = weights.licence.lower()
-    known = licence in {"apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0"}
-    named = f"license: {licence}" if known else f"license: other\nlicense_name: {licence}"
-    return f"""---
-{named}
-library_name: mirnet
-pipeline_tag: image-to-image
-tags:
-  - mirnet
-  - {weights.task}
-datasets:
-  - TODO
-metrics:
-  - psnr
-  - ssim
----
-
-# {weights.name}: {title}
-
-TODO: what it does and for which photos, in two sentences.
-
-```bash
-{_example(weights)}
-```
-
-{part}
-
-## Data
-
-| set | what it gave | pictures | licence |
-|---|---|---|---|
-| TODO | | | |
-
-## Degradation
-
-TODO: how the inputs were made from the targets.
-
-## Recipe
-
-TODO: the command (`mirnet train …`), loss, schedule, crops; what else was tried and why not taken.
-
-## Known weaknesses
-
-TODO: what it is bad at, with pictures where they may be published.
-"""
-
-
-def measured(
-    weights: Weights, facts: Mapping[str, str], scores: Sequence[Score], machine: str
-) -> str:
-    """The part of the card that no hand writes, marks included."""
-    blocks = [BEGIN, "## File", _rows(("", ""), facts.items())]
-    runs = {k: v for k, v in weights.training.items() if isinstance(v, Mapping)}
-    if runs:
-        header = (
-            "network",
-            "photos",
-            "pairs",
-            "seed",
-            "steps",
-            "hours",
-            "validation PSNR",
-            "before",
-        )
-        keys = (*header[1:6], "validation_psnr", "validation_baseline")
-        rows = [[part, *(_shown(run.get(key)) for key in keys)] for part, run in runs.items()]
-        blocks += ["## Training run", _rows(header, rows)]
-        if machine:
-            blocks.append(f"Machine: {machine}.")
-    if scores:
-        blocks += ["## Scores", _score_table(scores)]
-        first = scores[0].summary
-        blocks.append(
-            f"PSNR in dB ({first['psnr_implementation']}); SSIM ({first['ssim_implementation']}); "
-            f"computed by {first['runtime']} on {first['device']} in {first['precision']}."
-        )
-        commands = "\n".join(score.command(weights.name) for score in scores)
-        blocks.append(f"```bash\n{commands}\n```")
-    return "\n\n".join([*blocks, END])
-
-
-def _score_table(scores: Sequence[Score]) -> str:
-    header = ("pictures", "pairs", "PSNR", "SSIM", "doing nothing", "gain", "worse")
-    rows = []
-    for score in scores:
-        s = score.summary
-        before = " / ".join(
-            _shown(s.get(f"baseline_{k}"), d) for k, d in (("psnr", 2), ("ssim", 4))
-        )
-        gain = s.get("gain")
-        rows.append(
-            [
-                score.pictures,
-                _shown(s.get("pairs")),
-                _shown(s.get("psnr"), 2),
-                _shown(s.get("ssim"), 4),
-                before,
-                "-" if gain is None else f"{gain:+.2f}",
-                _shown(s.get("worse")),
-            ]
-        )
-    return _rows(header, rows)
-
-
-def _facts(weights: Weights, size: int) -> dict[str, str]:
-    from mirnet_cli.networks import FAMILIES
-
-    parts = {"network": weights.network, "thumbnail": weights.thumbnail}
-    facts = {
-        "file": f"`{weights.name}.safetensors`, {size:,} bytes, float16",
-        "sha256": f"`{weights.sha256}`",
-        "licence": weights.licence,
-        "task": f"{weights.task}, scale {', '.join(map(str, weights.scales))}",
-        "residual added to": weights.base,
-        "tiles": f"context {weights.context}, overlap {_shown(weights.overlap)}",
-    }
-    for part, spec in parts.items():
-        if spec is not None:
-            count = sum(int(tensor.size) for tensor in spec.tensors.values())
-            config = json.dumps(spec.config, sort_keys=True)
-            facts[part] = (
-                f"{FAMILIES[spec.family].title}, {count / 1e6:.2f} M parameters, `{config}`"
-            )
-    facts["cost"] = _cost(weights)
-    return facts
-
-
-def _cost(weights: Weights) -> str:
-    """What the network's convolutions cost for an output of 256x256."""
-    import torch
-    from torch import nn
-
-    from mirnet_cli.networks import FAMILIES
-
-    products = 0
-
-    def count(layer: nn.Module, given: tuple[torch.Tensor], result: torch.Tensor) -> None:
-        nonlocal products
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            # A transposed convolution spreads its input; the other gathers its output.
-            pixels = (given[0] if isinstance(layer, nn.ConvTranspose2d) else result)[0, 0].numel()
-            products += pixels * layer.weight.numel()
-
-    spec, scale = weights.network, weights.default_scale
-    family = FAMILIES[spec.family]
-    network = family.build(spec.config)
-    for layer in network.modules():
-        layer.register_forward_hook(count)
-    batch = torch.zeros(1, family.inputs(spec.config), *[_COST_SIDE // scale] * 2)
-    options = {"scale": scale} if len(family.scales(spec.config)) > 1 else {}
-    with torch.inference_mode():
-        network(batch, **options)
-    each = products / _COST_SIDE**2 / 1000
-    shown = f"{2 * products / 1e9:.1f} GFLOP for 256x256 output pixels"
-    shown += f" ({each:.0f} thousand multiply-adds each)"
-    return shown if scale == 1 else f"{shown} at scale {scale}"
 
 
 def _check_runs(weights: Weights) -> None:
@@ -387,25 +183,6 @@ def _check_catalogue(text: str, path: Path) -> None:
         except ValueError as error:
             remedy = "see --title, --default-for and --non-commercial"
             raise UsageError(f"would not hold: {error}", remedy, subject=path) from None
-
-
-def _example(weights: Weights) -> str:
-    if weights.task != "upscale":
-        return f"mirnet {weights.task} photo.jpg --model {weights.name}"
-    return "\n".join(
-        f"mirnet upscale photo.jpg --scale {s} --model {weights.name}" for s in weights.scales
-    )
-
-
-def _rows(header: Sequence[str], rows: Any) -> str:
-    lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
-    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
-
-
-def _shown(value: Any, digits: int | None = None) -> str:
-    if value is None:
-        return "-"
-    return str(value) if digits is None else f"{value:.{digits}f}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

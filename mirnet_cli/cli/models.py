@@ -80,11 +80,12 @@ def list_models(task: Task = None, json: Json = False) -> int:
             each.licence + ("" if each.commercial else " (non-commercial)"),
             _state(each),
             each.title,
+            _score(each),
         ]
         for each in chosen
     ]
-    header = ["NAME", "TASK", "FAMILY", "SIZE", "LICENCE", "STATE", "WHAT FOR"]
-    align = [LEFT, LEFT, LEFT, RIGHT, LEFT, LEFT, LEFT]
+    header = ["NAME", "TASK", "FAMILY", "SIZE", "LICENCE", "STATE", "WHAT FOR", "SCORE"]
+    align = [LEFT, LEFT, LEFT, RIGHT, LEFT, LEFT, LEFT, LEFT]
     for line in lines(header, rows, align):
         typer.echo(line)
     return ExitCode.OK
@@ -210,6 +211,16 @@ def _purpose(entry: Model) -> str:
     if entry.task != "upscale":
         return entry.task
     return f"{entry.task} {','.join(f'x{each}' for each in entry.scales)}"
+
+
+def _score(entry: Model) -> str:
+    """The first of the model's scores; the card has them all."""
+    for pictures, figures in entry.scores.items():
+        psnr, before = figures.get("psnr"), figures.get("nothing_psnr")
+        if psnr is not None:
+            gain = "" if before is None else f" ({psnr - before:+.2f})"
+            return f"{psnr:.2f} dB{gain}, {pictures}"
+    return "-"
 
 
 def _path(entry: Model) -> Path:

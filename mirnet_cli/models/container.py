@@ -118,7 +118,9 @@ def parse(data: bytes, path: Path) -> Container:
 def foreign_kind(head: bytes) -> tuple[str, str] | None:
     """What and remedy for a file that begins like something else; ``None`` where it does not."""
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if head.startswith(_ZIP) or _is_pickle(head):
+    if head.startswith(_ZIP):
+        return "a PyTorch checkpoint (.pth, .pt) or other archive, which is not read yet", SUPPORTED
+    if _is_pickle(head):
         return "a PyTorch checkpoint (.pth, .pt) or other pickle, which is not read yet", SUPPORTED
     if text.startswith(b"version https://git-lfs"):
         return "a git-lfs pointer, not the weights themselves", "fetch the file with: git lfs pull"

@@ -77,6 +77,19 @@ def test_a_library_that_is_too_old(real: Run, monkeypatch: pytest.MonkeyPatch) -
     assert "pillow>=99" in check["remedy"]
 
 
+def test_what_is_needed_is_read_from_the_installed_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = ["numpy>=2.0", "opencv-python-headless>=4.11", 'pytest>=8; extra == "test"']
+    lines = ["Metadata-Version: 2.4", "Name: mirnet-cli", "Version: 0.1.0"]
+    lines += [f"Requires-Dist: {each}" for each in needed]
+    info = tmp_path / "mirnet_cli-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("\n".join(lines) + "\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert health._requirements() == {"numpy": ">=2.0", "opencv": ">=4.11"}
+
+
 def test_a_cache_that_cannot_be_written(
     real: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

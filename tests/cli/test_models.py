@@ -1,5 +1,6 @@
 """``mirnet models``."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -28,12 +29,21 @@ def test_list(real: Run, models: Ship) -> None:
     ran = real("models", "list")
     assert (ran.code, ran.err) == (0, "")
     header, first, second = ran.out.splitlines()
-    assert header.split() == ["NAME", "TASK", "FAMILY", "SIZE", "LICENCE", "STATE", "WHAT", "FOR"]
+    assert header.split()[:6] == ["NAME", "TASK", "FAMILY", "SIZE", "LICENCE", "STATE"]
     assert first.split()[:2] == ["denoise", "denoise"]
     assert "upscale x2,x3" in second
     assert "here" in first
     only = real("models", "list", "--task", "upscale").out
     assert "denoise" not in only
+
+
+def test_list_shows_what_the_first_score_is_of(
+    real: Run, models: Ship, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = {"Some set": {"psnr": 38.1, "nothing_psnr": 36.0}, "Other": {"psnr": 30.0}}
+    scored = dataclasses.replace(catalogue.find("denoise"), scores=scores)
+    monkeypatch.setattr(catalogue, "entries", lambda: (scored,))
+    assert "38.10 dB (+2.10), Some set" in real("models", "list").out
 
 
 def test_list_as_json(real: Run, models: Ship) -> None:

@@ -46,6 +46,14 @@ def test_ssim_is_the_paper_s(shape: tuple[int, int]) -> None:
     assert metrics.ssim(x, y) == pytest.approx(plain, abs=1e-10)
 
 
+def test_ssim_is_scikit_image_s() -> None:
+    random = np.random.default_rng(1)
+    x = random.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    y = (x * 0.7 + random.integers(0, 256, (40, 50, 3)) * 0.3).astype(np.uint8)
+    # structural_similarity with gaussian_weights, sigma 1.5, use_sample_covariance off.
+    assert metrics.ssim(x, y) == pytest.approx(0.8847852863555475, abs=1e-12)
+
+
 def test_bands_do_not_show() -> None:
     x, y = _picture(600, 20, 1), _picture(600, 20, 2)
     y = (x * 0.5 + y * 0.5).astype(np.uint8)

@@ -103,6 +103,17 @@ def test_verify(shipped: Callable[..., Model]) -> None:
         assert each.as_dict()["expected_sha256"] == model.sha256
 
 
+def test_shipped_files_are_found_in_a_wheel_and_in_a_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "site" / "mirnet_cli"
+    package.mkdir(parents=True)
+    monkeypatch.setattr(catalogue, "_PACKAGE", package)
+    assert catalogue.weights_folder() == tmp_path / "site" / "weights"
+    (package / "weights").mkdir()
+    assert catalogue.weights_folder() == package / "weights"
+
+
 def test_listing_is_light() -> None:
     code = (
         "import sys; from mirnet_cli.models import catalogue; catalogue.entries();"
