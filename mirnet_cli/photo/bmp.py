@@ -69,6 +69,5 @@ def write(order: Order) -> tuple[list[bytes], list[str]]:
     from mirnet_cli.photo.raster import to_pillow
 
     buffer = BytesIO()
-    options = {} if order.metadata.dpi is None else {"dpi": order.metadata.dpi}
-    to_pillow(order.pixels, None).save(buffer, "BMP", **options)
+    to_pillow(order.pixels, None).save(buffer, "BMP", dpi=order.metadata.dpi or (0, 0))
     return [buffer.getvalue()], []

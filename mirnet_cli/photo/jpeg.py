@@ -25,6 +25,9 @@ MAX_SIDE = 65500
 QUALITY = 95
 """Where neither the user nor a JPEG input says: no visible loss, and then 4:4:4."""
 
+_BYTES_PER_PIXEL = 5
+"""More than noise takes at quality 100 without subsampling (3.3 measured)."""
+
 MAX_SCANS = 500
 """More scans than any encoder writes; each costs a pass over the whole picture."""
 
@@ -306,6 +309,7 @@ def _stored_as_rgb(segments: list[Segment], names: list[int]) -> bool:
 
 def write(order: Order) -> tuple[list[bytes], list[str]]:
     """Encode with Pillow, in the input's tables and sampling unless a quality is given."""
+    from mirnet_cli.photo.pillow import room_for
     from mirnet_cli.photo.raster import to_pillow
 
     warnings: list[str] = []
@@ -317,20 +321,14 @@ def write(order: Order) -> tuple[list[bytes], list[str]]:
         options["progressive"] = settings.progressive
         if order.quality is None:
             count = 3 if order.pixels.ndim == 3 else 1
-            tables = (settings.tables + settings.tables[-1:] * 3)[:count]
-            options["qtables"] = [list(table) for table in tables]
+            options["qtables"] = _distinct(settings.tables[:count])
             options["quality"] = -1
     if order.metadata.dpi is not None:
         options["dpi"] = order.metadata.dpi
     image = to_pillow(order.pixels, None)
     buffer = BytesIO()
-    try:
+    with room_for(_BYTES_PER_PIXEL * image.width * image.height + 65536):
         image.save(buffer, "JPEG", optimize=True, **options)
-    except OSError:
-        # Optimised tables need the whole file in one buffer, which noise can outgrow.
-        buffer = BytesIO()
-        options.pop("progressive", None)
-        image.save(buffer, "JPEG", **options)
     image.close()
     encoded = buffer.getbuffer()
     start = 2
@@ -338,6 +336,14 @@ def write(order: Order) -> tuple[list[bytes], list[str]]:
         start += 2 + int.from_bytes(encoded[start + 2 : start + 4], "big")
     segments = _metadata_segments(order.metadata, warnings)
     return [bytes(encoded[:start]), *segments, bytes(encoded[start:])], warnings
+
+
+def _distinct(tables: tuple[tuple[int, ...], ...]) -> list[list[int]]:
+    """One table for luma and one for chroma, unless the two chromas have tables of their own."""
+    chosen = list(tables)
+    while len(chosen) > 2 and chosen[-1] == chosen[-2]:
+        chosen.pop()
+    return [list(table) for table in chosen]
 
 
 def _segment(marker: int, body: bytes) -> bytes:

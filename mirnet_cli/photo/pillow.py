@@ -14,9 +14,10 @@ from functools import cache
 from pathlib import Path
 
 import PIL
-from PIL import Image
+from PIL import Image, ImageFile
 
 _lock = threading.Lock()
+_block_lock = threading.Lock()
 _users = 0
 _limit_before: int | None = None
 _warnings_before: "warnings.catch_warnings[None] | None" = None
@@ -45,6 +46,22 @@ def tamed() -> Iterator[None]:
                 if _warnings_before is not None:
                     _warnings_before.__exit__(None, None, None)
                     _warnings_before = None
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """Let Pillow's encoders have a buffer of ``size`` bytes.
+
+    libjpeg needs the whole file in one buffer for optimised tables and for several scans. Pillow
+    reckons with 2 bytes a pixel, which noise at a high quality outgrows; then it fails, and
+    libjpeg complains on standard error. The buffer is not touched beyond what is written.
+    """
+    with _block_lock:
+        before, ImageFile.MAXBLOCK = ImageFile.MAXBLOCK, max(size, ImageFile.MAXBLOCK)
+        try:
+            yield
+        finally:
+            ImageFile.MAXBLOCK = before
 
 
 @contextmanager

@@ -1,0 +1,366 @@
+"""Pixels come in as they are: depth, channels, alpha, palette, orientation."""
+
+import io
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image, ImageOps
+
+from mirnet_cli.errors import InputError
+from mirnet_cli.photo import decode, encode, probe
+from tests.photo.pictures import (
+    chunk,
+    cmyk_profile,
+    exif_block,
+    jpeg_with,
+    noise,
+    photo,
+    png,
+    saved,
+    smooth,
+)
+
+ORIENTED = ("JPEG", "PNG", "WEBP", "TIFF")
+
+
+def oriented(format: str, orientation: int, pixels: Any) -> bytes:
+    image = Image.fromarray(pixels)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options: dict[str, Any] = {"exif": exif}
+    if format == "JPEG":
+        options |= {"quality": 95, "subsampling": 0}
+    if format == "WEBP":
+        options |= {"lossless": True}
+    return saved(image, format, **options)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format", ORIENTED)
+def test_orientation_is_applied_once(format: str, orientation: int) -> None:
+    pixels = smooth(24, 40)
+    data = oriented(format, orientation, pixels)
+    image = Image.fromarray(pixels)
+    image.getexif()[0x0112] = orientation
+    wanted = np.asarray(ImageOps.exif_transpose(image))
+
+    found = decode(data)
+
+    assert found.pixels.shape == wanted.shape
+    assert np.abs(found.pixels.astype(int) - wanted).max() <= (8 if format == "JPEG" else 0)
+    assert found.pixels.flags.c_contiguous
+    header = probe(data)
+    assert (header.width, header.height) == (wanted.shape[1], wanted.shape[0])
+    again = decode(encode(found).data)
+    assert again.pixels.shape == wanted.shape, "turned a second time"
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_orientation_of_a_tiff_of_any_depth(orientation: int, dtype: Any) -> None:
+    pixels = noise(7, 11, dtype=dtype)
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer, pixels, photometric="rgb", extratags=[(274, 3, 1, orientation, True)], tile=(16, 16)
+    )
+    turned = {
+        1: pixels,
+        2: pixels[:, ::-1],
+        3: pixels[::-1, ::-1],
+        4: pixels[::-1],
+        5: pixels.swapaxes(0, 1),
+        6: np.rot90(pixels, -1),
+        7: pixels[::-1, ::-1].swapaxes(0, 1),
+        8: np.rot90(pixels),
+    }
+    np.testing.assert_array_equal(decode(buffer.getvalue()).pixels, turned[orientation])
+
+
+def test_orientation_of_an_avif_is_its_rotation() -> None:
+    pixels = smooth(24, 40)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    found = decode(saved(Image.fromarray(pixels), "AVIF", exif=exif, quality=95))
+    assert found.pixels.shape == (40, 24, 3)
+    assert np.abs(found.pixels.astype(int) - np.rot90(pixels, -1)).mean() < 8
+
+
+@pytest.mark.parametrize("value", [0, 9, 255, 65535])
+def test_an_orientation_out_of_range_turns_nothing(value: int) -> None:
+    data = saved(Image.fromarray(smooth(8, 12)), "JPEG", exif=b"Exif\0\0" + exif_block(value))
+    assert decode(data).pixels.shape == (8, 12, 3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "channels"), [(0, 1), (2, 3), (4, 2), (6, 4)], ids=["grey", "rgb", "grey+a", "rgba"]
+)
+@pytest.mark.parametrize("top", [65535, 255, 3], ids=["full", "dark", "black"])
+def test_png_of_16_bits_keeps_them_however_dark(kind: int, channels: int, top: int) -> None:
+    stored = (noise(6, 5, channels, np.uint16).astype(np.uint32) * top // 65535).astype(np.uint16)
+    found = decode(png((5, 6, 16, kind), stored.astype(">u2").tobytes()))
+    samples = stored.reshape(6, 5, channels)
+    colours = 3 if channels >= 3 else 1
+    assert found.pixels.dtype == np.uint16
+    np.testing.assert_array_equal(found.pixels.reshape(6, 5, colours), samples[..., :colours])
+    if channels % 2 == 0:
+        np.testing.assert_array_equal(found.alpha, samples[..., -1])
+    else:
+        assert found.alpha is None
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+def test_grey_png_of_few_bits_fills_the_range(depth: int) -> None:
+    values = np.arange(16) % 2**depth
+    bits = "".join(format(value, f"0{depth}b") for value in values)
+    raw = int(bits, 2).to_bytes(len(bits) // 8, "big")
+    found = decode(png((16, 1, depth, 0), raw))
+    np.testing.assert_array_equal(found.pixels[0], values * (255 // (2**depth - 1)))
+
+
+@pytest.mark.parametrize("depth", [2, 4, 8, 16])
+def test_a_transparent_grey_of_any_depth(depth: int) -> None:
+    values = np.arange(16) % min(16, 2**depth)
+    bits = "".join(format(value, f"0{depth}b") for value in values)
+    raw = int(bits, 2).to_bytes(len(bits) // 8, "big")
+    found = decode(png((16, 1, depth, 0), raw, chunk(b"tRNS", b"\0\2")))
+    assert found.alpha is not None
+    np.testing.assert_array_equal(found.alpha[0] == 0, values == 2)
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_transparent_colour(depth: int) -> None:
+    pixels = noise(4, 4, 3, np.uint8 if depth == 8 else np.uint16)
+    key = struct.pack(">3H", *pixels[1, 2])
+    raw = pixels.astype(pixels.dtype.newbyteorder(">")).tobytes()
+    found = decode(png((4, 4, depth, 2), raw, chunk(b"tRNS", key)))
+    assert found.alpha is not None
+    assert found.alpha[1, 2] == 0
+    assert (found.alpha == np.iinfo(pixels.dtype).max).sum() == 15
+    np.testing.assert_array_equal(found.pixels, pixels)
+
+
+def test_a_palette_with_transparency() -> None:
+    palette = bytes((255, 0, 0, 0, 255, 0, 0, 0, 255))
+    data = png((3, 1, 8, 3), bytes((0, 1, 2)), chunk(b"PLTE", palette), chunk(b"tRNS", b"\x00\x80"))
+    found = decode(data)
+    np.testing.assert_array_equal(found.pixels[0], np.frombuffer(palette, np.uint8).reshape(3, 3))
+    np.testing.assert_array_equal(found.alpha, [[0, 128, 255]])
+    assert decode(png((3, 1, 8, 3), bytes((0, 1, 2)), chunk(b"PLTE", palette))).alpha is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "format", "shape", "alpha"),
+    [
+        ("1", "PNG", (8, 12), False),
+        ("1", "TIFF", (8, 12), False),
+        ("L", "JPEG", (8, 12), False),
+        ("L", "BMP", (8, 12), False),
+        ("LA", "PNG", (8, 12), True),
+        ("LA", "TIFF", (8, 12), True),
+        ("P", "TIFF", (8, 12, 3), False),
+        ("P", "BMP", (8, 12, 3), False),
+        ("RGB", "BMP", (8, 12, 3), False),
+        ("RGBA", "TIFF", (8, 12, 3), True),
+        ("RGBA", "WEBP", (8, 12, 3), True),
+        ("RGBA", "AVIF", (8, 12, 3), True),
+        ("YCbCr", "TIFF", (8, 12, 3), False),
+        ("LAB", "TIFF", (8, 12, 3), False),
+    ],
+)
+def test_modes(mode: str, format: str, shape: tuple[int, ...], alpha: bool) -> None:
+    image = Image.fromarray(smooth(8, 12))
+    if mode == "LAB":
+        image = Image.fromarray(noise(8, 12), "LAB")
+    else:
+        image = image.convert(mode)
+    if alpha:
+        image.putalpha(Image.fromarray(noise(8, 12, 1)))
+    found = decode(saved(image, format))
+    assert found.pixels.shape == shape
+    assert (found.alpha is not None) == alpha
+    if mode in ("1", "L", "P", "RGB") and format != "JPEG":
+        np.testing.assert_array_equal(
+            found.pixels, np.asarray(image.convert("L" if len(shape) == 2 else "RGB"))
+        )
+
+
+TIFFS: list[dict[str, Any]] = [
+    {},
+    {"byteorder": ">"},
+    {"bigtiff": True},
+    {"planarconfig": "separate"},
+    {"tile": (32, 16)},
+    {"tile": (32, 16), "planarconfig": "separate"},
+    {"rowsperstrip": 5},
+    {"compression": "zlib", "predictor": True},
+    {"compression": "zlib", "predictor": True, "byteorder": ">", "tile": (16, 16)},
+]
+
+
+@pytest.mark.parametrize(
+    ("options", "dtype"),
+    [
+        (options, dtype)
+        for options in TIFFS
+        for dtype in (np.uint8, np.uint16, np.float32, np.float16, np.float64)
+        # tifffile writes the floating predictor only with imagecodecs.
+        if np.dtype(dtype).kind == "u" or "predictor" not in options
+    ],
+    ids=str,
+)
+def test_tiff_in_every_layout(options: dict[str, Any], dtype: Any) -> None:
+    floating = np.dtype(dtype).kind == "f"
+    pixels = noise(41, 23, 3, np.float32 if floating else dtype).astype(dtype)
+    buffer = io.BytesIO()
+    stored = np.moveaxis(pixels, -1, 0) if "planarconfig" in options else pixels
+    tifffile.imwrite(buffer, stored, photometric="rgb", **options)
+    found = decode(buffer.getvalue())
+    assert found.pixels.dtype == (np.float32 if floating else dtype)
+    np.testing.assert_allclose(found.pixels, pixels, rtol=1e-6)
+    assert found.warnings == ()
+
+
+@pytest.mark.parametrize("compression", [1, 5, 8, 32773])
+def test_tiff_of_16_bits_in_every_compression_of_libtiff(compression: int) -> None:
+    import cv2
+
+    pixels = noise(70, 31, 3, np.uint16)
+    options = [cv2.IMWRITE_TIFF_COMPRESSION, compression, cv2.IMWRITE_TIFF_ROWSPERSTRIP, 9]
+    done, data = cv2.imencode(".tiff", pixels[..., ::-1], options)
+    assert done
+    np.testing.assert_array_equal(decode(data.tobytes()).pixels, pixels)
+
+
+def test_tiff_floating_predictor_is_that_of_libtiff() -> None:
+    pixels = noise(9, 14, 1, np.float32)
+    data = encode(photo(pixels), format="TIFF").data
+    with Image.open(io.BytesIO(data)) as image:
+        np.testing.assert_array_equal(np.asarray(image), pixels)
+
+
+def test_tiff_extra_channels() -> None:
+    pixels = noise(6, 7, 5, np.uint16)
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer, pixels, photometric="rgb", extrasamples=["unspecified", "unassalpha"]
+    )
+    found = decode(buffer.getvalue())
+    np.testing.assert_array_equal(found.alpha, pixels[..., 4])
+    assert "1 extra channel" in found.warnings[0]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_premultiplied_colours_become_straight(dtype: Any) -> None:
+    full = np.iinfo(dtype).max
+    stored = np.array([[[full // 4, full // 2, 0, full // 2], [0, 0, 0, 0]]], dtype)
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, stored, photometric="rgb", extrasamples=["assocalpha"])
+    found = decode(buffer.getvalue())
+    assert found.alpha is not None
+    np.testing.assert_allclose(found.pixels[0, 0], [full // 2, full, 0], atol=1 + full // 200)
+    np.testing.assert_array_equal(found.pixels[0, 1], 0)
+
+
+def test_white_is_zero_is_inverted() -> None:
+    pixels = noise(6, 7, 1, np.uint16)
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels, photometric="miniswhite")
+    np.testing.assert_array_equal(decode(buffer.getvalue()).pixels, 65535 - pixels)
+
+
+def test_floating_samples_outside_the_range_are_clipped_aloud() -> None:
+    pixels = np.array([[0.5, 2.0, -1.0, np.nan, np.inf]], np.float32)
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels, photometric="minisblack")
+    found = decode(buffer.getvalue())
+    np.testing.assert_array_equal(found.pixels, [[0.5, 1, 0, 0, 1]])
+    assert "outside 0..1" in found.warnings[0]
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.uint32, np.int8])
+def test_samples_that_photos_do_not_have_are_refused(dtype: Any) -> None:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, np.ones((5, 6, 3), dtype), photometric="rgb")
+    with pytest.raises(InputError):
+        decode(buffer.getvalue())
+
+
+def test_dng_is_refused_as_raw_not_read_as_its_thumbnail() -> None:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, noise(8, 8), photometric="rgb", extratags=[(50706, 1, 4, b"\1\4\0\0")])
+    with pytest.raises(InputError, match="RAW"):
+        probe(buffer.getvalue())
+
+
+@pytest.mark.parametrize("format", ["JPEG", "TIFF"])
+def test_cmyk_goes_through_its_profile(format: str) -> None:
+    image = Image.new("CMYK", (8, 8), (0, 255, 255, 0))
+    plain = decode(saved(image, format))
+    assert plain.pixels.shape == (8, 8, 3)
+    assert "formula" in plain.warnings[0]
+    assert plain.pixels[0, 0, 0] > 200
+    assert plain.pixels[0, 0, 1] < 60
+
+    profile = cmyk_profile()
+    managed = decode(saved(image, format, icc_profile=profile))
+    assert managed.metadata.icc is None
+    assert "CMYK profile is not kept" in managed.warnings[0]
+    assert np.abs(managed.pixels.astype(int) - plain.pixels).max() > 20
+
+
+def test_only_the_first_of_several_pictures_is_read_and_that_is_said() -> None:
+    images = [Image.fromarray(noise(8, 9, seed=seed)) for seed in range(3)]
+    for format in ("PNG", "TIFF", "WEBP", "AVIF"):
+        options: dict[str, Any] = {"lossless": True} if format == "WEBP" else {}
+        data = saved(images[0], format, save_all=True, append_images=images[1:], **options)
+        assert probe(data).frames == 3, format
+        found = decode(data)
+        assert "first of 3 pictures" in found.warnings[0], format
+        if format != "AVIF":
+            np.testing.assert_array_equal(found.pixels, np.asarray(images[0]))
+
+
+def test_a_multi_picture_jpeg_is_its_first_picture() -> None:
+    images = [Image.fromarray(smooth(16, 24)), Image.fromarray(noise(16, 24))]
+    data = saved(images[0], "MPO", save_all=True, append_images=images[1:])
+    assert probe(data).frames == 2
+    found = decode(data)
+    assert found.warnings == (
+        "only the first of 2 pictures in the file was read; 1 is left out",
+    )
+    assert np.abs(found.pixels.astype(int) - smooth(16, 24)).mean() < 8
+
+
+def test_what_follows_a_jpeg_is_not_lost_in_silence() -> None:
+    data = saved(Image.fromarray(smooth(16, 24)), "JPEG") + b"MotionPhoto" * 50
+    assert "550 bytes after the end" in decode(data).warnings[0]
+
+
+def test_jpeg_stored_as_rgb() -> None:
+    data = saved(Image.fromarray(smooth(16, 24)), "JPEG", keep_rgb=True, quality=95)
+    found = decode(data)
+    assert np.abs(found.pixels.astype(int) - smooth(16, 24)).mean() < 3
+    assert found.jpeg is None
+
+
+def test_jpeg_with_segments_before_and_fill_bytes_between() -> None:
+    data = jpeg_with(saved(Image.fromarray(smooth(16, 24)), "JPEG"), (0xE5, b"x" * 100))
+    data = data[:2] + b"\xff\xff\xff" + data[2:]
+    assert decode(data).pixels.shape == (16, 24, 3)
+
+
+def test_bmp_from_bottom_and_from_top() -> None:
+    pixels = noise(5, 7)
+    data = bytearray(saved(Image.fromarray(pixels), "BMP"))
+    np.testing.assert_array_equal(decode(bytes(data)).pixels, pixels)
+    struct.pack_into("<i", data, 22, -5)
+    np.testing.assert_array_equal(decode(bytes(data)).pixels, pixels[::-1])
+
+
+def test_pillow_settings_are_what_they_were() -> None:
+    before = Image.MAX_IMAGE_PIXELS
+    decode(saved(Image.fromarray(smooth(8, 8)), "TIFF", compression="tiff_lzw"))
+    assert before == Image.MAX_IMAGE_PIXELS
