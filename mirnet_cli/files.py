@@ -225,7 +225,9 @@ def _name(descriptor: int, path: Path) -> None:
     try:
         os.link(f"/proc/self/fd/{descriptor}", path.name, src_dir_fd=folder, dst_dir_fd=folder)
     finally:
-        os.close(folder)
+        # The name is there by now: no error of closing may say otherwise.
+        with contextlib.suppress(OSError):
+            os.close(folder)
 
 
 def _rename(temporary: Path, target: Path, overwrite: bool) -> None:

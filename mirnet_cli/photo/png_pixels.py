@@ -76,8 +76,7 @@ def decode(
         essential = [chunk for chunk in essential if chunk[0] not in (b"tRNS", b"PLTE")]
     if not any(name == b"IDAT" for name, _ in essential):
         raise DamageError("it has no pixels")
-    if head.depth == 16:
-        _check_stream(head, [body for name, body in essential if name == b"IDAT"])
+    _check_stream(head, [body for name, body in essential if name == b"IDAT"])
     stream = rebuilt(essential)
     essential.clear()
     if head.depth == 16:
@@ -100,7 +99,10 @@ def decode(
 
 
 def _check_stream(head: Head, bodies: list[bytes]) -> None:
-    """Unpack once to see that nothing is missing: libpng would report it on standard error."""
+    """Unpack once to see that nothing is missing.
+
+    Pillow takes missing rows for black ones, and libpng (OpenCV) writes to standard error.
+    """
     inflater = zlib.decompressobj()
     stride = head.row_bytes + 1
     total = 0

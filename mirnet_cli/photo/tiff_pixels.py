@@ -216,12 +216,13 @@ class _Assembly:
             return packed
         needed = block.rows * self.row_bytes
         try:
-            out = zlib.decompressobj().decompress(packed, needed)
+            # One byte more than there may be, so that the checksum at the end is looked at.
+            out = zlib.decompressobj().decompress(packed, needed + 1)
         except zlib.error as error:
             raise DamageError("its compressed data is corrupt") from error
         if len(out) < needed:
             raise DamageError("its compressed data is cut short")
-        return out
+        return out[:needed]
 
     def _by_libtiff(self, waiting: list[tuple[_Block, bytes]]) -> Iterator[tuple[_Block, Array]]:
         rows = [block.rows for block, _ in waiting]

@@ -278,7 +278,9 @@ def test_png_metadata_may_follow_the_pixels() -> None:
 def test_png_reads_the_profiles_of_imagemagick() -> None:
     block = b"Exif\0\0" + exif_block(8)
     text = b"\nexif\n%8d\n" % len(block) + block.hex().encode() + b"\n"
-    data = png((3, 2, 8, 2), noise(2, 3).tobytes(), chunk(b"tEXt", b"Raw profile type exif\0" + text))
+    data = png(
+        (3, 2, 8, 2), noise(2, 3).tobytes(), chunk(b"tEXt", b"Raw profile type exif\0" + text)
+    )
     found = decode(data)
     assert found.pixels.shape == (3, 2, 3)
     assert tag(found.metadata.exif or b"", 0x010F) == b"Make\0"

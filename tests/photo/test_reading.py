@@ -172,10 +172,7 @@ def test_a_palette_with_transparency() -> None:
 )
 def test_modes(mode: str, format: str, shape: tuple[int, ...], alpha: bool) -> None:
     image = Image.fromarray(smooth(8, 12))
-    if mode == "LAB":
-        image = Image.fromarray(noise(8, 12), "LAB")
-    else:
-        image = image.convert(mode)
+    image = Image.fromarray(noise(8, 12), "LAB") if mode == "LAB" else image.convert(mode)
     if alpha:
         image.putalpha(Image.fromarray(noise(8, 12, 1)))
     found = decode(saved(image, format))
@@ -244,9 +241,7 @@ def test_tiff_floating_predictor_is_that_of_libtiff() -> None:
 def test_tiff_extra_channels() -> None:
     pixels = noise(6, 7, 5, np.uint16)
     buffer = io.BytesIO()
-    tifffile.imwrite(
-        buffer, pixels, photometric="rgb", extrasamples=["unspecified", "unassalpha"]
-    )
+    tifffile.imwrite(buffer, pixels, photometric="rgb", extrasamples=["unspecified", "unassalpha"])
     found = decode(buffer.getvalue())
     np.testing.assert_array_equal(found.alpha, pixels[..., 4])
     assert "1 extra channel" in found.warnings[0]
@@ -328,9 +323,7 @@ def test_a_multi_picture_jpeg_is_its_first_picture() -> None:
     data = saved(images[0], "MPO", save_all=True, append_images=images[1:])
     assert probe(data).frames == 2
     found = decode(data)
-    assert found.warnings == (
-        "only the first of 2 pictures in the file was read; 1 is left out",
-    )
+    assert found.warnings == ("only the first of 2 pictures in the file was read; 1 is left out",)
     assert np.abs(found.pixels.astype(int) - smooth(16, 24)).mean() < 8
 
 

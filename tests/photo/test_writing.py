@@ -54,7 +54,9 @@ def test_jpeg_of_noise_at_full_quality_is_written(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     pixels = noise(300, 300)
-    data = saved(Image.fromarray(smooth(9, 9)), "JPEG", quality=100, subsampling=0, progressive=True)
+    data = saved(
+        Image.fromarray(smooth(9, 9)), "JPEG", quality=100, subsampling=0, progressive=True
+    )
     encoded = encode(decode(data).with_pixels(pixels)).data
     assert len(encoded) > 2 * 300 * 300, "no test of what Pillow alone fails at"
     assert decode(encoded).pixels.shape == pixels.shape
