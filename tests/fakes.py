@@ -46,6 +46,8 @@ def fail(data: bytes, source: Any, target: Any) -> None:
         raise ZeroDivisionError("division by\nzero")
     if data.startswith(b"MEMORY"):
         raise MemoryError
+    if data.startswith(b"INTERRUPT"):
+        exec("raise KeyboardInterrupt")
     if data.startswith(b"SLOW"):
         time.sleep(30)
 

@@ -40,7 +40,8 @@ class Console:
         json: print one JSON object a line for each result.
         quiet: say nothing but errors.
         verbose: say details too.
-        json_to_stderr: stdout is taken by a picture.
+        json_to_stderr: stdout is taken by a picture. What is only worth a note is left out then,
+            so that stderr can be read by a program.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Console:
         json_to_stderr: bool = False,
     ) -> None:
         self.json = json
-        self.quiet = quiet
+        self.quiet = quiet or (json and json_to_stderr)
         self.verbose = verbose
         self._json_stream = sys.stderr if json_to_stderr else sys.stdout
         self._live: Progress | None = None

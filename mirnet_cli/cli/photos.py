@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _NO_PHOTO = "name a file, or pipe a picture in"
 _CHUNK = 1 << 20
+_MUCH = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,13 @@ def improve(
     )
     if to_stdout:
         _refuse_terminal()
-    data = _read_stdin(asked=bool(files)) if any(each.source is None for each in tasks) else None
-    problems = [_problem(each) for each in tasks]
+    data, unread = b"", None
+    if any(each.source is None for each in tasks):
+        try:
+            data = _read_stdin(asked=bool(files))
+        except InputError as error:
+            unread = error
+    problems = [_problem(each.source) if each.source else unread for each in tasks]
     restorer = None
     if None in problems:
         restorer = load_restorer(task, computing, scale=scale)
@@ -64,7 +70,7 @@ def improve(
     failed = 0
     with console.display(files=len(tasks)) as display:
         for each, problem in zip(tasks, problems, strict=True):
-            source = each.source or data or b""
+            source = each.source or data
             target = each.target or sys.stdout.buffer
             if problem is not None or restorer is None:
                 outcome = failure(
@@ -109,7 +115,10 @@ def load_restorer(task: str, computing: Computing, *, scale: int | None) -> "Res
             "openvino is not supported by this version", "use auto or torch", subject="--runtime"
         )
     if computing.model is not None and computing.weights is not None:
-        raise UsageError("--model and --weights exclude each other", "leave one out")
+        raise UsageError(
+            "--model and --weights (or MIRNET_MODEL, MIRNET_WEIGHTS) exclude each other",
+            "leave one out",
+        )
     try:
         return mirnet_cli.load(
             task,
@@ -210,12 +219,10 @@ def _check_format(where: str, extension: str | None) -> None:
         raise UsageError(f"--format {extension} does not fit this name", "drop one", subject=where)
 
 
-def _problem(task: Task) -> InputError | None:
+def _problem(source: Path) -> InputError | None:
     """What is wrong with an input at first sight, so that no weights are loaded in vain."""
-    if task.source is None:
-        return None
     try:
-        check_input(task.source)
+        check_input(source)
     except InputError as error:
         return error
     return None
@@ -233,6 +240,7 @@ def report(console: Console, outcome: Outcome) -> None:
         console.detail(f"{name}: skipped")
     else:
         console.note(f"{name} -> {_summary(result)}")
+        console.detail(f"{name}: {_pieces(result)}")
     console.record(result.as_dict())
 
 
@@ -261,6 +269,12 @@ def _summary(result: "Result") -> str:
     return f"{where} ({result.megapixels:.1f} MP, {result.seconds:.1f} s)"
 
 
+def _pieces(result: "Result") -> str:
+    if not result.tile:
+        return "in one piece"
+    return f"tiles of {result.tile}, overlap {result.overlap}, context {result.context}"
+
+
 def _refuse_terminal() -> None:
     if sys.stdout is not None and sys.stdout.isatty():
         raise UsageError(
@@ -282,17 +296,19 @@ def _read_stdin(*, asked: bool) -> bytes:
     piped = stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)
     if (not piped and not asked) or stream.isatty():
         raise UsageError("no photo given", _NO_PHOTO)
+    from mirnet_cli.photo.formats import HEAD, recognise
     from mirnet_cli.settings import memory_limit
 
     # An encoded picture that takes a quarter of the memory cannot be worked on in the rest.
     limit = min(2 << 30, memory_limit() // 4)
     data = bytearray()
     while chunk := stream.read(_CHUNK):
+        if len(data) <= _MUCH < len(data) + len(chunk):
+            # Not all that comes without end is a picture.
+            recognise(bytes(data[:HEAD]))
         data += chunk
         if len(data) > limit:
-            raise InputError(
-                f"more than {limit >> 20} MiB", "save it to a file first", subject="standard input"
-            )
+            raise InputError(f"more than {limit >> 20} MiB", "save it to a file first")
     if not data and not asked:
         raise UsageError("no photo given", _NO_PHOTO)
     return bytes(data)

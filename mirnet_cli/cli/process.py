@@ -30,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # A library may wrap or swallow what the signal raised; the signal decides.
             code = received[0] if received else _code_of(error, words, verbose)
         if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+            _forget_interrupt()
             _say("stopped; files already written are whole")
         return _flushed(int(code))
 
@@ -162,6 +163,16 @@ def _signals_raise() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _forget_interrupt() -> None:
+    """Keep Python from ending itself with SIGINT in place of our exit code.
+
+    A KeyboardInterrupt that leaves any ``exec`` of a string (dataclasses and named tuples are made
+    with it while modules are imported) sets a flag of the interpreter (run_eval_code_obj in
+    CPython's pythonrun.c), though it is caught further out. The next ``exec`` clears it.
+    """
+    exec("")
 
 
 def _flushed(code: int) -> int:

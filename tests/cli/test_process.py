@@ -49,6 +49,11 @@ def test_signals_leave_whole_files_or_none(tmp_path: Path, number: int, code: in
     assert left == [".mirnet-journal.jsonl", "a.jpg"]
 
 
+def test_ctrl_c_at_an_awkward_moment(process: Process, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_text("INTERRUPT")
+    assert process("denoise", "a.jpg").returncode == 130
+
+
 @POSIX
 def test_a_signal_that_the_caller_ignores_stays_ignored(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_text("photo")
@@ -82,6 +87,23 @@ def test_help_into_a_closed_pipe(tmp_path: Path) -> None:
         os.close(reader)
         _, said = running.communicate(timeout=30)
     assert said == b""
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs /dev/zero")
+def test_endless_input(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    with (
+        Path("/dev/zero").open("rb") as endless,
+        subprocess.Popen(["cat"], stdin=endless, stdout=writer, stderr=subprocess.DEVNULL) as cat,
+        start(tmp_path, "denoise", "--json", "-o", "a.jpg", stdin=reader) as running,
+    ):
+        os.close(writer)
+        os.close(reader)
+        out, said = running.communicate(timeout=30)
+        cat.kill()
+    assert running.returncode == 1
+    assert said.startswith(b"mirnet: standard input: not a picture")
+    assert b'"status": "failed"' in out
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -25,7 +25,10 @@ from tests.cli.conftest import Mirnet
         ("denoise a.jpg -o b.txt", "b.txt: .txt is no format that can be written; name it"),
         ("denoise a.jpg -o b.png --format jpg", "b.png: --format jpg does not fit this name"),
         ("denoise a.jpg --device cuda:7", "--device cuda:7: no such device; use cpu"),
-        ("denoise a.jpg --model a --weights b", "--model and --weights exclude each other"),
+        (
+            "denoise a.jpg --model a --weights b",
+            "--model and --weights (or MIRNET_MODEL, MIRNET_WEIGHTS) exclude each",
+        ),
         ("upscale a.jpg --scale 5", "--scale: '5' is not 1, 2, 3 or 4; see 'mirnet upscale --h"),
         ("denois a.jpg", "denois: no such command; did you mean 'mirnet denoise'?"),
         ("a.jpg", "a.jpg: no such command; for a photo write 'mirnet enhance a.jpg'"),
