@@ -10,50 +10,12 @@ For super-resolution the body works at the small picture's size, and one convolu
 followed by a pixel shuffle makes the large one.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Self
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mirnet_cli.networks.blocks import DAU, MSRB, RRG, SKFF, LinearDown, LinearUp, conv
+from mirnet_cli.networks.configs import CompactConfig
 from mirnet_cli.networks.pooling import Pooling
-
-
-@dataclass(frozen=True)
-class CompactConfig:
-    """Sizes of a compact MIRNet.
-
-    Attributes:
-        inputs: picture channels; 6 when the base is given beside the picture.
-        widths: channels of the streams at full, half, quarter ... body size.
-        groups, blocks: recursive residual groups, and multi-scale residual blocks in each.
-        unshuffle: the body's pixels are so many input pixels wide; 1 or 2.
-        scales: output sizes over input size that this network has a last layer for.
-        reduction: squeeze of the channel attention.
-    """
-
-    inputs: int = 3
-    widths: tuple[int, ...] = (32, 48, 64)
-    groups: int = 2
-    blocks: int = 2
-    unshuffle: int = 2
-    scales: tuple[int, ...] = (1,)
-    reduction: int = 8
-
-    @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
-        """From JSON-like values, where tuples are lists.
-
-        Raises:
-            TypeError: for a name that is not a field.
-        """
-        fields: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values.items()
-        }
-        return cls(**fields)
 
 
 class CompactMIRNet(nn.Module):

@@ -20,36 +20,8 @@ from mirnet_cli.networks.blocks import (
     ResidualUp,
     conv,
 )
+from mirnet_cli.networks.configs import MIRNetConfig
 from mirnet_cli.networks.pooling import Pooling
-
-
-@dataclass(frozen=True)
-class MIRNetConfig:
-    """Sizes of a MIRNet; the defaults are the paper's.
-
-    Attributes:
-        inputs, outputs: picture channels.
-        features: channels of the full-size stream.
-        groups: recursive residual groups (RRG).
-        blocks: multi-scale residual blocks (MSRB) in a group.
-        levels: parallel streams, each half the size of the one before.
-        growth: channels of a stream over those of the one above.
-        bias: whether ``conv_in``, ``conv_out`` and the last convolution of each MSRB have one.
-    """
-
-    inputs: int = 3
-    outputs: int = 3
-    features: int = 64
-    groups: int = 3
-    blocks: int = 2
-    levels: int = 3
-    growth: int = 2
-    bias: bool = False
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Channels of each stream."""
-        return tuple(self.features * self.growth**j for j in range(self.levels))
 
 
 @dataclass(frozen=True)

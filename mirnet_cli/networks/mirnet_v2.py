@@ -7,48 +7,17 @@ adds the picture. Sides must be multiples of 4.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mirnet_cli.networks.blocks import RRG, SKFF, LinearUp, conv
+from mirnet_cli.networks.configs import MIRNetV2Config
 from mirnet_cli.networks.pooling import Pooling
 
 
 def _leaky() -> nn.Module:
     return nn.LeakyReLU(0.2)
-
-
-@dataclass(frozen=True)
-class MIRNetV2Config:
-    """Sizes of a MIRNet-v2; the defaults are those of the released weights.
-
-    Attributes:
-        inputs: picture channels; 6 for the two views of a dual-pixel sensor.
-        outputs: picture channels.
-        features: channels of the full-size stream.
-        growth: channels of a stream over those of the one above.
-        conv_groups: groups of the 3x3 convolutions in each recursive residual group.
-        blocks: multi-scale residual blocks (MRB) in each of them.
-        bias: of the convolutions that can have one.
-        feature_skip: the first features are added before the last convolution, and the output is
-            the picture itself rather than a residual (defocus deblurring).
-    """
-
-    inputs: int = 3
-    outputs: int = 3
-    features: int = 80
-    growth: float = 1.5
-    conv_groups: tuple[int, ...] = (1, 2, 4, 4)
-    blocks: int = 2
-    bias: bool = False
-    feature_skip: bool = False
-
-    @property
-    def widths(self) -> tuple[int, int, int]:
-        """Channels of the three streams."""
-        return tuple(int(self.features * self.growth**j) for j in range(3))  # type: ignore[return-value]
 
 
 class ContextBlock(nn.Module):

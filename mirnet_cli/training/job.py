@@ -17,7 +17,8 @@ from mirnet_cli import models, settings
 from mirnet_cli.errors import OutputError, UsageError
 from mirnet_cli.models import weights as weights_file
 from mirnet_cli.networks import NetworkSpec
-from mirnet_cli.networks.compact import CompactConfig, CompactMIRNet
+from mirnet_cli.networks.compact import CompactMIRNet
+from mirnet_cli.networks.configs import CompactConfig
 from mirnet_cli.training import loop, recipe
 from mirnet_cli.training.curve import draw
 from mirnet_cli.training.loop import Progress, Run

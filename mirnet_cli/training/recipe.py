@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mirnet_cli.errors import UsageError
-from mirnet_cli.networks.compact import CompactConfig
+from mirnet_cli.networks.configs import CompactConfig
 from mirnet_cli.training import degrade
 from mirnet_cli.training.degrade.resize import matrix
 from mirnet_cli.training.transfer import guided_transfer

@@ -5,7 +5,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from mirnet_cli.networks import FAMILIES
-from mirnet_cli.networks.compact import CompactConfig, CompactMIRNet
+from mirnet_cli.networks.compact import CompactMIRNet
+from mirnet_cli.networks.configs import CompactConfig
 from mirnet_cli.networks.pooling import Pooling
 from mirnet_cli.training.recipe import RECIPES, Recipe
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from mirnet_cli.networks.compact import CompactConfig
+from mirnet_cli.networks.configs import CompactConfig
 from mirnet_cli.training import loop
 from mirnet_cli.training.loop import Run
 from mirnet_cli.training.photos import Pair, random_crops, split

@@ -1,0 +1,100 @@
+"""The sizes of networks of each family, without torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class MIRNetConfig:
+    """Sizes of a MIRNet; the defaults are the paper's.
+
+    Attributes:
+        inputs, outputs: picture channels.
+        features: channels of the full-size stream.
+        groups: recursive residual groups (RRG).
+        blocks: multi-scale residual blocks (MSRB) in a group.
+        levels: parallel streams, each half the size of the one before.
+        growth: channels of a stream over those of the one above.
+        bias: whether ``conv_in``, ``conv_out`` and the last convolution of each MSRB have one.
+    """
+
+    inputs: int = 3
+    outputs: int = 3
+    features: int = 64
+    groups: int = 3
+    blocks: int = 2
+    levels: int = 3
+    growth: int = 2
+    bias: bool = False
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of each stream."""
+        return tuple(self.features * self.growth**j for j in range(self.levels))
+
+
+@dataclass(frozen=True)
+class MIRNetV2Config:
+    """Sizes of a MIRNet-v2; the defaults are those of the released weights.
+
+    Attributes:
+        inputs: picture channels; 6 for the two views of a dual-pixel sensor.
+        outputs: picture channels.
+        features: channels of the full-size stream.
+        growth: channels of a stream over those of the one above.
+        conv_groups: groups of the 3x3 convolutions in each recursive residual group.
+        blocks: multi-scale residual blocks (MRB) in each of them.
+        bias: of the convolutions that can have one.
+        feature_skip: the first features are added before the last convolution, and the output is
+            the picture itself rather than a residual (defocus deblurring).
+    """
+
+    inputs: int = 3
+    outputs: int = 3
+    features: int = 80
+    growth: float = 1.5
+    conv_groups: tuple[int, ...] = (1, 2, 4, 4)
+    blocks: int = 2
+    bias: bool = False
+    feature_skip: bool = False
+
+    @property
+    def widths(self) -> tuple[int, int, int]:
+        """Channels of the three streams."""
+        return tuple(int(self.features * self.growth**j) for j in range(3))  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class CompactConfig:
+    """Sizes of a compact MIRNet.
+
+    Attributes:
+        inputs: picture channels; 6 when the base is given beside the picture.
+        widths: channels of the streams at full, half, quarter ... body size.
+        groups, blocks: recursive residual groups, and multi-scale residual blocks in each.
+        unshuffle: the body's pixels are so many input pixels wide; 1 or 2.
+        scales: output sizes over input size that this network has a last layer for.
+        reduction: squeeze of the channel attention.
+    """
+
+    inputs: int = 3
+    widths: tuple[int, ...] = (32, 48, 64)
+    groups: int = 2
+    blocks: int = 2
+    unshuffle: int = 2
+    scales: tuple[int, ...] = (1,)
+    reduction: int = 8
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+        """From JSON-like values, where tuples are lists.
+
+        Raises:
+            TypeError: for a name that is not a field.
+        """
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        return cls(**fields)
