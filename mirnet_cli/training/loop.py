@@ -153,6 +153,7 @@ def train(run: Run) -> dict[str, Tensor]:
         "step": 0,
         "seconds": 0.0,
         "best": -math.inf,
+        "baseline": None,
     }
     average = {name: value.to(run.device) for name, value in average.items()}
     judge = CompactMIRNet(run.recipe.config).to(run.device).eval()
@@ -228,6 +229,10 @@ def _judged(
 
     judge.load_state_dict(average)
     score, baseline = validate(judge, batches)
+    if baseline != state.get("baseline"):
+        # The validation's pictures are others than before: old scores do not compare.
+        state["best"] = -math.inf
+        state["baseline"] = baseline
     if score > state["best"]:
         state["best"] = score
         part = run.folder / "best.part"
