@@ -185,10 +185,10 @@ class Cutter:
         return smaller
 
     def _room(self, picture: Picture, out: NDArray[Any]) -> Room:
-        per_pixel = self._network.bytes_per_pixel
+        need = self._network.need
         if self._device_ceiling is not None:
-            return Room(self._device_ceiling, 0, per_pixel)
-        return Room(self._ceiling, FIXED + picture.pixels.nbytes + out.nbytes, per_pixel)
+            return Room(self._device_ceiling, 0, need)
+        return Room(self._ceiling, FIXED + picture.pixels.nbytes + out.nbytes, need)
 
     def _choose_tile(self, picture: Picture, room: Room) -> int:
         tile = self._tile
@@ -203,7 +203,7 @@ class Cutter:
         stride = self._network.stride
         pixels = round_up(picture.height, stride) * round_up(picture.width, stride)
         cut = bool(tile) and tile < max(picture.height, picture.width)
-        if self.context != "whole" or not cut or pixels <= room.pixels:
+        if self.context != "whole" or not cut or pixels <= room.whole:
             return self.context
         if not self._context_is_own:
             outcome.warnings.append(

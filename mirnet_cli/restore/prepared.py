@@ -11,7 +11,7 @@ from mirnet_cli.restore.picture import Picture, pad
 from mirnet_cli.restore.resample import Floats
 from mirnet_cli.restore.symmetry import ALL, IDENTITY
 from mirnet_cli.runtime import Runner, prepare
-from mirnet_cli.runtime.memory import bytes_per_pixel
+from mirnet_cli.runtime.memory import Need, need
 
 _GUIDE = ("side", "radius", "epsilon")
 """Names in a thumbnail network's configuration that are the guided filter's, not the network's."""
@@ -27,7 +27,7 @@ class Prepared:
         stride: what the sides of its input must be multiples of.
         halo: overlap of tiles that the weights, or their family, ask for.
         base_beside: whether the network sees the base beside the picture.
-        bytes_per_pixel: memory for each pixel of a tile.
+        need: memory for each pixel.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Prepared:
         self.stride = family.stride(spec.config)
         self.halo = family.halo if weights.overlap is None else weights.overlap
         self.base_beside = family.inputs(spec.config) == 6
-        self.bytes_per_pixel = bytes_per_pixel(spec.config, scale)
+        self.need: Need = need(spec, family.inputs(spec.config), scale)
         if (scale > 1) != (weights.base == "bicubic") or (
             self.base_beside and weights.base != "guided"
         ):

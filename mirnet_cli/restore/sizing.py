@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from mirnet_cli.errors import OutOfMemoryError, UsageError
 from mirnet_cli.restore.tiles import round_up
+from mirnet_cli.runtime.memory import Need
 
 LARGEST = 768
 """Largest automatic tile, in pixels. Larger ones gain nothing: on one CPU core the compact network
@@ -25,17 +26,22 @@ class Room:
     Attributes:
         ceiling: bytes that the process (or device) may take.
         taken: bytes that are taken whatever the tile: process, pictures in and out.
-        per_pixel: bytes for each pixel of a tile.
+        need: bytes for each pixel that a network sees.
     """
 
     ceiling: int
     taken: int
-    per_pixel: int
+    need: Need
 
     @property
-    def pixels(self) -> int:
-        """Largest tile, in pixels of its area; 0 where there is no room at all."""
-        return max(self.ceiling - self.taken, 0) // self.per_pixel
+    def whole(self) -> int:
+        """Largest picture that can stay uncut, in pixels of its area; 0 without any room."""
+        return max(self.ceiling - self.taken, 0) // self.need.whole
+
+    @property
+    def tile(self) -> int:
+        """Largest tile, in pixels of its area; 0 without any room."""
+        return max(self.ceiling - self.taken, 0) // self.need.tile
 
 
 def parse_tile(tile: int | str) -> int | None:
@@ -62,11 +68,11 @@ def automatic_tile(height: int, width: int, stride: int, room: Room) -> int:
     Raises:
         OutOfMemoryError: where not even the smallest tile fits.
     """
-    if round_up(height, stride) * round_up(width, stride) <= room.pixels:
+    if round_up(height, stride) * round_up(width, stride) <= room.whole:
         return 0
-    side = min(math.isqrt(room.pixels), LARGEST) // stride * stride
+    side = min(math.isqrt(room.tile), LARGEST) // stride * stride
     if side < SMALLEST:
-        needed = room.taken + SMALLEST**2 * room.per_pixel
+        needed = room.taken + SMALLEST**2 * room.need.tile
         raise OutOfMemoryError(
             f"{width}x{height} pixels need at least {math.ceil(needed / 2**20)} MiB of memory,"
             f" and {room.ceiling // 2**20} MiB are allowed",

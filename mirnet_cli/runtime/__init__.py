@@ -7,6 +7,7 @@ like the one here, and one line in :data:`RUNTIMES`.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from types import ModuleType
 from typing import Protocol
 
 import numpy as np
@@ -21,11 +22,15 @@ Vectors = list[Floats]
 Record = list[tuple[Floats, float]]
 """A vector and the logarithm of its weight for each pool of a network."""
 
-RUNTIMES: dict[str, str] = {"torch": "mirnet_cli.runtime.torch_runtime"}
-"""Name of each runtime and its module, the preferred first."""
+RUNTIMES: dict[str, str] = {
+    "openvino": "mirnet_cli.runtime.openvino_runtime",
+    "torch": "mirnet_cli.runtime.torch_runtime",
+}
+"""Name of each runtime and its module, the preferred first.
 
-KNOWN_RUNTIMES = ("torch", "openvino")
-"""What ``--runtime`` takes besides ``auto``, here or not."""
+A module has ``prepare``, and ``runs(family, device)``, which says whether it is to be preferred to
+those after it. Importing it raises ImportError where its library is not here.
+"""
 
 
 class OutOfDeviceMemoryError(Exception):
@@ -49,7 +54,7 @@ class Runner(Protocol):
     """A network ready to run.
 
     Attributes:
-        runtime: "torch", ...
+        runtime: "openvino" or "torch".
         device: "cpu", "cuda:0", ...
         precision: "fp32", "fp16" or "bf16".
     """
@@ -94,7 +99,7 @@ def prepare(
     Args:
         spec: the network.
         scale: which of its scales, where it has several.
-        runtime: "auto" or a name of :data:`KNOWN_RUNTIMES`.
+        runtime: "auto" or a name of :data:`RUNTIMES`.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         precision: "auto", "fp32", "fp16" or "bf16".
 
@@ -102,12 +107,33 @@ def prepare(
         UsageError: for a runtime, device or precision that is unknown or not here.
         ModelError: for tensors that do not fit the family.
     """
-    if runtime != "auto" and runtime not in KNOWN_RUNTIMES:
-        raise UsageError(f"unknown runtime {runtime!r}", f"use auto, {' or '.join(KNOWN_RUNTIMES)}")
-    if runtime != "auto" and runtime not in RUNTIMES:
-        raise UsageError(f"the runtime {runtime} is not available", "use --runtime auto")
-    name = next(iter(RUNTIMES)) if runtime == "auto" else runtime
-    runner: Runner = import_module(RUNTIMES[name]).prepare(
+    runner: Runner = _module(runtime, spec.family, device).prepare(
         spec, scale=scale, device=device, precision=precision
     )
     return runner
+
+
+def _module(runtime: str, family: str, device: str) -> ModuleType:
+    """The module of a runtime; for "auto" the first that is here and runs such a network there."""
+    if runtime == "auto":
+        *preferred, last = RUNTIMES
+        for name in preferred:
+            module = _imported(name)
+            if module is not None and module.runs(family, device):
+                return module
+        runtime = last
+    if runtime not in RUNTIMES:
+        raise UsageError(f"unknown runtime {runtime!r}", f"use auto, {' or '.join(RUNTIMES)}")
+    module = _imported(runtime)
+    if module is None:
+        raise UsageError(
+            f"the runtime {runtime} is not installed", f"pip install {runtime}, or --runtime auto"
+        )
+    return module
+
+
+def _imported(name: str) -> ModuleType | None:
+    try:
+        return import_module(RUNTIMES[name])
+    except ImportError:
+        return None

@@ -1,4 +1,4 @@
-"""The devices of this machine, as torch sees them. Torch is imported inside the functions."""
+"""The devices of this machine, as torch sees them. Torch is imported where it has to be asked."""
 
 from dataclasses import dataclass
 
@@ -28,6 +28,35 @@ class Device:
     def kind(self) -> str:
         """The name without a number."""
         return self.name.partition(":")[0]
+
+
+def only_cpu(name: str) -> bool:
+    """Whether ``--device`` can mean nothing but the CPU here; found out without torch if possible.
+
+    Raises:
+        UsageError: as :func:`find`, where torch had to be asked.
+    """
+    wanted = name.strip().lower()
+    if wanted != "auto":
+        return wanted == "cpu"
+    return not _may_have_accelerator() or find(wanted).kind == "cpu"
+
+
+def _may_have_accelerator() -> bool:
+    """Whether the system shows a sign of a GPU that torch might use."""
+    import platform
+    import sys
+    from pathlib import Path
+
+    if sys.platform == "darwin":
+        return platform.machine() == "arm64"
+    if sys.platform == "win32":
+        from ctypes.util import find_library
+
+        return find_library("nvcuda") is not None
+    # NVIDIA, the same inside WSL, and AMD.
+    signs = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
+    return any(Path(sign).exists() for sign in signs)
 
 
 def available() -> list[Device]:

@@ -1,10 +1,10 @@
 """How much memory a network needs for a tile, and how much it may have: numbers, no allocation."""
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 from mirnet_cli.errors import UsageError
+from mirnet_cli.networks.spec import NetworkSpec
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE | re.ASCII)
@@ -20,14 +20,23 @@ Measured: 280 MiB with torch 2.13 for the CPU and a compact network; the rest is
 command line, and what the allocator does not give back.
 """
 
-LIVE = 24
-"""How many full-size streams' worth of float32 one run holds at its peak.
+WHOLE_STREAMS = 20
+"""How many full-size streams' worth of float32 one run takes at its peak.
 
-Measured on the CPU as the growth of the process's peak over one run with a mask, one thread, torch
-2.13, in streams of ``features`` (or ``widths[0] / unshuffle**2``) float32 for each input pixel:
-compact (32, 48, 64) 21 at 1024x1024, mirnet_v1 with 64 features 22 at 256x256, with 32 features 21
-at 512x512; without a mask 16, 21 and 16; in bf16 10 (compact). Rounded up for small tiles, where
-buffers that do not depend on the size count for more.
+Measured on the CPU as the growth of the process's peak over one run and stitching, one thread,
+torch 2.13, in streams of float32 at the body's size: compact (32, 64, 128) on the unshuffled
+picture 20 at 512x512, 17 at 1000x1000, 14 at 2000x2000; for scale 2 without unshuffling 19 at
+256x256 and 13 at 720x720; mirnet_v1 with 64 or 32 features 16 to 21.
+"""
+
+TILE_STREAMS = 36
+"""The same over many runs that also record what they pool.
+
+Measured with compact (32, 64, 128): 36 for tiles of 512 and of 720 (668 and 1010 MiB in all, of
+which 360 without tiles). More than one run takes, because recording takes masked copies, and
+because glibc keeps tensors below 32 MiB on a heap that fragments. Taking each from the system
+instead, or giving back what is free after each run, was measured too: less memory, 15 to 80 % more
+time.
 """
 
 OUTPUTS = 6
@@ -74,15 +83,30 @@ def device_ceiling(device: str) -> int | None:
     return None if free is None else free * 9 // 10 >> 28 << 28
 
 
-def bytes_per_pixel(config: Mapping[str, Any], scale: int) -> int:
-    """Peak bytes of one run and of stitching its result, for each input pixel.
+@dataclass(frozen=True)
+class Need:
+    """Bytes that a network takes for each input pixel.
+
+    Attributes:
+        whole: of a picture that it sees once, uncut.
+        tile: of a tile, when it sees many and records what they pool.
+    """
+
+    whole: int
+    tile: int
+
+
+def need(spec: NetworkSpec, inputs: int, scale: int) -> Need:
+    """What a network needs, from the shape of its first layer.
 
     Args:
-        config: of the network. Its full-size stream has ``features`` channels, or ``widths[0]``,
-            on a picture unshuffled by ``unshuffle``; where it says neither, 64 at full size.
+        spec: the network; ``conv_in.weight`` tells channels and unshuffling of its full-size
+            stream. Where it has no such layer, 64 channels at full size are assumed.
+        inputs: channels of its input.
         scale: output pixels for each input pixel, along one axis.
     """
-    widths = config.get("widths") or (config.get("features", 64),)
-    stream = float(widths[0]) / int(config.get("unshuffle", 1)) ** 2
-    numbers = LIVE * stream + 2 * int(config.get("inputs", 3)) + OUTPUTS * 3 * scale**2
-    return int(4 * numbers)
+    first = spec.tensors.get("conv_in.weight")
+    channels, unshuffled = (64, inputs) if first is None else first.shape[:2]
+    stream = channels * inputs / unshuffled
+    rest = 2 * inputs + OUTPUTS * 3 * scale**2
+    return Need(*(int(4 * (n * stream + rest)) for n in (WHOLE_STREAMS, TILE_STREAMS)))

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -95,10 +94,12 @@ def make_weights(
     inputs: int = 3,
     context: str = "refine",
     overlap: int | None = None,
-    tensors: dict[str, Any] | None = None,
 ) -> Weights:
     """Weights of the compact family with this stride (4 or 8); a guided base has a thumbnail."""
     config = {"widths": [8, 8, 8], "unshuffle": stride // 4, "inputs": inputs, "scales": [*scales]}
+    # Memory is planned from the first layer's shape.
+    first = np.zeros((8, inputs * (stride // 4) ** 2, 3, 3), np.float16)
+    tensors = {"conv_in.weight": first}
     thumbnail = {"widths": [8, 8, 8], "unshuffle": stride // 4, "side": 24}
     base = base or ("bicubic" if max(scales) > 1 else "input")
     return Weights(
@@ -108,7 +109,7 @@ def make_weights(
         task="upscale" if max(scales) > 1 else "enhance",
         scales=scales,
         licence="CC0-1.0",
-        network=NetworkSpec("compact", config, tensors or {}, "0" * 64),
+        network=NetworkSpec("compact", config, tensors, "0" * 64),
         thumbnail=NetworkSpec("compact", thumbnail, {}, "0" * 64) if base == "guided" else None,
         base=base,
         context=context,

@@ -3,10 +3,19 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from mirnet_cli.errors import UsageError
-from mirnet_cli.runtime.memory import USEFUL, bytes_per_pixel, ceiling, parse_size
+from mirnet_cli.networks import NetworkSpec
+from mirnet_cli.runtime.memory import (
+    OUTPUTS,
+    USEFUL,
+    WHOLE_STREAMS,
+    ceiling,
+    need,
+    parse_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -39,10 +48,19 @@ def test_the_ceiling() -> None:
     assert ceiling("8G", 2 << 30) == 8 << 30
 
 
-def test_planned_bytes_grow_with_the_network() -> None:
-    compact = {"widths": [32, 64, 128], "unshuffle": 2}
-    assert bytes_per_pixel(compact, 1) < bytes_per_pixel(compact | {"unshuffle": 1}, 2)
-    assert bytes_per_pixel({"features": 32}, 1) < bytes_per_pixel({}, 1)
+def first_layer(features: int, inputs: int) -> NetworkSpec:
+    tensors = {"conv_in.weight": np.zeros((features, inputs, 3, 3), np.float16)}
+    return NetworkSpec("compact", {}, tensors, "")
+
+
+def test_planned_bytes_follow_the_first_layer() -> None:
+    unshuffled = need(first_layer(32, 12), 3, 1)
+    assert unshuffled.whole == 4 * (WHOLE_STREAMS * 8 + 6 + OUTPUTS * 3)
+    assert unshuffled.tile > unshuffled.whole
+    assert need(first_layer(32, 3), 3, 1).tile > unshuffled.tile
+    assert need(first_layer(32, 12), 3, 4).tile > unshuffled.tile
+    assert need(first_layer(32, 24), 6, 1).tile == unshuffled.tile + 4 * 6
+    assert need(NetworkSpec("other", {}, {}, ""), 3, 1) == need(first_layer(64, 3), 3, 1)
 
 
 def test_the_package_needs_no_torch() -> None:

@@ -1,0 +1,557 @@
+"""Networks as OpenVINO graphs, made from the numbers of a weights file, without torch.
+
+The same mathematics as in :mod:`mirnet_cli.networks`, where it is explained; a test holds the two
+together for every family. A graph takes a few hundredths of a second to write down and a third of a
+second to compile (compact network), so that nothing needs to be kept on disk: what is computed is
+always what the weights file says.
+
+Sizes of pictures stay open: one compiled graph runs every tile and every picture.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mirnet_cli.errors import ModelError
+from mirnet_cli.networks import FAMILIES, NetworkSpec
+from mirnet_cli.networks.configs import CompactConfig, MIRNetConfig, MIRNetV2Config
+from mirnet_cli.runtime.openvino_library import openvino, ops
+
+_LEAK = 0.2
+"""Slope of every LeakyReLU, for the compact network and version 2."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A tensor ``(N, channels, H / factor, W / factor)`` of a graph."""
+
+    node: Any
+    channels: int
+    factor: int = 1
+
+    def with_node(self, node: Any) -> "Stream":
+        """Another tensor of the same size."""
+        return Stream(node, self.channels, self.factor)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A pool of a network.
+
+    Attributes:
+        channels: length of its vector.
+        factor: how many input pixels are as wide as one of its pixels.
+        weighted: its mean is weighted by a softmax, whose denominator is an output of the graph.
+    """
+
+    channels: int
+    factor: int
+    weighted: bool
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A network as OpenVINO takes it.
+
+    Attributes:
+        model: inputs are the picture ``(N, C, H, W)``; with replay the vectors of all pools in one
+            row ``(1, F)``; with record a mask ``(N, 1, H, W)`` whose sum is 1. Outputs are the
+            residual; with record the vectors ``(N, F)``, and where pools are weighted their
+            denominators' logarithms ``(N, P)``.
+        pools: in the order of their vectors.
+    """
+
+    model: Any
+    pools: tuple[Pool, ...]
+
+
+class Numbers:
+    """The tensors of a weights file, each of which has to be asked for with its right shape."""
+
+    def __init__(self, tensors: Mapping[str, NDArray[Any]], title: str) -> None:
+        self._tensors = tensors
+        self._title = title
+        self._made: dict[str, NDArray[np.float32]] = {}
+
+    def take(self, key: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """A tensor in float32.
+
+        Raises:
+            ModelError: where it is missing, of another shape, or not finite.
+        """
+        if key in self._made:
+            return self._made[key]
+        if key not in self._tensors:
+            raise self._unfit(f"missing: {key}")
+        values = np.asarray(self._tensors[key])
+        if values.shape != shape:
+            raise self._unfit(f"of another shape: {key} {values.shape} for {shape}")
+        values = np.ascontiguousarray(values, dtype=np.float32)
+        if not np.isfinite(values).all():
+            raise ModelError(f"weights that are not finite: {key}", "get the weights again")
+        self._made[key] = values
+        return values
+
+    def finish(self, known: str = "") -> None:
+        """Checks that nothing is left over but what starts with ``known``.
+
+        Raises:
+            ModelError: names the first few that are.
+        """
+        extra = sorted(
+            key
+            for key in self._tensors.keys() - self._made
+            if not (known and key.startswith(known))
+        )
+        if extra:
+            more = f" and {len(extra) - 3} more" if len(extra) > 3 else ""
+            raise self._unfit(f"unknown: {', '.join(extra[:3])}{more}")
+
+    def _unfit(self, what: str) -> ModelError:
+        return ModelError(
+            f"weights that are not those of {self._title}: {what}", "use weights made for it"
+        )
+
+
+Activation = Callable[[Stream, str], Stream]
+"""From a stream, and the name of the activation, whose slope may be a tensor."""
+
+
+class Writer:
+    """Writes a network down, piece by piece; names of pieces are those of their tensors."""
+
+    def __init__(self, numbers: Numbers, context: Any, mask: Any) -> None:
+        self.numbers = numbers
+        self.pools: list[Pool] = []
+        self.vectors: list[Any] = []
+        self.denominators: list[Any] = []
+        self._context = context
+        self._mask = mask
+        self._masks: dict[int, Any] = {}
+        self._taken = 0
+
+    def conv(
+        self,
+        x: Stream,
+        name: str,
+        outputs: int,
+        kernel: int,
+        *,
+        bias: bool = False,
+        groups: int = 1,
+    ) -> Stream:
+        """A convolution that keeps the size."""
+        inputs = x.channels // groups
+        weights = self.numbers.take(f"{name}.weight", (outputs, inputs, kernel, kernel))
+        node = self.filtered(x.node, weights, pad=kernel // 2, groups=groups)
+        if bias:
+            node = self.shifted(node, self.numbers.take(f"{name}.bias", (outputs,)))
+        return Stream(node, outputs, x.factor)
+
+    def filtered(
+        self, node: Any, weights: NDArray[np.float32], *, pad: int, stride: int = 1, groups: int = 1
+    ) -> Any:
+        """A convolution with weights ``(outputs, inputs, k, k)`` at hand."""
+        sides = ([stride] * 2, [pad] * 2, [pad] * 2, [1] * 2)
+        if groups == 1:
+            return ops.convolution(node, weights, *sides)
+        split = weights.reshape(groups, len(weights) // groups, *weights.shape[1:])
+        return ops.group_convolution(node, split, *sides)
+
+    def shifted(self, node: Any, bias: NDArray[np.float32]) -> Any:
+        """A bias for each channel."""
+        return ops.add(node, bias.reshape(1, -1, 1, 1))
+
+    def leaky(self, x: Stream, name: str = "") -> Stream:
+        """LeakyReLU with the fixed slope."""
+        return x.with_node(ops.prelu(x.node, np.full(1, _LEAK, np.float32)))
+
+    def prelu(self, x: Stream, name: str) -> Stream:
+        """PReLU with the slope of the weights."""
+        return x.with_node(ops.prelu(x.node, self.numbers.take(f"{name}.weight", (1,))))
+
+    def relu(self, x: Stream, name: str = "") -> Stream:
+        """ReLU."""
+        return x.with_node(ops.relu(x.node))
+
+    def mean(self, x: Stream) -> Stream:
+        """The mean over all positions, ``(N, F, 1, 1)``: measured or replayed."""
+        measured = None
+        if self._context is None or self._mask is not None:
+            if self._mask is None:
+                measured = ops.reduce_mean(x.node, [2, 3], keep_dims=True)
+            else:
+                masked = ops.multiply(x.node, self._mask_at(x.factor))
+                measured = ops.reduce_sum(masked, [2, 3], keep_dims=True)
+        return self._deliver(measured, None, x)
+
+    def softmax_mean(self, x: Stream, logits: Stream) -> Stream:
+        """The mean over all positions, weighted by a softmax over all positions."""
+        measured = log_denominator = None
+        if self._context is None or self._mask is not None:
+            scores = ops.reshape(logits.node, [0, 1, -1], special_zero=True)
+            if self._mask is not None:
+                mask = ops.reshape(self._mask_at(x.factor), [0, 1, -1], special_zero=True)
+                # A weight of nothing is as good as none, and its logarithm is finite.
+                scores = ops.add(scores, ops.log(ops.maximum(mask, np.float32(1e-30))))
+            peak = ops.reduce_max(scores, [2], keep_dims=True)
+            weights = ops.exp(ops.subtract(scores, peak))
+            denominator = ops.reduce_sum(weights, [2], keep_dims=True)
+            features = ops.reshape(x.node, [0, 0, -1], special_zero=True)
+            summed = ops.matmul(features, weights, False, True)
+            measured = ops.unsqueeze(ops.divide(summed, denominator), [3])
+            log_denominator = ops.squeeze(ops.add(peak, ops.log(denominator)), [2])
+        return self._deliver(measured, log_denominator, x)
+
+    def _deliver(self, measured: Any, log_denominator: Any, x: Stream) -> Stream:
+        self.pools.append(Pool(x.channels, x.factor, log_denominator is not None))
+        if self._mask is not None:
+            self.vectors.append(ops.squeeze(measured, [2, 3]))
+            if log_denominator is not None:
+                self.denominators.append(log_denominator)
+        node = measured
+        if self._context is not None:
+            start, stop = self._taken, self._taken + x.channels
+            part = ops.slice(self._context, [start], [stop], [1], [1])
+            node = ops.unsqueeze(part, [2, 3])
+        self._taken += x.channels
+        return x.with_node(node)
+
+    def _mask_at(self, factor: int) -> Any:
+        """The mask with pixels that are ``factor`` wide; it still sums to 1."""
+        if factor == 1:
+            return self._mask
+        if factor not in self._masks:
+            sides = ([factor] * 2, [0] * 2, [0] * 2, [factor] * 2)
+            means = ops.avg_pool(self._mask, *sides, exclude_pad=False)
+            self._masks[factor] = ops.multiply(means, np.float32(factor**2))
+        return self._masks[factor]
+
+
+def add(first: Stream, second: Stream) -> Stream:
+    """The sum of two streams."""
+    return first.with_node(ops.add(first.node, second.node))
+
+
+def gated(x: Stream, gate: Any) -> Stream:
+    """A stream times a gate that is broadcast to it."""
+    return x.with_node(ops.multiply(x.node, gate))
+
+
+def halved(x: Stream) -> Stream:
+    """Half the size after a blur: [1 2 1]x[1 2 1]/16, edges reflected, stride 2."""
+    padded = ops.pad(x.node, [0, 0, 1, 1], [0, 0, 0, 0], "reflect")
+    means = ops.avg_pool(padded, [1, 1], [0, 0], [0, 0], [2, 2], exclude_pad=False)
+    means = ops.avg_pool(means, [2, 2], [0, 0], [0, 0], [2, 2], exclude_pad=False)
+    return Stream(means, x.channels, x.factor * 2)
+
+
+def doubled(x: Stream) -> Stream:
+    """Twice the size, bilinear with half-pixel centres."""
+    node = ops.interpolate(
+        x.node,
+        np.full(2, 2, np.float32),
+        "linear_onnx",
+        "scales",
+        coordinate_transformation_mode="half_pixel",
+        axes=[2, 3],
+    )
+    return Stream(node, x.channels, x.factor // 2)
+
+
+def skff(
+    w: Writer, streams: Sequence[Stream], name: str, hidden: int, activation: Activation
+) -> Stream:
+    """Selective kernel feature fusion."""
+    channels = streams[0].channels
+    total = streams[0]
+    for stream in streams[1:]:
+        total = add(total, stream)
+    squeezed = activation(w.conv(w.mean(total), f"{name}.squeeze", hidden, 1), f"{name}.activation")
+    weights = [
+        w.numbers.take(f"{name}.expand.{i}.weight", (channels, hidden, 1, 1))
+        for i in range(len(streams))
+    ]
+    scores = w.filtered(squeezed.node, np.concatenate(weights), pad=0)
+    scores = ops.reshape(scores, [0, len(streams), channels, 1, 1], special_zero=True)
+    shares = ops.split(ops.softmax(scores, 1), 1, len(streams)).outputs()
+    parts = [
+        gated(stream, ops.squeeze(share, [1]))
+        for stream, share in zip(streams, shares, strict=True)
+    ]
+    fused = parts[0]
+    for part in parts[1:]:
+        fused = add(fused, part)
+    return fused
+
+
+def dau(
+    w: Writer,
+    x: Stream,
+    name: str,
+    reduction: int,
+    activation: Activation,
+    channel_activation: Activation,
+    *,
+    spatial_bias: bool = False,
+) -> Stream:
+    """Dual attention unit."""
+    c = x.channels
+    features = activation(w.conv(x, f"{name}.conv1", c, 3), f"{name}.activation")
+    features = w.conv(features, f"{name}.conv2", c, 3)
+    node = features.node
+    statistics = ops.concat(
+        [ops.reduce_max(node, [1], keep_dims=True), ops.reduce_mean(node, [1], keep_dims=True)], 1
+    )
+    spatial = w.conv(
+        Stream(statistics, 2, x.factor), f"{name}.spatial.conv", 1, 5, bias=spatial_bias
+    )
+    squeezed = w.conv(w.mean(features), f"{name}.channel.squeeze", c // reduction, 1)
+    squeezed = channel_activation(squeezed, f"{name}.channel.activation")
+    channel = w.conv(squeezed, f"{name}.channel.excite", c, 1)
+    attended = ops.concat(
+        [ops.multiply(node, ops.sigmoid(each.node)) for each in (spatial, channel)], 1
+    )
+    return add(w.conv(Stream(attended, 2 * c, x.factor), f"{name}.merge", c, 1), x)
+
+
+def linear_down(w: Writer, x: Stream, name: str, outputs: int) -> Stream:
+    """Blur, halve, 1x1."""
+    return w.conv(halved(x), f"{name}.conv", outputs, 1)
+
+
+def linear_up(w: Writer, x: Stream, name: str, outputs: int) -> Stream:
+    """1x1, bilinear doubling."""
+    return doubled(w.conv(x, f"{name}.conv", outputs, 1))
+
+
+def residual_down(w: Writer, x: Stream, name: str, outputs: int) -> Stream:
+    """Residual downsampling."""
+    top = w.prelu(w.conv(x, f"{name}.top1", x.channels, 1), f"{name}.activation1")
+    top = w.prelu(w.conv(top, f"{name}.top2", x.channels, 3), f"{name}.activation2")
+    top = w.conv(halved(top), f"{name}.top3", outputs, 1)
+    return add(top, w.conv(halved(x), f"{name}.bottom", outputs, 1))
+
+
+def residual_up(w: Writer, x: Stream, name: str, outputs: int, *, transposed: bool) -> Stream:
+    """Residual upsampling, by a transposed convolution or bilinearly."""
+    top = w.prelu(w.conv(x, f"{name}.top1", x.channels, 1), f"{name}.activation1")
+    if transposed:
+        weights = w.numbers.take(f"{name}.top2.weight", (x.channels, x.channels, 3, 3))
+        node = ops.convolution_backprop_data(
+            top.node, weights, [2, 2], pads_begin=[1, 1], pads_end=[1, 1], output_padding=[1, 1]
+        )
+        top = Stream(node, x.channels, x.factor // 2)
+    else:
+        top = w.conv(top, f"{name}.top2", x.channels, 3)
+    top = w.conv(w.prelu(top, f"{name}.activation2"), f"{name}.top3", outputs, 1)
+    bottom = w.conv(x, f"{name}.bottom", outputs, 1)
+    return add(top, doubled(bottom)) if transposed else doubled(add(top, bottom))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the multi-scale residual block of a family is made of; each takes a stream and a name.
+
+    Attributes:
+        widths: channels of its streams.
+        shared_columns: one DAU serves both columns, and one SKFF both fusions at full size.
+        bias: of its last convolution.
+    """
+
+    widths: tuple[int, ...]
+    dau: Callable[[Stream, str], Stream]
+    skff: Callable[[Sequence[Stream], str], Stream]
+    down: Callable[[Stream, str, int], Stream]
+    up: Callable[[Stream, str, int], Stream]
+    shared_columns: bool
+    bias: bool
+
+
+def msrb(w: Writer, x: Stream, name: str, parts: Parts) -> Stream:
+    """Multi-scale residual block."""
+    widths = parts.widths
+    levels = range(len(widths))
+
+    def resized(stream: Stream, start: int, end: int, steps: str) -> Stream:
+        make, way = (parts.down, 1) if end > start else (parts.up, -1)
+        for index, level in enumerate(range(start, end, way)):
+            stream = make(stream, f"{name}.{steps}.{index}", widths[level + way])
+        return stream
+
+    first: list[Stream] = []
+    for j in levels:
+        stream = x if j == 0 else resized(first[-1], j - 1, j, f"resize.{j - 1}_{j}")
+        first.append(parts.dau(stream, f"{name}.dau.{j}"))
+    fused = [
+        parts.skff(
+            [a if i == j else resized(a, i, j, f"resize.{i}_{j}") for i, a in enumerate(first)],
+            f"{name}.skff.{j}",
+        )
+        for j in levels
+    ]
+    column = "dau" if parts.shared_columns else "dau2"
+    streams = [parts.dau(fused[j], f"{name}.{column}.{j}") for j in levels]
+    enlarged = [resized(streams[j], j, 0, f"last_up.{j - 1}") for j in levels[1:]]
+    last = "skff.0" if parts.shared_columns else "skff2"
+    merged = parts.skff([streams[0], *enlarged], f"{name}.{last}")
+    return add(w.conv(merged, f"{name}.conv_out", widths[0], 3, bias=parts.bias), x)
+
+
+def rrg(
+    w: Writer, x: Stream, name: str, blocks: int, block: Callable[[Stream, str], Stream], bias: bool
+) -> Stream:
+    """Recursive residual group."""
+    features = x
+    for m in range(blocks):
+        features = block(features, f"{name}.blocks.{m}")
+    return add(w.conv(features, f"{name}.conv", x.channels, 3, bias=bias), x)
+
+
+def _compact(w: Writer, x: Stream, config: Mapping[str, Any], scale: int | None) -> Any:
+    sizes = CompactConfig.from_mapping(config)
+    parts = Parts(
+        sizes.widths,
+        dau=lambda s, name: dau(w, s, name, sizes.reduction, w.leaky, w.leaky),
+        skff=lambda s, name: skff(w, s, name, max(s[0].channels // 8, 4), w.leaky),
+        down=lambda s, name, outputs: linear_down(w, s, name, outputs),
+        up=lambda s, name, outputs: linear_up(w, s, name, outputs),
+        shared_columns=False,
+        bias=False,
+    )
+    r = sizes.unshuffle
+    unshuffled = ops.space_to_depth(x.node, "depth_first", r)
+    shallow = w.conv(
+        Stream(unshuffled, x.channels * r**2, r), "conv_in", sizes.widths[0], 3, bias=True
+    )
+    features = shallow
+    for g in range(sizes.groups):
+        features = rrg(
+            w, features, f"groups.{g}", sizes.blocks, lambda s, name: msrb(w, s, name, parts), False
+        )
+    side = (scale or sizes.scales[0]) * r
+    head = w.conv(add(features, shallow), f"heads.{side // r}", 3 * side**2, 3, bias=True)
+    return ops.depth_to_space(head.node, "depth_first", side)
+
+
+def _mirnet(w: Writer, x: Stream, config: Mapping[str, Any], *, community: bool) -> Any:
+    sizes = MIRNetConfig(**config)
+    parts = Parts(
+        sizes.widths,
+        dau=lambda s, name: dau(
+            w, s, name, 8, w.prelu, w.prelu if community else w.relu, spatial_bias=community
+        ),
+        skff=lambda s, name: skff(
+            w, s, name, max(s[0].channels // (3 if community else 8), 4), w.prelu
+        ),
+        down=lambda s, name, outputs: residual_down(w, s, name, outputs),
+        up=lambda s, name, outputs: residual_up(w, s, name, outputs, transposed=not community),
+        shared_columns=True,
+        bias=sizes.bias,
+    )
+    features = w.conv(x, "conv_in", sizes.features, 3, bias=sizes.bias)
+    for g in range(sizes.groups):
+        features = rrg(
+            w,
+            features,
+            f"groups.{g}",
+            sizes.blocks,
+            lambda s, name: msrb(w, s, name, parts),
+            sizes.bias and community,
+        )
+    return w.conv(features, "conv_out", sizes.outputs, 3, bias=sizes.bias).node
+
+
+def _mirnet_v2(w: Writer, x: Stream, config: Mapping[str, Any], scale: int | None) -> Any:
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+    sizes = MIRNetV2Config(**fields)
+    shallow = w.conv(x, "conv_in", sizes.features, 3, bias=sizes.bias)
+    features = shallow
+    for g, groups in enumerate(sizes.conv_groups):
+        features = rrg(
+            w,
+            features,
+            f"groups.{g}",
+            sizes.blocks,
+            lambda s, name, groups=groups: mrb(w, s, name, sizes, groups),  # type: ignore[misc]
+            sizes.bias,
+        )
+    if sizes.feature_skip:
+        features = add(features, shallow)
+    return w.conv(features, "conv_out", sizes.outputs, 3, bias=sizes.bias).node
+
+
+def mrb(w: Writer, x: Stream, name: str, sizes: MIRNetV2Config, groups: int) -> Stream:
+    """Multi-scale residual block of version 2."""
+    _, width2, width3 = sizes.widths
+
+    def rcb(s: Stream, level: int) -> Stream:
+        own, c = f"{name}.rcb.{level}", s.channels
+        features = w.leaky(w.conv(s, f"{own}.conv1", c, 3, bias=sizes.bias, groups=groups))
+        features = w.conv(features, f"{own}.conv2", c, 3, bias=sizes.bias, groups=groups)
+        score = w.conv(features, f"{own}.context.score", 1, 1, bias=sizes.bias)
+        context = w.softmax_mean(features, score)
+        context = w.conv(context, f"{own}.context.transform1", c, 1, bias=sizes.bias)
+        context = w.conv(w.leaky(context), f"{own}.context.transform2", c, 1, bias=sizes.bias)
+        return add(w.leaky(add(features, context)), s)
+
+    def down(s: Stream, own: str, outputs: int) -> Stream:
+        means = ops.avg_pool(s.node, [2, 2], [0, 0], [0, 0], [2, 2], exclude_pad=False)
+        halves = Stream(means, s.channels, s.factor * 2)
+        return w.conv(halves, f"{name}.{own}.conv", outputs, 1)
+
+    def fuse(streams: Sequence[Stream], own: str) -> Stream:
+        hidden = max(streams[0].channels // 8, 4)
+        return skff(w, streams, f"{name}.{own}", hidden, w.leaky)
+
+    top, middle = x, down(x, "down2", width2)
+    bottom = down(down(x, "down4.0", width2), "down4.1", width3)
+    for use in range(2):
+        top, middle, bottom = rcb(top, 0), rcb(middle, 1), rcb(bottom, 2)
+        up = linear_up(w, bottom, f"{name}.up_to_middle.{use}", width2)
+        middle = fuse([middle, up], "skff_middle")
+        up = linear_up(w, middle, f"{name}.up_to_top.{use}", x.channels)
+        top = fuse([top, up], "skff_top")
+    return add(w.conv(top, f"{name}.conv_out", x.channels, 1, bias=sizes.bias), x)
+
+
+GRAPHS: dict[str, Callable[[Writer, Stream, Mapping[str, Any], int | None], Any]] = {
+    "compact": _compact,
+    "mirnet_v1": lambda w, x, config, scale: _mirnet(w, x, config, community=False),
+    "community_v1": lambda w, x, config, scale: _mirnet(w, x, config, community=True),
+    "mirnet_v2": _mirnet_v2,
+}
+"""What writes down the networks of a family; families without an entry are run by torch."""
+
+
+def write(spec: NetworkSpec, *, scale: int | None, replay: bool, record: bool) -> Graph:
+    """Writes a network down.
+
+    Args:
+        spec: the network.
+        scale: which of its scales, where it has several.
+        replay: pooled vectors come in.
+        record: pooled vectors go out.
+
+    Raises:
+        ModelError: for tensors that do not fit the family.
+    """
+    family = FAMILIES[spec.family]
+    numbers = Numbers(spec.tensors, family.title)
+    f32 = openvino.Type.f32
+    channels = family.inputs(spec.config)
+    picture = ops.parameter([-1, channels, -1, -1], f32, "picture")
+    context = ops.parameter([1, -1], f32, "context") if replay else None
+    mask = ops.parameter([-1, 1, -1, -1], f32, "mask") if record else None
+    writer = Writer(numbers, context, mask)
+    results = [GRAPHS[spec.family](writer, Stream(picture, channels), spec.config, scale)]
+    numbers.finish("heads.")
+    if record and writer.vectors:
+        results.append(ops.concat(writer.vectors, 1))
+        if writer.denominators:
+            results.append(ops.concat(writer.denominators, 1))
+    inputs = [each for each in (picture, context, mask) if each is not None]
+    return Graph(openvino.Model(results, inputs, spec.family), tuple(writer.pools))
