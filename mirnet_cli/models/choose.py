@@ -5,7 +5,8 @@ from pathlib import Path
 from mirnet_cli.errors import ModelError, UsageError
 from mirnet_cli.models import catalogue, container
 from mirnet_cli.models.catalogue import SCALES, TASKS, Model
-from mirnet_cli.models.weights import Weights, load, parse
+from mirnet_cli.models.foreign import Foreign, from_checkpoint, from_tensors
+from mirnet_cli.models.weights import Weights, interpret, is_own
 
 
 def resolve(
@@ -34,9 +35,11 @@ def resolve(
     if model is not None and weights is not None:
         raise UsageError("--model and --weights exclude each other", "give one of them")
     if weights is not None:
-        chosen = _from_file(weights)
-        _suits(chosen.name, chosen.task, chosen.scales, task, scale)
-        return chosen
+        found = _from_file(weights)
+        if isinstance(found, Foreign):
+            return found.weights(task, scale)
+        _suits(found.name, found.task, found.scales, task, scale)
+        return found
     if model is not None:
         entry = catalogue.find(model)
     elif task is not None:
@@ -66,16 +69,44 @@ def load_entry(entry: Model) -> Weights:
     if not result.ok:
         # A git-lfs pointer in a checkout says more than a wrong hash.
         raise result.error() if kind is None else ModelError(*kind, subject=path)
-    return parse(data, path)
+    found = read(data, path)
+    if isinstance(found, Foreign):
+        return found.weights(entry.task, entry.scales[0], name=entry.name, licence=entry.licence)
+    return found
 
 
-def _from_file(text: str) -> Weights:
+def read(data: bytes, path: Path) -> Weights | Foreign:
+    """Reads the bytes of a file of weights, whatever its format.
+
+    Args:
+        data: the whole file.
+        path: named in errors.
+
+    Raises:
+        ModelError: for anything that is not intact weights of a known network.
+    """
+    import hashlib
+
+    if container.is_checkpoint(data[:512]):
+        return from_checkpoint(data, path, hashlib.sha256(data).hexdigest())
+    content = container.parse(data, path)
+    if is_own(content):
+        return interpret(content, path)
+    return from_tensors(content.tensors, path, content.sha256)
+
+
+def read_file(path: Path) -> Weights | Foreign:
+    """Like :func:`read`, of a file."""
+    return read(container.read_bytes(path), path)
+
+
+def _from_file(text: str) -> Weights | Foreign:
     if text.startswith("hf://"):
         what = "weights on the Hugging Face Hub are not fetched yet"
         raise ModelError(what, "download the file and give its path", subject=text)
     if "://" in text:
         raise ModelError("not a file", "download it and give its path", subject=text)
-    return load(Path(text).expanduser())
+    return read_file(Path(text).expanduser())
 
 
 def _suits(

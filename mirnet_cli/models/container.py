@@ -29,10 +29,10 @@ MAX_HEADER = 16 << 20
 
 MAX_TENSORS = 20_000
 
-SUPPORTED = "mirnet's own .safetensors files are supported (mirnet models list)"
+SUPPORTED = "give weights of MIRNet as .safetensors, .pth or .pt"
+"""What to do about a file that is something else."""
 
 _DTYPES = frozenset({"F16", "F32"})
-_ZIP = b"PK\x03\x04"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\x00", b"MM\x00*")
 
@@ -100,6 +100,9 @@ def parse(data: bytes, path: Path) -> Container:
     """
     if (kind := foreign_kind(data[:512])) is not None:
         raise ModelError(*kind, subject=path)
+    if is_checkpoint(data[:512]):
+        what = "a PyTorch checkpoint, not a safetensors file"
+        raise ModelError(what, "convert it with: mirnet models convert", subject=path)
     metadata = _check_header(data, path)
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -109,19 +112,30 @@ def parse(data: bytes, path: Path) -> Container:
     except (SafetensorError, ValueError, KeyError, TypeError, MemoryError) as error:
         raise _broken(path, str(error).splitlines()[0][:120] if str(error) else "header") from None
     for name, tensor in tensors.items():
-        if not np.isfinite(tensor).all():
-            what = f"the tensor {name[:80]!r} has values that are not finite"
-            raise ModelError(what, "the weights are damaged; use others", subject=path)
+        check_finite(name, tensor, path)
     return Container(tensors, metadata, hashlib.sha256(data).hexdigest())
+
+
+def check_finite(name: str, tensor: NDArray[np.floating[Any]], path: Path) -> None:
+    """Refuses a tensor with a value that is not finite (ModelError)."""
+    if not np.isfinite(tensor).all():
+        what = f"the tensor {name[:80]!r} has values that are not finite"
+        raise ModelError(what, "the weights are damaged; use others", subject=path)
+
+
+def is_checkpoint(head: bytes) -> bool:
+    """Whether a file begins like a PyTorch checkpoint: a zip archive, or a pickle.
+
+    A safetensors header of 640, 896, 1152 or 1408 bytes begins with the same two bytes as a pickle;
+    there, the next six are zero.
+    """
+    pickle = head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
+    return head.startswith(b"PK\x03\x04") or (pickle and any(head[2:8]))
 
 
 def foreign_kind(head: bytes) -> tuple[str, str] | None:
     """What and remedy for a file that begins like something else; ``None`` where it does not."""
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if head.startswith(_ZIP):
-        return "a PyTorch checkpoint (.pth, .pt) or other archive, which is not read yet", SUPPORTED
-    if _is_pickle(head):
-        return "a PyTorch checkpoint (.pth, .pt) or other pickle, which is not read yet", SUPPORTED
     if text.startswith(b"version https://git-lfs"):
         return "a git-lfs pointer, not the weights themselves", "fetch the file with: git lfs pull"
     if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
@@ -131,17 +145,6 @@ def foreign_kind(head: bytes) -> tuple[str, str] | None:
     if head.startswith(_PICTURES) or head[:4] == b"RIFF":
         return "a picture, not weights", SUPPORTED
     return None
-
-
-def _is_pickle(head: bytes) -> bool:
-    """Whether a file begins like a pickle of protocol 2 or later, as PyTorch's old format does.
-
-    A safetensors header of 640, 896, 1152 or 1408 bytes begins with the same two bytes; there, the
-    next six are zero.
-    """
-    return (
-        head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05") and any(head[2:8])
-    )
 
 
 def _check_header(data: bytes, path: Path) -> dict[str, str]:

@@ -17,11 +17,17 @@ import numpy as np
 from mirnet_cli.errors import ModelError
 from mirnet_cli.models import container
 from mirnet_cli.models.catalogue import NAME, SCALES, TASKS
+from mirnet_cli.models.container import Container
 from mirnet_cli.networks.spec import NetworkSpec
 
 FORMAT = 1
-BASES = ("input", "bicubic", "guided")
+BASES = ("input", "bicubic", "enlarged", "guided", "none")
+DEFOCUS = "defocus"
+"""The task of networks for the two views of a dual-pixel sensor; no command does it."""
 CONTEXTS = ("whole", "proxy", "refine", "window", "tile")
+
+_GUIDE = ("side", "radius", "epsilon")
+"""Names in a thumbnail's configuration that are the guided filter's, not the network's."""
 
 _MAX_OVERLAP = 1024
 _MAX_INTEGER = 1 << 16
@@ -36,13 +42,15 @@ class Weights:
         name: of the model.
         path: the file they were read from.
         sha256: of that file, in hexadecimal.
-        task: one of :data:`mirnet_cli.models.catalogue.TASKS`.
+        task: one of :data:`mirnet_cli.models.catalogue.TASKS`, or :data:`DEFOCUS`.
         scales: sides of the output over sides of the input, ascending.
         licence: as the file states it.
         network: the network that gives the residual.
         thumbnail: a second network for the reduced picture, where the base needs one.
-        base: what the residual is added to: ``"input"``, ``"bicubic"`` (the input enlarged) or
-            ``"guided"`` (the thumbnail's result brought to full size by a guided filter).
+        base: what the residual is added to: ``"input"``, ``"bicubic"`` (the input enlarged),
+            ``"enlarged"`` (the same, and the network sees the enlarged picture too), ``"guided"``
+            (the thumbnail's result brought to full size by a guided filter) or ``"none"`` (the
+            network gives the picture itself).
         context: how tiles are made to agree with the whole unless the user says otherwise.
         overlap: of tiles, in input pixels; ``None`` for what the family states.
         training: what the recipe recorded.
@@ -81,7 +89,16 @@ def load(path: Path) -> Weights:
 
 def parse(data: bytes, path: Path) -> Weights:
     """Like :func:`load`, of bytes that have been read already."""
-    content = container.parse(data, path)
+    return interpret(container.parse(data, path), path)
+
+
+def is_own(content: Container) -> bool:
+    """Whether a safetensors file says that it is in this project's format."""
+    return "mirnet" in content.metadata
+
+
+def interpret(content: Container, path: Path) -> Weights:
+    """Like :func:`load`, of a safetensors file that has been read already."""
     description = _description(content.metadata, path)
     tensors: dict[str, dict[str, Any]] = {"network": {}, "thumbnail": {}}
     for name, tensor in content.tensors.items():
@@ -125,9 +142,11 @@ def save(
     overlap: int | None = None,
     licence: str,
     training: Mapping[str, Any] | None = None,
+    half: bool = True,
 ) -> str:
-    """Writes weights in float16, whole or not at all; an existing file is replaced.
+    """Writes weights, whole or not at all; an existing file is replaced.
 
+    Tensors are kept in float16, or in what they are where ``half`` is off.
     The same values give the same bytes. The specs' ``sha256`` is not looked at.
 
     Returns:
@@ -155,6 +174,8 @@ def save(
     }
     tensors = {
         f"{part}.{key}": _half(tensor, f"{part}.{key}", path)
+        if half
+        else np.ascontiguousarray(tensor)
         for part, spec in parts.items()
         if spec is not None
         for key, tensor in spec.tensors.items()
@@ -210,6 +231,9 @@ def _description(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
     if (values["base"] == "guided") != (values["thumbnail"] is not None):
         what = "a guided base and a network for the reduced picture go together"
         raise ModelError(what, _FOREIGN, subject=path)
+    if (values["base"] == "none") != (values["task"] == DEFOCUS):
+        what = f"the base {values['base']} does not suit {values['task']}"
+        raise ModelError(what, _FOREIGN, subject=path)
     return values
 
 
@@ -254,7 +278,7 @@ def _is_scales(value: object) -> bool:
 _RULES: Mapping[str, Callable[[Any], bool]] = {
     "format": lambda v: type(v) is int and v == FORMAT,
     "name": lambda v: isinstance(v, str) and NAME.fullmatch(v) is not None,
-    "task": lambda v: isinstance(v, str) and v in TASKS,
+    "task": lambda v: isinstance(v, str) and v in (*TASKS, DEFOCUS),
     "scales": _is_scales,
     "base": lambda v: isinstance(v, str) and v in BASES,
     "context": lambda v: isinstance(v, str) and v in CONTEXTS,
@@ -284,4 +308,10 @@ def _spec(
     if family not in FAMILIES:
         what = f"networks of the family {family[:40]!r} are unknown to this version"
         raise ModelError(what, f"update mirnet; it knows {', '.join(FAMILIES)}", subject=path)
+    sizes = {name: value for name, value in description["config"].items() if name not in _GUIDE}
+    try:
+        FAMILIES[family].check(sizes)
+    except ValueError as error:
+        what = f"the description of the weights says {part}: {error}"
+        raise ModelError(what, _FOREIGN, subject=path) from None
     return NetworkSpec(family, description["config"], tensors, sha256)

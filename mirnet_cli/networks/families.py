@@ -4,14 +4,16 @@ A new family is a module beside this one and an entry in :data:`FAMILIES`.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from mirnet_cli.networks import authors
+from mirnet_cli.networks.authors import Config, Renames, Shapes
+from mirnet_cli.networks.fields import Field, Flag, Number, Several, Whole
 
 if TYPE_CHECKING:
     from torch import nn
-
-Config = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,18 @@ class Family:
             beside the picture.
         scales: configuration -> sizes of the output over the input that the network can make.
         half_precision: half-precision formats that stay within the tolerance.
+        fields: what a configuration may hold: plausible sizes, so that none is built that no
+            network ever had.
         renames: configuration -> pairs of pattern and replacement that turn the authors' state-dict
             keys into this project's, applied in turn; none where the keys are the same.
         constants: pattern of the authors' keys that hold constants (blur kernels), not weights.
+        constant: what each channel of such a constant holds.
+        signature: pattern that finds a key in the authors' files of this family and in no others;
+            empty where there are no such files.
+        sizes: shapes of the authors' tensors -> configuration; ValueError for shapes that are none
+            of this family.
+        whole: configuration -> whether the network gives the picture itself, not a residual.
+        context: how tiles are made to agree with the whole where a file does not say it.
     """
 
     name: str
@@ -42,8 +53,30 @@ class Family:
     inputs: Callable[[Config], int] = lambda config: int(config.get("inputs", 3))
     scales: Callable[[Config], tuple[int, ...]] = lambda config: (1,)
     half_precision: tuple[str, ...] = ("fp16", "bf16")
-    renames: Callable[[Config], Sequence[tuple[str, str]]] = lambda config: ()
+    fields: Mapping[str, Field] = field(default_factory=dict)
+    renames: Callable[[Config], Renames] = lambda config: ()
     constants: str = r"(?!)"
+    constant: tuple[tuple[float, ...], ...] = ()
+    signature: str = ""
+    sizes: Callable[[Shapes], dict[str, Any]] | None = None
+    whole: Callable[[Config], bool] = lambda config: False
+    context: str = "refine"
+
+    def recognises(self, keys: Iterable[str]) -> bool:
+        """Whether the keys are those of the authors' files of this family."""
+        return bool(self.signature) and any(re.search(self.signature, key) for key in keys)
+
+    def check(self, config: Config) -> None:
+        """Checks that a configuration is a plausible one.
+
+        Raises:
+            ValueError: for an unknown name or a value out of bounds; says which.
+        """
+        for name, value in config.items():
+            if name not in self.fields:
+                raise ValueError(f"{str(name)[:40]!r} is no size of {self.title}")
+            if not self.fields[name].allows(value):
+                raise ValueError(f"{name} = {str(value)[:40]}")
 
     def own_keys(self, keys: Iterable[str], config: Config) -> dict[str, str]:
         """The authors' keys mapped to this project's, constants left out.
@@ -55,129 +88,73 @@ class Family:
         for key in keys:
             if re.search(self.constants, key):
                 continue
-            name = key
-            for pattern, replacement in renames:
-                name = re.sub(pattern, replacement, name)
-            own[key] = name
+            own[key] = authors.rename(key, renames)
         return own
 
 
+def recognise(keys: Iterable[str]) -> Family | None:
+    """The family whose authors' files have such keys; None where it is none of them."""
+    names = tuple(keys)
+    return next((family for family in FAMILIES.values() if family.recognises(names)), None)
+
+
 def _build_v1(config: Config) -> "nn.Module":
-    from mirnet_cli.networks.mirnet_v1 import MIRNet, MIRNetConfig
+    from mirnet_cli.networks.configs import MIRNetConfig
+    from mirnet_cli.networks.mirnet_v1 import MIRNet
 
     return MIRNet(MIRNetConfig(**config))
 
 
 def _build_community(config: Config) -> "nn.Module":
-    from mirnet_cli.networks.mirnet_v1 import COMMUNITY, MIRNet, MIRNetConfig
+    from mirnet_cli.networks.configs import MIRNetConfig
+    from mirnet_cli.networks.mirnet_v1 import COMMUNITY, MIRNet
 
     return MIRNet(MIRNetConfig(**config), COMMUNITY)
 
 
 def _build_v2(config: Config) -> "nn.Module":
-    from mirnet_cli.networks.mirnet_v2 import MIRNetV2, MIRNetV2Config
+    from mirnet_cli.networks.configs import MIRNetV2Config
+    from mirnet_cli.networks.mirnet_v2 import MIRNetV2
 
-    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
     return MIRNetV2(MIRNetV2Config(**fields))
 
 
 def _build_compact(config: Config) -> "nn.Module":
-    from mirnet_cli.networks.compact import CompactConfig, CompactMIRNet
+    from mirnet_cli.networks.compact import CompactMIRNet
+    from mirnet_cli.networks.configs import CompactConfig
 
     return CompactMIRNet(CompactConfig.from_mapping(config))
 
 
-def _v1_renames(config: Config) -> list[tuple[str, str]]:
-    renames = [
-        (r"^body\.(\d+)\.body\.(\d+)\.weight$", r"groups.\1.conv.weight"),
-        (r"^body\.(\d+)\.body\.(\d+)\.", r"groups.\1.blocks.\2."),
-        # Both columns of a stream are one unit, saved twice.
-        (r"\.blocks\.(\d+)\.blocks\.(\d+)\.\d+\.", r".blocks.\1.dau.\2."),
-        (r"\.dau\.(\d+)\.body\.0\.", r".dau.\1.conv1."),
-        # One slope serves all units of the network; it is saved once for each.
-        (r"\.dau\.(\d+)\.body\.1\.", r".dau.\1.activation."),
-        (r"\.dau\.(\d+)\.body\.2\.", r".dau.\1.conv2."),
-        (r"\.SA\.spatial\.conv\.", ".spatial.conv."),
-        (r"\.CA\.conv_du\.0\.", ".channel.squeeze."),
-        (r"\.CA\.conv_du\.2\.", ".channel.excite."),
-        (r"\.conv1x1\.", ".merge."),
-        (r"\.selective_kernel\.(\d+)\.conv_du\.0\.", r".skff.\1.squeeze."),
-        (r"\.selective_kernel\.(\d+)\.conv_du\.1\.", r".skff.\1.activation."),
-        (r"\.selective_kernel\.(\d+)\.fcs\.", r".skff.\1.expand."),
-        (r"\.top\.0\.", ".top1."),
-        (r"\.top\.1\.", ".activation1."),
-        (r"\.top\.2\.", ".top2."),
-        (r"\.top\.3\.", ".activation2."),
-        (r"\.top\.[45]\.", ".top3."),
-        (r"\.bot\.1\.", ".bottom."),
-    ]
-    return renames + _resizer_renames(config, "body")
-
-
-def _resizer_renames(config: Config, steps: str) -> list[tuple[str, str]]:
-    """Resizers are named after the stream's channels and the factor, as in "down.64_4"."""
-    channels, growth = int(config.get("features", 64)), int(config.get("growth", 2))
-    levels = range(int(config.get("levels", 3)))
-    renames = []
-    for i in levels:
-        for j in levels:
-            way = "down" if j > i else "up"
-            name = f"{channels * growth**i}_{growth ** abs(j - i)}"
-            renames.append((rf"\.{way}\.{name}\.{steps}\.", f".resize.{i}_{j}."))
-        renames.append((rf"\.last_up\.{i}\.{steps}\.", f".last_up.{i - 1}."))
-    return renames
-
-
-def _community_renames(config: Config) -> list[tuple[str, str]]:
-    return [
-        (r"^conv_start\.", "conv_in."),
-        (r"^conv_end\.", "conv_out."),
-        (r"^msrb_blocks\.(\d+)\.blocks\.(\d+)\.(weight|bias)$", r"groups.\1.conv.\3"),
-        (r"^msrb_blocks\.(\d+)\.blocks\.(\d+)\.", r"groups.\1.blocks.\2."),
-        (r"\.dual_attention_units\.(\d+)\.\d+\.", r".dau.\1."),
-        (r"\.initial_convs\.0\.", ".conv1."),
-        (r"\.initial_convs\.1\.", ".activation."),
-        (r"\.initial_convs\.2\.", ".conv2."),
-        (r"\.channel_attention\.excitation\.0\.", ".channel.squeeze."),
-        (r"\.channel_attention\.excitation\.1\.", ".channel.activation."),
-        (r"\.channel_attention\.excitation\.2\.", ".channel.excite."),
-        (r"\.spatial_attention\.conv\.", ".spatial.conv."),
-        (r"\.final_conv\.", ".merge."),
-        (r"\.skff_blocks\.(\d+)\.convolution\.0\.", r".skff.\1.squeeze."),
-        (r"\.skff_blocks\.(\d+)\.convolution\.1\.", r".skff.\1.activation."),
-        (r"\.skff_blocks\.(\d+)\.attention_convs\.", r".skff.\1.expand."),
-        (r"\.branch1\.0\.", ".top1."),
-        (r"\.branch1\.1\.", ".activation1."),
-        (r"\.branch1\.2\.", ".top2."),
-        (r"\.branch1\.3\.", ".activation2."),
-        (r"\.branch1\.5\.", ".top3."),
-        (r"\.branch2\.1\.", ".bottom."),
-        (r"\.out_conv\.", ".conv_out."),
-        *_resizer_renames(config, "blocks"),
-    ]
-
-
-def _v2_renames(config: Config) -> list[tuple[str, str]]:
-    renames = [
-        (r"^body\.(\d+)\.body\.(\d+)\.(weight|bias)$", r"groups.\1.conv.\3"),
-        (r"^body\.(\d+)\.body\.(\d+)\.", r"groups.\1.blocks.\2."),
-        (r"\.body\.0\.(weight|bias)$", r".conv1.\1"),
-        (r"\.body\.2\.(weight|bias)$", r".conv2.\1"),
-        (r"\.gcnet\.conv_mask\.", ".context.score."),
-        (r"\.gcnet\.channel_add_conv\.0\.", ".context.transform1."),
-        (r"\.gcnet\.channel_add_conv\.2\.", ".context.transform2."),
-        (r"\.down2\.body\.0\.bot\.1\.", ".down2.conv."),
-        (r"\.down4\.(\d)\.body\.0\.bot\.1\.", r".down4.\1.conv."),
-        (r"\.skff_mid\.", ".skff_middle."),
-        (r"\.conv_du\.0\.", ".squeeze."),
-        (r"\.fcs\.", ".expand."),
-    ]
-    for j, name in enumerate(("top", "mid", "bot")):
-        renames.append((rf"\.dau_{name}\.", f".rcb.{j}."))
-    for use in (1, 2):
-        renames.append((rf"\.up32_{use}\.body\.0\.bot\.0\.", f".up_to_middle.{use - 1}.conv."))
-        renames.append((rf"\.up21_{use}\.body\.0\.bot\.0\.", f".up_to_top.{use - 1}.conv."))
-    return renames
+_PICTURE: Mapping[str, Field] = {"inputs": Whole(3, 3), "outputs": Whole(3, 3)}
+_BODY: Mapping[str, Field] = {"groups": Whole(1, 16), "blocks": Whole(1, 16), "bias": Flag()}
+_V1_FIELDS: Mapping[str, Field] = {
+    **_PICTURE,
+    **_BODY,
+    "features": Whole(4, 512),
+    "levels": Whole(2, 5),
+    "growth": Whole(1, 4),
+}
+_V2_FIELDS: Mapping[str, Field] = {
+    **_PICTURE,
+    "inputs": Whole(3, 6),
+    "blocks": Whole(1, 16),
+    "bias": Flag(),
+    "features": Whole(4, 512),
+    "growth": Number(1, 4),
+    "conv_groups": Several(Whole(1, 64), 16),
+    "feature_skip": Flag(),
+}
+_COMPACT_FIELDS: Mapping[str, Field] = {
+    "inputs": Whole(3, 6),
+    "widths": Several(Whole(1, 512), 6),
+    "groups": Whole(1, 16),
+    "blocks": Whole(1, 16),
+    "unshuffle": Whole(1, 4),
+    "scales": Several(Whole(1, 4), 4),
+    "reduction": Whole(1, 64),
+}
 
 
 FAMILIES: dict[str, Family] = {
@@ -189,8 +166,12 @@ FAMILIES: dict[str, Family] = {
             build=_build_v1,
             stride=lambda config: 2 ** (int(config.get("levels", 3)) - 1),
             halo=32,
-            renames=_v1_renames,
+            fields=_V1_FIELDS,
+            renames=authors.v1_renames,
+            signature=authors.V1_SIGNATURE,
+            sizes=authors.v1_sizes,
             constants=r"\.filt$",
+            constant=authors.BLUR,
         ),
         Family(
             name="community_v1",
@@ -198,8 +179,12 @@ FAMILIES: dict[str, Family] = {
             build=_build_community,
             stride=lambda config: 2 ** (int(config.get("levels", 3)) - 1),
             halo=32,
-            renames=_community_renames,
+            fields=_V1_FIELDS,
+            renames=authors.community_renames,
+            signature=authors.COMMUNITY_SIGNATURE,
+            sizes=authors.community_sizes,
             constants=r"\.filt$",
+            constant=authors.BLUR,
         ),
         Family(
             name="mirnet_v2",
@@ -209,7 +194,11 @@ FAMILIES: dict[str, Family] = {
             halo=32,
             # Nothing is known of its float16 beyond the context softmax, which is in float32 here.
             half_precision=("bf16",),
-            renames=_v2_renames,
+            whole=lambda config: bool(config.get("feature_skip", False)),
+            fields=_V2_FIELDS,
+            renames=authors.v2_renames,
+            signature=authors.V2_SIGNATURE,
+            sizes=authors.v2_sizes,
         ),
         Family(
             name="compact",
@@ -220,6 +209,7 @@ FAMILIES: dict[str, Family] = {
             ),
             halo=32,
             scales=lambda config: tuple(config.get("scales", (1,))),
+            fields=_COMPACT_FIELDS,
         ),
     )
 }
