@@ -193,7 +193,8 @@ class Display:
 
     def tiles(self, done: int, total: int) -> None:
         """Say that ``done`` of ``total`` tiles of the current photo are done."""
-        self.steps(done, total, f"tile {done}/{total}{self._count()}")
+        count = self._count()
+        self.steps(done, total, f"tile {done}/{total}{', ' if count else ''}{count}")
         if self._progress is not None and self._whole is not None:
             part = self._size * done / max(total, 1)
             self._progress.update(self._whole, completed=self._before + part)
@@ -211,4 +212,4 @@ class Display:
             self._progress.update(self._whole, completed=self._before)
 
     def _count(self) -> str:
-        return f", photo {self._started} of {self._files}" if self._files > 1 else ""
+        return f"photo {self._started} of {self._files}" if self._files > 1 else ""

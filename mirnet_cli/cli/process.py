@@ -57,7 +57,6 @@ def _code_of(error: BaseException, words: Sequence[str], verbose: bool) -> int:
         return ExitCode.FAILED
     if isinstance(error, MirnetError):
         _say(str(error))
-        _traceback(error, verbose)
         return error.exit_code
     from mirnet_cli.cli.usage import usage_line
 

@@ -215,7 +215,7 @@ def test_overwrite_cannot_be_set_by_the_environment(
 
 def test_missing_weights_end_the_run_with_three(mirnet: Mirnet) -> None:
     photo("a.jpg")
-    ran = mirnet("denoise", "a.jpg", "--model", "missing")
+    ran = mirnet("denoise", "a.jpg", "--model", "missing", "--verbose")
     assert (ran.code, ran.said) == (3, "mirnet: missing: no such model; see 'mirnet models list'")
 
 
