@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mirnet_cli import models, settings
-from mirnet_cli.errors import OutputError, UsageError
+from mirnet_cli.errors import InputError, OutputError, UsageError
 from mirnet_cli.models import weights as weights_file
 from mirnet_cli.networks import NetworkSpec
 from mirnet_cli.networks.compact import CompactMIRNet
@@ -86,14 +86,19 @@ def run(
     for part in recipes:
         if start:
             part = dataclasses.replace(part, learning_rate=_FINE_TUNING_RATE * part.learning_rate)
-        training, held_out = split([p for p in photos if _bright_enough(p, part)])
+        suitable = [photo for photo in photos if _bright_enough(photo, part)]
+        if photos and not suitable:
+            raise InputError(
+                f"none of the {len(photos)} photos is well exposed", f"{name} needs such targets"
+            )
+        training, held_out = split(suitable) if suitable else ([], [])
         training_pairs, held_out_pairs = split(given) if given else ([], [])
         this = Run(
             recipe=part,
             folder=folder / part.part,
-            photos=training if photos else [],
+            photos=training,
             pairs=training_pairs,
-            held_out_photos=held_out if photos else [],
+            held_out_photos=held_out,
             held_out_pairs=held_out_pairs,
             steps=steps or (_FINE_TUNING_STEPS if start else part.steps),
             seed=seed,

@@ -63,8 +63,7 @@ def _cached(path: Path, cache: Path | None) -> Pixels:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    suffixes = photo.EXTENSIONS
-    return sorted(p for p in folder.iterdir() if p.suffix.lower().lstrip(".") in suffixes)
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in photo.EXTENSIONS)
 
 
 def load_photos(folder: Path, cache: Path | None = None) -> list[Pair]:
