@@ -4,6 +4,11 @@
     the picture itself;
 ``bicubic``
     the picture enlarged (:func:`mirnet_cli.restore.resample.enlarge`);
+``enlarged``
+    the same, where the network itself works on the enlarged picture
+    (:class:`mirnet_cli.restore.picture.Enlarged`), so that it is the picture itself again;
+``none``
+    nothing: the network gives the picture;
 ``guided``
     ``a * x + b`` for each channel, where ``a`` and ``b`` are found on a reduced picture: the
     coefficients of the guided filter that turns the reduced picture into what a second network
@@ -45,6 +50,14 @@ class InputBase:
 
     def at(self, x: Floats, rows: Range, columns: Range) -> Floats:
         return x
+
+
+@dataclass(frozen=True)
+class NoBase:
+    """Nothing, for a network that gives the picture itself."""
+
+    def at(self, x: Floats, rows: Range, columns: Range) -> Floats:
+        return np.zeros((*x.shape[:2], 3), np.float32)
 
 
 @dataclass(frozen=True)

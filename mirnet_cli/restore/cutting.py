@@ -105,6 +105,7 @@ class Cutter:
             ResultError: where the network's result is not finite.
         """
         outcome = Outcome()
+        picture = self._network.seen(picture)
         room = self._room(picture, out)
         tile = self._choose_tile(picture, room)
         context = self._affordable_context(picture, tile, room, outcome)

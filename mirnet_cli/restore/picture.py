@@ -7,7 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirnet_cli.errors import InputError, UsageError
-from mirnet_cli.restore.resample import Floats, area_columns, area_rows, reduced_shape
+from mirnet_cli.restore.resample import (
+    BICUBIC_REACH,
+    Floats,
+    area_columns,
+    area_rows,
+    enlarge,
+    reduced_shape,
+)
 from mirnet_cli.restore.tiles import round_up
 
 Range = tuple[int, int]
@@ -49,8 +56,8 @@ class Picture:
     """Pixels as the user gave them.
 
     Attributes:
-        pixels: ``(H, W)`` grey or ``(H, W, 3)`` RGB; uint8, uint16 or float32 (0 to 1). Never
-            copied as a whole and never written to.
+        pixels: ``(H, W)`` grey, ``(H, W, 3)`` RGB, or ``(H, W, 6)``, two views in RGB; uint8,
+            uint16 or float32 (0 to 1). Never copied as a whole and never written to.
     """
 
     pixels: NDArray[Any]
@@ -67,15 +74,20 @@ class Picture:
     def grey(self) -> bool:
         return self.pixels.ndim == 2
 
+    @property
+    def channels(self) -> int:
+        """Of what :meth:`read` gives."""
+        return 3 if self.grey else int(self.pixels.shape[2])
+
     def read(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Floats:
         """The pixels at the given rows and columns.
 
         Returns:
-            ``(len(rows), len(columns), 3)`` float32 in 0..1, fresh; grey is repeated. Values of
-            float pictures outside 0..1 are clipped.
+            ``(len(rows), len(columns), channels)`` float32 in 0..1, fresh; grey is repeated.
+            Values of float pictures outside 0..1 are clipped.
         """
         part = self.pixels[_selector(rows)][:, _selector(columns)]
-        values = np.empty((len(rows), len(columns), 3), np.float32)
+        values = np.empty((len(rows), len(columns), self.channels), np.float32)
         values[...] = part[..., None] if self.grey else part
         peak = PEAKS[self.pixels.dtype.name]
         if peak == 1:
@@ -96,15 +108,47 @@ class Picture:
         """The picture with its longer side reduced to ``side`` pixels, by area.
 
         Returns:
-            ``(h, w, 3)`` float32; the picture's own size where it is not larger.
+            ``(h, w, channels)`` float32; the picture's own size where it is not larger.
         """
         height, width = reduced_shape(self.height, self.width, side)
         columns = np.arange(self.width)
-        lines = np.empty((self.height, width, 3), np.float32)
+        lines = np.empty((self.height, width, self.channels), np.float32)
         for start in range(0, self.height, _BAND):
             band = np.arange(start, min(start + _BAND, self.height))
             lines[start : start + len(band)] = area_columns(self.read(band, columns), width)
         return area_rows(lines, height)
+
+
+@dataclass(frozen=True)
+class Enlarged(Picture):
+    """A picture enlarged bicubically, of which only what is read is ever made.
+
+    Attributes:
+        scale: sides of what is read over sides of ``pixels``.
+    """
+
+    scale: int
+
+    @property
+    def height(self) -> int:
+        return super().height * self.scale
+
+    @property
+    def width(self) -> int:
+        return super().width * self.scale
+
+    def read(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Floats:
+        """As of any picture; values beyond 0..1, which the cubic makes at edges, are clipped."""
+        top, left = int(rows.min()) // self.scale, int(columns.min()) // self.scale
+        bottom, right = int(rows.max()) // self.scale + 1, int(columns.max()) // self.scale + 1
+        small = Picture(self.pixels).clamped(
+            (top - BICUBIC_REACH, bottom + BICUBIC_REACH),
+            (left - BICUBIC_REACH, right + BICUBIC_REACH),
+        )
+        large = enlarge(small, self.scale)
+        part = large[_selector(rows - top * self.scale)][:, _selector(columns - left * self.scale)]
+        clipped: Floats = np.clip(part, 0, 1)
+        return clipped
 
 
 def _selector(places: NDArray[np.int64]) -> Any:
@@ -131,8 +175,12 @@ def store(values: Floats, out: NDArray[Any]) -> None:
     out[...] = values
 
 
-def check(pixels: NDArray[Any]) -> list[str]:
+def check(pixels: NDArray[Any], *, two_views: bool = False) -> list[str]:
     """Checks that an array is a picture that can be restored.
+
+    Args:
+        pixels: the array.
+        two_views: it has to be two views of one scene beside each other, of three channels each.
 
     Returns:
         Warnings: what will be changed before the network sees it.
@@ -145,9 +193,18 @@ def check(pixels: NDArray[Any]) -> list[str]:
         raise UsageError(
             f"pixels of type {pixels.dtype.name}", "give uint8, uint16 or float32 in 0..1"
         )
+    if two_views:
+        if pixels.ndim != 3 or pixels.shape[2] != 6 or 0 in pixels.shape:
+            what = f"pixels of shape {pixels.shape} for a network that needs two views"
+            raise UsageError(what, "give HxWx6: the left view's RGB, then the right one's")
+        return _check_values(pixels)
     colour = pixels.ndim == 3 and pixels.shape[2] in (3, 4)
     if not (pixels.ndim == 2 or colour) or 0 in pixels.shape:
         raise UsageError(f"pixels of shape {pixels.shape}", "give HxW, HxWx3 or HxWx4")
+    return _check_values(pixels)
+
+
+def _check_values(pixels: NDArray[Any]) -> list[str]:
     if pixels.dtype != np.float32:
         return []
     lowest, highest = 0.0, 1.0

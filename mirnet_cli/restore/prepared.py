@@ -5,9 +5,9 @@ from dataclasses import replace
 from mirnet_cli.errors import ModelError, UsageError
 from mirnet_cli.models.weights import Weights
 from mirnet_cli.networks import FAMILIES, NetworkSpec
-from mirnet_cli.restore.base import Base, BicubicBase, Guide, InputBase, guided_base
+from mirnet_cli.restore.base import Base, BicubicBase, Guide, InputBase, NoBase, guided_base
 from mirnet_cli.restore.evaluate import Evaluator
-from mirnet_cli.restore.picture import Picture, pad
+from mirnet_cli.restore.picture import Enlarged, Picture, pad
 from mirnet_cli.restore.resample import Floats
 from mirnet_cli.restore.symmetry import ALL, IDENTITY
 from mirnet_cli.runtime import Runner, prepare
@@ -22,11 +22,13 @@ class Prepared:
 
     Attributes:
         weights: which.
-        scale: sides of the output over sides of the input.
+        enlarge: how many times the picture is enlarged before the network sees it.
+        scale: sides of the network's output over sides of its input.
         runner: the network.
         stride: what the sides of its input must be multiples of.
         halo: overlap of tiles that the weights, or their family, ask for.
         base_beside: whether the network sees the base beside the picture.
+        two_views: whether the network sees two views of one scene and gives one picture.
         need: memory for each pixel.
     """
 
@@ -50,19 +52,25 @@ class Prepared:
         spec = weights.network
         family = FAMILIES[spec.family]
         self.weights = weights
-        self.scale = scale
+        self.enlarge = scale if weights.base == "enlarged" else 1
+        self.scale = scale // self.enlarge
         self._options = {"runtime": runtime, "device": device}
         # First, because it refuses configurations that the following lines could not read.
-        self.runner = self._prepare(spec, scale, precision)
+        self.runner = self._prepare(spec, self.scale, precision)
         self.stride = family.stride(spec.config)
         self.halo = family.halo if weights.overlap is None else weights.overlap
-        self.base_beside = family.inputs(spec.config) == 6
-        self.need: Need = need(spec, family.inputs(spec.config), scale)
-        if (scale > 1) != (weights.base == "bicubic") or (
-            self.base_beside and weights.base != "guided"
+        inputs = family.inputs(spec.config)
+        self.two_views = weights.base == "none"
+        self.base_beside = inputs == 6 and not self.two_views
+        self.need: Need = need(spec, inputs, self.scale)
+        if (
+            (scale > 1) != (weights.base in ("bicubic", "enlarged"))
+            or (self.base_beside and weights.base != "guided")
+            or self.two_views != family.whole(spec.config)
+            or (self.two_views and inputs != 6)
         ):
             raise ModelError(
-                f"a network of {family.inputs(spec.config)} channels for scale {scale} does not go"
+                f"a network of {inputs} channels for scale {scale} does not go"
                 f" with the base {weights.base!r}",
                 "use other weights",
                 subject=weights.path,
@@ -79,10 +87,16 @@ class Prepared:
         """The network for one picture, averaged over the eight symmetries or not."""
         return self._evaluator(self.weights.network, self.scale, self.runner, ensemble)
 
+    def seen(self, picture: Picture) -> Picture:
+        """The picture as the network sees it."""
+        return picture if self.enlarge == 1 else Enlarged(picture.pixels, self.enlarge)
+
     def base(self, picture: Picture, ensemble: bool) -> tuple[Base, int]:
         """What the residual is added to, and how many results had to be computed in float32."""
         if self.weights.base == "bicubic":
             return BicubicBase(picture, self.scale), 0
+        if self.two_views:
+            return NoBase(), 0
         if self._thumbnail is None:
             return InputBase(), 0
         spec, runner, guide = self._thumbnail

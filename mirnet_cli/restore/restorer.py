@@ -117,6 +117,7 @@ class Restorer:
         self.runtime = network.runner.runtime
         self.device = network.runner.device
         self.precision = network.runner.precision
+        self._two_views = network.two_views
         self._cutter = Cutter(network, size, overlap, context, limit)
         self.overlap = self._cutter.overlap
         self.context = self._cutter.context
@@ -142,7 +143,8 @@ class Restorer:
 
         Args:
             pixels: ``(H, W)`` grey, ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGB with straight alpha;
-                uint8, uint16, or float32 in 0..1. Not written to.
+                uint8, uint16, or float32 in 0..1. Not written to. Networks for dual-pixel sensors
+                take ``(H, W, 6)``, the left view and the right one, and give ``(H, W, 3)``.
             strength: share of the result in the blend with the original, 0 to 1.
             ensemble: average over the eight flips and rotations.
             progress: told of each run of the network.
@@ -157,7 +159,9 @@ class Restorer:
             OutOfMemoryError: where memory does not suffice at the smallest tile.
             ResultError: where the network's result is not finite.
         """
-        said = check(pixels)
+        if self._two_views and ensemble:
+            raise UsageError("flipping exchanges the two views", "leave ensemble out")
+        said = check(pixels, two_views=self._two_views)
         alpha = pixels[..., 3] if pixels.ndim == 3 and pixels.shape[2] == 4 else None
         colours = pixels if alpha is None else pixels[..., :3]
         out = np.empty(self._shape(pixels), pixels.dtype)
@@ -208,6 +212,9 @@ class Restorer:
         """
         from mirnet_cli.restore import photos
 
+        if self._two_views:
+            what = "made for the two views of a dual-pixel sensor, which a photo does not have"
+            raise UsageError(what, "call the Restorer with an HxWx6 array", subject=self.task)
         started = time.monotonic()
         photos.check_target(source, target, overwrite=overwrite)
         photo = photos.read(source, crop=crop, max_pixels=max_pixels)
@@ -273,7 +280,8 @@ class Restorer:
 
     def _shape(self, pixels: NDArray[Any]) -> tuple[int, ...]:
         height, width = pixels.shape[:2]
-        return (height * self.scale, width * self.scale, *pixels.shape[2:])
+        channels = (3,) if self._two_views else pixels.shape[2:]
+        return (height * self.scale, width * self.scale, *channels)
 
     def _keep_alpha(self, alpha: NDArray[Any], out: NDArray[Any]) -> None:
         if self.scale == 1:
@@ -293,7 +301,7 @@ class Restorer:
             raise UsageError(f"a strength of {request.strength:g}", "use a number from 0 to 1")
         picture = Picture(pixels if alpha is None else without_hidden(pixels, alpha))
         if request.strength == 0:
-            enlarged(picture, self.scale, out)
+            enlarged(Picture(pixels[..., :3]) if self._two_views else picture, self.scale, out)
             outcome = Outcome()
         else:
             outcome = self._cutter.restore(picture, out, request)
