@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from mirnet_cli.photo import exif
 from mirnet_cli.photo.codec import Layout, Order, Raster
 from mirnet_cli.photo.picture import Metadata
-from mirnet_cli.photo.source import DamageError, Data
+from mirnet_cli.photo.source import DamageError, Data, whole
 
 if TYPE_CHECKING:
     from PIL import AvifImagePlugin
@@ -16,6 +16,7 @@ GREY = True
 ALPHA = True
 HOLDS = frozenset({"exif", "xmp", "icc"})
 MAX_SIDE = 65535
+PIECEMEAL = False
 
 QUALITY = 90
 """AVIF does not state the quality it was written with; from here on it is 4:4:4."""
@@ -30,7 +31,7 @@ def _open(data: Data) -> "AvifImagePlugin.AvifImageFile":
         raise DamageError("this build of Pillow cannot read AVIF")
     try:
         with tamed():
-            return AvifImagePlugin.AvifImageFile(BytesIO(data[0 : len(data)]))
+            return AvifImagePlugin.AvifImageFile(BytesIO(whole(data)))
     except (OSError, ValueError, SyntaxError) as error:
         raise DamageError("it cannot be parsed") from error
 
@@ -55,12 +56,12 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
     )
 
 
-def pixels(data: bytes, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
+def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
     """Decode the first frame with Pillow, which gives 8 bits whatever the file has."""
     from mirnet_cli.photo.raster import from_pillow
 
     raster = from_pillow(_open(data), orientation, None)
-    warnings = ("its 10 or 12 bits were read as 8",) if _deep(data) else ()
+    warnings = ("its 10 or 12 bits were read as 8",) if _deep(whole(data)) else ()
     return Raster(raster.pixels, raster.alpha, warnings=warnings)
 
 

@@ -4,14 +4,15 @@ import struct
 from io import BytesIO
 
 from mirnet_cli.photo.codec import Layout, Order, Raster
-from mirnet_cli.photo.picture import Metadata
-from mirnet_cli.photo.source import DamageError, Data
+from mirnet_cli.photo.picture import Array, Metadata
+from mirnet_cli.photo.source import DamageError, Data, whole
 
 DEPTHS = ("uint8",)
 GREY = True
-ALPHA = False
+ALPHA = True
 HOLDS = frozenset({"dpi"})
 MAX_SIDE = 2**31 - 1
+PIECEMEAL = False
 
 _UNCOMPRESSED = {0, 3, 6}
 
@@ -54,20 +55,40 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
     return Metadata(dpi=(across * 0.0254, down * 0.0254)), []
 
 
-def pixels(data: bytes, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
+def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
     """Decode with Pillow."""
     from PIL import BmpImagePlugin
 
     from mirnet_cli.photo.raster import from_pillow
 
-    with BytesIO(data) as stream:
+    with BytesIO(whole(data)) as stream:
         return from_pillow(BmpImagePlugin.BmpImageFile(stream), orientation, None)
 
 
 def write(order: Order) -> tuple[list[bytes], list[str]]:
-    """Encode with Pillow, 8 bits grey or 24 bits."""
+    """Encode with Pillow, 8 bits grey or 24 bits; with alpha here, which Pillow does not write."""
+    if order.alpha is not None:
+        return _with_alpha(order.pixels, order.alpha, order.metadata), []
     from mirnet_cli.photo.raster import to_pillow
 
     buffer = BytesIO()
     to_pillow(order.pixels, None).save(buffer, "BMP", dpi=order.metadata.dpi or (0, 0))
     return [buffer.getvalue()], []
+
+
+def _with_alpha(pixels: Array, alpha: Array, metadata: Metadata) -> list[bytes]:
+    """32 bits with a header of version 4, which has a mask for alpha."""
+    import numpy as np
+
+    height, width = pixels.shape[:2]
+    rows = np.empty((height, width, 4), np.uint8)
+    rows[..., :3] = pixels[::-1, :, None] if pixels.ndim == 2 else pixels[::-1, :, ::-1]
+    rows[..., 3] = alpha[::-1]
+    across, down = (round(value / 0.0254) for value in metadata.dpi or (0, 0))
+    start = 14 + 108
+    head = struct.pack("<2sIHHI", b"BM", start + rows.nbytes, 0, 0, start)
+    head += struct.pack(
+        "<IiiHHIIiiII", 108, width, height, 1, 32, 3, rows.nbytes, across, down, 0, 0
+    )
+    head += struct.pack("<4I4s", 0xFF0000, 0xFF00, 0xFF, 0xFF000000, b"BGRs")
+    return [head.ljust(start, b"\0"), rows.tobytes()]

@@ -62,6 +62,7 @@ class Codec(Protocol):
     ``DEPTHS`` holds dtype names; ``GREY`` and ``ALPHA`` say whether one channel and an alpha
     channel can be stored; ``HOLDS`` names fields of
     :class:`~mirnet_cli.photo.picture.Metadata`; ``MAX_SIDE`` is in pixels.
+    ``PIECEMEAL`` says that :meth:`pixels` reads what it needs, and wants no file in memory.
     """
 
     DEPTHS: tuple[str, ...]
@@ -69,6 +70,7 @@ class Codec(Protocol):
     ALPHA: bool
     HOLDS: frozenset[str]
     MAX_SIDE: int
+    PIECEMEAL: bool
 
     def header(self, data: Data) -> Layout:
         """Read sizes, decoding nothing. Raises DamageError or InputError."""
@@ -76,7 +78,7 @@ class Codec(Protocol):
     def metadata(self, data: Data) -> tuple[Metadata, list[str]]:
         """Read everything beside the pixels; doubtful parts become warnings."""
 
-    def pixels(self, data: bytes, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
+    def pixels(self, data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
         """Decode. Raises DamageError, InputError or what Pillow and OpenCV raise."""
 
     def write(self, order: Order) -> tuple[list[bytes], list[str]]:

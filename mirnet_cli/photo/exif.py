@@ -25,15 +25,18 @@ def without_prefix(block: bytes) -> bytes:
     return block[6:] if block[:5] == PREFIX else block
 
 
-def orientation(exif: bytes | None) -> int:
-    """The orientation tag, 1 to 8; 1 where it is missing, damaged or out of range."""
+def orientation(exif: bytes | None) -> int | None:
+    """The orientation tag, 1 to 8; 1 where it is out of range, None where there is none."""
     if exif is None:
-        return 1
+        return None
     try:
         reader = Reader(exif)
-        value = reader.integer(reader.directory(reader.first).entries.get(ORIENTATION), 1)
+        entry = reader.directory(reader.first).entries.get(ORIENTATION)
+        if entry is None:
+            return None
+        value = reader.integer(entry, 1)
     except DamageError:
-        return 1
+        return None
     return value if 1 <= value <= 8 else 1
 
 
@@ -50,7 +53,10 @@ def upright(exif: bytes) -> bytes:
 
 
 def without_orientation(exif: bytes) -> bytes:
-    """The block with the orientation tag taken out of its directory; no value moves."""
+    """The block with the orientation tag taken out of its directory; no value moves.
+
+    Empty if there is nothing else in it.
+    """
     reader = Reader(exif)
     top = reader.directory(reader.first)
     entry = top.entries.get(ORIENTATION)
@@ -62,6 +68,8 @@ def without_orientation(exif: bytes) -> bytes:
     patched[entry.at : end - 12] = exif[entry.at + 12 : end]
     patched[end - 12 : end] = bytes(12)
     struct.pack_into(reader.order + "H", patched, reader.first, count - 1)
+    if count == 1 and not top.next:
+        return b""
     return bytes(patched)
 
 

@@ -96,7 +96,7 @@ class Reader:
         """
         count_size, entry_size, inline = (8, 20, 8) if self.big else (2, 12, 4)
         (count,) = self._unpack("Q" if self.big else "H", at)
-        if not 0 < count <= MAX_ENTRIES:
+        if count > MAX_ENTRIES:
             raise DamageError(f"a directory of {count} entries")
         table = self.data[at + count_size : at + count_size + count * entry_size]
         if len(table) < count * entry_size:

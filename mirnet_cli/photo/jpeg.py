@@ -14,13 +14,14 @@ from mirnet_cli.photo import exif, photoshop
 from mirnet_cli.photo.codec import Layout, Order, Raster
 from mirnet_cli.photo.ifd import Reader
 from mirnet_cli.photo.picture import JpegSettings, Metadata, Part
-from mirnet_cli.photo.source import DamageError, Data
+from mirnet_cli.photo.source import DamageError, Data, whole
 
 DEPTHS = ("uint8",)
 GREY = True
 ALPHA = False
 HOLDS = frozenset({"exif", "xmp", "icc", "iptc", "dpi", "comment", "resources", "parts"})
 MAX_SIDE = 65500
+PIECEMEAL = False
 
 QUALITY = 95
 """Where neither the user nor a JPEG input says: no visible loss, and then 4:4:4."""
@@ -42,6 +43,8 @@ _ICC = b"ICC_PROFILE\0"
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _PAYLOAD = 65533
 _SAMPLINGS = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (1, 2): "4:4:0", (4, 1): "4:1:1"}
+_SEGMENT = re.compile(rb"\xff[\xc0-\xcf\xda-\xdd\xe0-\xef\xfe]")
+_MAX_JUNK = 1 << 20
 _MARKER = re.compile(rb"\xff[^\x00\xff]")
 
 
@@ -58,8 +61,12 @@ class Segment:
 def _segments(data: Data) -> Iterator[Segment]:
     """The segments from the start of the file to the first SOS, that one included."""
     at = 2
+    loose = True
     while True:
         head = data[at : at + 4]
+        if loose and len(head) == 4 and (head[0] != 0xFF or head[1] == 0x00):
+            at = _next_marker(data, at)
+            head = data[at : at + 4]
         while head[:2] == b"\xff\xff":  # fill bytes, T.81 B.1.1.2
             at += 1
             head = data[at : at + 4]
@@ -77,7 +84,19 @@ def _segments(data: Data) -> Iterator[Segment]:
         yield Segment(marker, payload, at, at + 2 + length)
         if marker == _SOS:
             return
+        loose = marker == _COM or 0xE0 <= marker <= 0xEF
         at += 2 + length
+
+
+def _next_marker(data: Data, at: int) -> int:
+    """Where the next segment begins, after a metadata segment whose length is wrong.
+
+    libjpeg and every viewer skip what lies between; behind tables it would be damage.
+    """
+    match = _SEGMENT.search(data[at : at + _MAX_JUNK])
+    if match is None:
+        raise DamageError("a segment does not begin with a marker")
+    return at + match.start()
 
 
 def header(data: Data) -> Layout:
@@ -182,14 +201,14 @@ def _stale(marker: int, body: bytes) -> bool:
     return marker == 0xE2 and body.startswith((b"MPF\0", b"urn:iso:std:iso:ts:21496"))
 
 
-def pixels(data: bytes, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
+def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
     """Decode with Pillow, after a check of the whole structure."""
     from PIL import JpegImagePlugin
 
     from mirnet_cli.photo.raster import from_pillow
 
     segments = list(_segments(data))
-    end = _check_scans(data, segments)
+    end = _check_scans(whole(data), segments)
     # Pillow sees nothing but the picture: damaged metadata cannot keep it from the pixels.
     kept = [data[s.at : s.end] for s in segments[:-1] if s.marker not in _METADATA]
     keep = [b"\xff\xd8", *kept, data[segments[-1].at : end]]
@@ -343,7 +362,8 @@ def _distinct(tables: tuple[tuple[int, ...], ...]) -> list[list[int]]:
     chosen = list(tables)
     while len(chosen) > 2 and chosen[-1] == chosen[-2]:
         chosen.pop()
-    return [list(table) for table in chosen]
+    # Steps above 255 have no place in a baseline file, and libjpeg complains aloud.
+    return [[min(step, 255) for step in table] for table in chosen]
 
 
 def _segment(marker: int, body: bytes) -> bytes:

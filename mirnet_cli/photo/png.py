@@ -19,6 +19,7 @@ GREY = True
 ALPHA = True
 HOLDS = frozenset({"exif", "xmp", "icc", "iptc", "dpi", "comment", "resources", "parts"})
 MAX_SIDE = 2**31 - 1
+PIECEMEAL = False
 
 MAX_TEXT = 16 << 20
 """Bytes a compressed text or profile may unpack to."""
@@ -26,8 +27,9 @@ MAX_TEXT = 16 << 20
 _CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
 _COLOUR = {b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI"}
 _TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
-# About the samples or the moment of writing, or frames: none of it holds for the new picture.
-_STALE = {b"bKGD", b"hIST", b"sBIT", b"sPLT", b"tIME", b"tRNS", b"acTL", b"fcTL", b"fdAT", b"iDOT"}
+# About the samples, the moment of writing, frames, or a canvas: none of it holds any longer.
+_STALE = {b"bKGD", b"hIST", b"sBIT", b"sPLT", b"tIME", b"tRNS", b"iDOT"}
+_STALE |= {b"acTL", b"fcTL", b"fdAT", b"orNT", b"caNv", b"vpAg", b"oFFs"}
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
 _PROFILE = re.compile(rb"Raw profile type (exif|APP1|iptc|8bim|xmp|icc|icm)$")
 _HEX = re.compile(rb"\s*\w+\s+(\d+)\s+([0-9a-fA-F\s]*)$")
@@ -35,18 +37,20 @@ _HEX = re.compile(rb"\s*\w+\s+(\d+)\s+([0-9a-fA-F\s]*)$")
 
 def header(data: Data) -> Layout:
     """Read IHDR, and acTL for the number of frames."""
-    frames = 1
+    claimed, found = 1, 0
     head: png_pixels.Head | None = None
     for chunk in walk(data):
         if head is None:
             head = _head(data, chunk)
         elif chunk.name == b"acTL" and chunk.size == 8:
-            frames = max(1, int.from_bytes(data[chunk.at : chunk.at + 4], "big"))
-        elif chunk.name == b"IDAT":
+            claimed = int.from_bytes(data[chunk.at : chunk.at + 4], "big")
+        elif chunk.name == b"fcTL":
+            found += 1
+        elif chunk.name == b"IDAT" and claimed == 1:
             break
     if head is None:
         raise DamageError("it has no header")
-    return Layout(head.width, head.height, frames)
+    return Layout(head.width, head.height, max(1, min(claimed, found)))
 
 
 def _head(data: Data, chunk: Chunk) -> png_pixels.Head:
@@ -169,7 +173,7 @@ def _international(rest: bytes) -> bytes:
     return inflate(text, MAX_TEXT) if compressed else text
 
 
-def pixels(data: bytes, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
+def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
     """Decode with Pillow, 16 bits with OpenCV, after all checksums were right."""
     essential: list[tuple[bytes, bytes]] = []
     head: png_pixels.Head | None = None

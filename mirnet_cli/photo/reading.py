@@ -5,15 +5,20 @@ from pathlib import Path
 from typing import cast
 
 from mirnet_cli.errors import InputError, MirnetError, OutOfMemoryError
-from mirnet_cli.photo import exif, formats
+from mirnet_cli.files import reason
+from mirnet_cli.photo import exif, formats, xmp
 from mirnet_cli.photo.codec import Codec, Layout, Raster
 from mirnet_cli.photo.picture import Header, Metadata, Photo
-from mirnet_cli.photo.source import DamageError, Data, opened
+from mirnet_cli.photo.source import DamageError, Data, opened, whole
 
 MAX_PIXELS = 500_000_000
 """Between a bomb and a large photo: a 500-megapixel mosaic still passes."""
 
+_UNKNOWN = ("unsupported", "unknown pixel mode", "cannot handle")
+"""What Pillow says of files that are whole but of a rare kind."""
+
 _MAX_BYTES_PER_PIXEL = 16
+_ANOTHER = "use another copy"
 _MAX_OVERHEAD = 256 << 20
 
 
@@ -34,12 +39,13 @@ def probe(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
             far that its header cannot be read, or too large.
     """
     subject = source if isinstance(source, Path) else None
+    format = None
     with opened(source) as data:
         try:
             format, layout = _identify(data, max_pixels)
-            turn = exif.orientation(codec_of(format).metadata(data)[0].exif)
+            turn = _turn(format, codec_of(format).metadata(data)[0])
         except Exception as error:
-            raise _explained(error, subject) from error
+            raise _explained(error, subject, format) from error
     return _header(format, layout, turn)
 
 
@@ -60,21 +66,17 @@ def decode(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
         OutOfMemoryError: the pixels do not fit into memory.
     """
     subject = source if isinstance(source, Path) else None
+    format = None
     with opened(source) as data:
         try:
             format, layout = _identify(data, max_pixels)
+            codec = codec_of(format)
+            if not codec.PIECEMEAL:
+                data = _whole(data, layout)
+            metadata, turn, warnings = _metadata(format, codec, data)
+            raster = _pixels(codec, data, layout, metadata, turn)
         except Exception as error:
-            raise _explained(error, subject) from error
-        limit = _MAX_BYTES_PER_PIXEL * layout.width * layout.height + _MAX_OVERHEAD
-        if len(data) > limit:
-            raise InputError("the file is much larger than its picture can be", subject=subject)
-        content = data[0 : len(data)]
-    codec = codec_of(format)
-    try:
-        metadata, turn, warnings = _metadata(codec, content)
-        raster = _pixels(codec, content, layout, metadata, turn)
-    except Exception as error:
-        raise _explained(error, subject) from error
+            raise _explained(error, subject, format) from error
     metadata, colour_warnings = _fitting(metadata, raster)
     if layout.frames > 1:
         rest = layout.frames - 1
@@ -93,15 +95,23 @@ def decode(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
     )
 
 
+def _whole(data: Data, layout: Layout) -> bytes:
+    """The file in memory, if it is not absurdly large for its picture."""
+    limit = _MAX_BYTES_PER_PIXEL * layout.width * layout.height + _MAX_OVERHEAD
+    if len(data) > limit:
+        raise InputError("the file is much larger than its picture can be", _ANOTHER)
+    return whole(data)
+
+
 def _identify(data: Data, max_pixels: int) -> tuple[str, Layout]:
     format = formats.recognise(data[0 : formats.HEAD])
     try:
         layout = codec_of(format).header(data)
     except DamageError as error:
-        raise InputError(f"damaged {format} file: {error}") from error
+        raise _explained(error, None, format) from error
     pixels = layout.width * layout.height
     if layout.width <= 0 or layout.height <= 0:
-        raise InputError(f"damaged {format} file: it has no pixels")
+        raise InputError(f"damaged {format} file: it has no pixels", _ANOTHER)
     if pixels > max_pixels:
         raise InputError(
             f"{layout.width}x{layout.height} pixels are more than --max-pixels allows",
@@ -110,7 +120,18 @@ def _identify(data: Data, max_pixels: int) -> tuple[str, Layout]:
     return format, layout
 
 
-def _metadata(codec: Codec, content: bytes) -> tuple[Metadata, int, list[str]]:
+def _turn(format: str, metadata: Metadata) -> int:
+    """The orientation, 1 to 8: EXIF's, else that of XMP, where Adobe's programs leave it in PNG.
+
+    AVIF has its own (ISO/IEC 23008-12 section 6.5.10), which Pillow gives as EXIF's.
+    """
+    turn = exif.orientation(metadata.exif)
+    if turn is None and format != "AVIF":
+        turn = xmp.orientation(metadata.xmp)
+    return turn or 1
+
+
+def _metadata(format: str, codec: Codec, data: Data) -> tuple[Metadata, int, list[str]]:
     """Everything beside the pixels, the orientation as it was, and what was damaged.
 
     This reads the container alone and hands nothing to a decoder: Pillow, asked for EXIF before
@@ -118,8 +139,8 @@ def _metadata(codec: Codec, content: bytes) -> tuple[Metadata, int, list[str]]:
     """
     from dataclasses import replace
 
-    metadata, warnings = codec.metadata(content)
-    turn = exif.orientation(metadata.exif)
+    metadata, warnings = codec.metadata(data)
+    turn = _turn(format, metadata)
     if metadata.exif is not None:
         try:
             damaged = exif.check(metadata.exif)
@@ -132,11 +153,11 @@ def _metadata(codec: Codec, content: bytes) -> tuple[Metadata, int, list[str]]:
     return metadata, turn, warnings
 
 
-def _pixels(codec: Codec, content: bytes, layout: Layout, metadata: Metadata, turn: int) -> Raster:
+def _pixels(codec: Codec, data: Data, layout: Layout, metadata: Metadata, turn: int) -> Raster:
     from mirnet_cli.photo.pillow import tamed
 
     with tamed():
-        raster = codec.pixels(content, layout, metadata, turn)
+        raster = codec.pixels(data, layout, metadata, turn)
     sides = (layout.width, layout.height) if turn >= 5 else (layout.height, layout.width)
     if raster.pixels.shape[:2] != sides:
         raise DamageError("its pixels and its header disagree about the size")
@@ -171,7 +192,7 @@ def _header(format: str, layout: Layout, turn: int) -> Header:
     return Header(format, width, height, layout.frames)
 
 
-def _explained(error: Exception, subject: Path | None) -> MirnetError:
+def _explained(error: Exception, subject: Path | None, format: str | None) -> MirnetError:
     """An error about this input, in one line, whatever a codec raised.
 
     Decoders fed with hostile files raise nearly anything; all of it means the same to a user.
@@ -180,8 +201,15 @@ def _explained(error: Exception, subject: Path | None) -> MirnetError:
         return type(error)(error.what, error.remedy, subject=subject or error.subject)
     if isinstance(error, MemoryError):
         return OutOfMemoryError("its pixels do not fit into memory", subject=subject)
-    if isinstance(error, DamageError):
-        return InputError(f"damaged file: {error}", "use another copy", subject=subject)
-    return InputError(
-        "damaged file: its pixels cannot be decoded", "use another copy", subject=subject
-    )
+    if isinstance(error, OSError) and error.errno is not None:
+        return InputError(f"cannot be read: {reason(error)}", subject=subject)
+    text = str(error)
+    if any(word in text.lower() for word in _UNKNOWN):
+        return InputError(
+            f"a kind of {format} file that this tool does not read",
+            "save it anew with another program",
+            subject=subject,
+        )
+    if not isinstance(error, DamageError):
+        text = "its pixels cannot be decoded"
+    return InputError(f"damaged {format} file: {text}", _ANOTHER, subject=subject)

@@ -23,6 +23,11 @@ class Data(Protocol):
     def __getitem__(self, span: slice, /) -> bytes: ...
 
 
+def whole(data: Data) -> bytes:
+    """All of it in memory; what is there already is not copied."""
+    return data if isinstance(data, bytes) else data[0 : len(data)]
+
+
 class FileBytes:
     """A file as a sequence of bytes, read where it is sliced and nowhere else."""
 

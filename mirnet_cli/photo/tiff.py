@@ -20,6 +20,7 @@ GREY = True
 ALPHA = True
 HOLDS = frozenset({"exif", "xmp", "icc", "iptc", "dpi", "resources"})
 MAX_SIDE = 2**31 - 1
+PIECEMEAL = True
 
 MAX_FRAMES = 10_000
 _STRIP = 1 << 20
@@ -121,7 +122,7 @@ def _resolution(reader: Reader, top: Directory) -> tuple[float, float] | None:
     return across * factor, down * factor
 
 
-def pixels(data: bytes, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
+def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
     """Decode the first picture."""
     reader, top = _first(data)
     return tiff_pixels.decode(reader, top, orientation, metadata.icc)

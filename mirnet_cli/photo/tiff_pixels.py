@@ -15,6 +15,7 @@ from io import BytesIO
 import numpy as np
 from PIL import TiffImagePlugin
 
+from mirnet_cli.errors import InputError
 from mirnet_cli.photo import ifd
 from mirnet_cli.photo.codec import Raster
 from mirnet_cli.photo.ifd import Directory, Entry, Field, Reader, Tree
@@ -26,8 +27,11 @@ from mirnet_cli.photo.source import DamageError
 _NONE, _LZW, _DEFLATE, _OLD_DEFLATE, _PACKBITS = 1, 5, 8, 32946, 32773
 _LZMA, _ZSTD = 34925, 50000
 _UNPACKABLE = {_NONE, _LZW, _DEFLATE, _OLD_DEFLATE, _PACKBITS, _LZMA, _ZSTD}
+_MAX_PACKED = 256 << 20
 _TOGETHER = 256
 """Strips or tiles that libtiff unpacks at a time."""
+
+_CONVERT = "convert it to 8 or 16 bits, grey or RGB"
 
 _OFFSETS, _SIZES = (273, 324), (279, 325)
 # What Pillow needs to decode a picture: storage alone, nothing that could turn or mislead it.
@@ -79,7 +83,8 @@ def _storage(reader: Reader, top: Directory) -> _Storage | None:
     bits = reader.integers(top.entries.get(258)) or (1,)
     channels = number(277, 1)
     formats = set(reader.integers(top.entries.get(339)) or (1,))
-    photometric, compression = number(262, -1), number(259, 1)
+    photometric = number(262, 2 if channels >= 3 else 1)
+    compression = number(259, 1)
     if len(set(bits)) != 1 or photometric not in (0, 1, 2) or compression not in _UNPACKABLE:
         return None
     kinds = {(8, 1): "u1", (16, 1): "u2", (16, 3): "f2", (32, 3): "f4", (64, 3): "f8"}
@@ -193,7 +198,7 @@ class _Assembly:
                 yield block, self._samples(block, self._unpacked(block, packed))
                 continue
             waiting.append((block, packed))
-            if len(waiting) == _TOGETHER:
+            if len(waiting) == _TOGETHER or block.rows < self.storage.block_height:
                 yield from self._by_libtiff(waiting)
                 waiting = []
         if waiting:
@@ -363,24 +368,25 @@ def _by_pillow(reader: Reader, top: Directory, orientation: int, icc: bytes | No
     """
     channels = reader.integer(top.entries.get(277), 1)
     if channels > 6:
-        raise DamageError(f"{channels} channels of a kind photos do not have")
+        raise InputError(f"it has {channels} channels of a kind photos do not have", _CONVERT)
     fields: dict[int, Field] = {}
     for tag in _FOR_PILLOW:
         entry = top.entries.get(tag)
         if entry is not None:
             fields[tag] = _narrow(reader, entry)
-    data = reader.data[0 : len(reader.data)]
-    end = len(data) + len(data) % 2
+    body = _gathered(reader, top, fields)
+    end = 8 + len(body) + len(body) % 2
     directory = ifd.build(Tree(fields), reader.order, end)
-    file = b"".join(
-        (ifd.header(reader.order, end), memoryview(data)[8:], b"\0" * (end - len(data)), directory)
-    )
+    file = b"".join((ifd.header(reader.order, end), body, b"\0" * (len(body) % 2), directory))
+    del body
     warnings: tuple[str, ...] = ()
     with libtiff_errors() as errors, BytesIO(file) as stream:
         image = TiffImagePlugin.TiffImageFile(stream)
         bits = max(reader.integers(top.entries.get(258)) or (1,))
         if image.mode in ("I", "F"):
-            raise DamageError(f"samples of {bits} bits of a kind photos do not have")
+            raise InputError(
+                f"its samples are {bits}-bit numbers, which photos do not have", _CONVERT
+            )
         if bits > 8 and not image.mode.startswith("I;16"):
             warnings = (f"its {bits} bits were read as 8",)
         raster = from_pillow(image, orientation, icc)
@@ -390,6 +396,31 @@ def _by_pillow(reader: Reader, top: Directory, orientation: int, icc: bytes | No
         wide = raster.pixels
         np.bitwise_or(wide << 4, wide >> 8, out=wide)
     return replace(raster, warnings=warnings + raster.warnings)
+
+
+def _gathered(reader: Reader, top: Directory, fields: dict[int, Field]) -> bytes:
+    """The strips or tiles of a picture one after another, from byte 8 on; adapts the offsets.
+
+    Where others point into the file too (old-style JPEG), the file as it is.
+    """
+    tiled = _OFFSETS[1] in top.entries
+    offsets = reader.integers(top.entries.get(_OFFSETS[tiled]))
+    sizes = reader.integers(top.entries.get(_SIZES[tiled]))
+    total = len(reader.data) if 513 in fields or len(offsets) != len(sizes) else sum(sizes)
+    if total > _MAX_PACKED + 16 * reader.integer(top.entries.get(256)) * reader.integer(
+        top.entries.get(257)
+    ):
+        raise DamageError("it is much larger than its picture can be")
+    if 513 in fields or len(offsets) != len(sizes):
+        return reader.data[8 : len(reader.data)]
+    blocks = [reader.data[start : start + size] for start, size in zip(offsets, sizes, strict=True)]
+    if any(len(block) < size for block, size in zip(blocks, sizes, strict=True)):
+        raise DamageError("it ends before the picture is complete")
+    places = [8]
+    for size in sizes:
+        places.append(places[-1] + size)
+    fields[_OFFSETS[tiled]] = ifd.integers_field(ifd.LONG, reader.order, *places[:-1])
+    return b"".join(blocks)
 
 
 def _narrow(reader: Reader, entry: Entry) -> Field:

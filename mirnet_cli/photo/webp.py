@@ -6,13 +6,14 @@ from io import BytesIO
 from mirnet_cli.photo import exif
 from mirnet_cli.photo.codec import Layout, Order, Raster
 from mirnet_cli.photo.picture import Metadata, Part
-from mirnet_cli.photo.source import DamageError, Data
+from mirnet_cli.photo.source import DamageError, Data, whole
 
 DEPTHS = ("uint8",)
 GREY = False
 ALPHA = True
 HOLDS = frozenset({"exif", "xmp", "icc"})
 MAX_SIDE = 16383
+PIECEMEAL = False
 
 QUALITY = 90
 """Lossy WebP does not state the quality it was written with."""
@@ -99,7 +100,7 @@ def _name(name: bytes) -> str:
     return name.decode("latin-1").strip()
 
 
-def pixels(data: bytes, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
+def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
     """Decode the first frame with Pillow."""
     from PIL import WebPImagePlugin
 
@@ -115,7 +116,7 @@ def pixels(data: bytes, layout: Layout, metadata: Metadata, orientation: int) ->
                 raise DamageError("it ends before the picture is complete")
             lossless = name == b"VP8L"
             break
-    with BytesIO(data) as stream:
+    with BytesIO(whole(data)) as stream:
         image = WebPImagePlugin.WebPImageFile(stream)
         if image.size != (layout.width, layout.height):
             raise DamageError("its headers disagree about its size")

@@ -35,6 +35,15 @@ _WIDTHS = (_number("tiff:ImageWidth"), _number("exif:PixelXDimension"))
 _HEIGHTS = (_number("tiff:ImageLength"), _number("exif:PixelYDimension"))
 
 
+def orientation(packet: bytes | None) -> int | None:
+    """What tiff:Orientation says, 1 to 8; None where it is missing or out of range."""
+    match = None if packet is None else _ORIENTATION.search(packet)
+    if match is None or packet is None:
+        return None
+    digits = packet[match.end(1 if match[1] else 2) : match.end()].strip()
+    return int(digits) if digits in (b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"8") else None
+
+
 def updated(packet: bytes, width: int, height: int) -> bytes:
     """The packet for an upright picture of this size; tags that are not there are not added."""
     for patterns, value in (((_ORIENTATION,), 1), (_WIDTHS, width), (_HEIGHTS, height)):

@@ -10,8 +10,9 @@ import tifffile
 from PIL import Image, ImageOps
 
 from mirnet_cli.errors import InputError
-from mirnet_cli.photo import decode, encode, probe
+from mirnet_cli.photo import Metadata, decode, encode, ifd, probe
 from tests.photo.pictures import (
+    XMP,
     chunk,
     cmyk_profile,
     exif_block,
@@ -86,6 +87,28 @@ def test_orientation_of_an_avif_is_its_rotation() -> None:
     found = decode(saved(Image.fromarray(pixels), "AVIF", exif=exif, quality=95))
     assert found.pixels.shape == (40, 24, 3)
     assert np.abs(found.pixels.astype(int) - np.rot90(pixels, -1)).mean() < 8
+
+
+@pytest.mark.parametrize("format", ORIENTED)
+def test_orientation_in_xmp_counts_where_exif_has_none(format: str) -> None:
+    pixels = smooth(24, 40)
+    source = photo(pixels, metadata=Metadata(xmp=XMP))
+    data = encode(source, format=format).data.replace(
+        b'tiff:Orientation="1"', b'tiff:Orientation="6"'
+    )
+    if format == "PNG":
+        data = replaced_xmp(data)
+    found = decode(data)
+    assert found.pixels.shape == (40, 24, 3)
+    assert probe(data).width == 24
+    assert decode(encode(found).data).pixels.shape == (40, 24, 3)
+
+
+def replaced_xmp(data: bytes) -> bytes:
+    """The PNG with a right checksum for its changed iTXt chunk."""
+    at = data.index(b"iTXt")
+    size = int.from_bytes(data[at - 4 : at], "big")
+    return data[: at - 4] + chunk(b"iTXt", data[at + 4 : at + 4 + size]) + data[at + 8 + size :]
 
 
 @pytest.mark.parametrize("value", [0, 9, 255, 65535])
@@ -231,6 +254,40 @@ def test_tiff_of_16_bits_in_every_compression_of_libtiff(compression: int) -> No
     np.testing.assert_array_equal(decode(data.tobytes()).pixels, pixels)
 
 
+def test_planar_tiff_that_libtiff_unpacks() -> None:
+    """Strips of three planes, the last of each lower than the others."""
+    pixels = noise(70, 31, 3)
+    strips = [
+        lzw(pixels[top : top + 9, :, channel]) for channel in range(3) for top in range(0, 70, 9)
+    ]
+    numbers = {
+        256: [31],
+        257: [70],
+        258: [8, 8, 8],
+        259: [5],
+        262: [2],
+        277: [3],
+        278: [9],
+        284: [2],
+    }
+    numbers[273] = [8 + sum(map(len, strips[:index])) for index in range(len(strips))]
+    numbers[279] = [len(strip) for strip in strips]
+    end = 8 + sum(map(len, strips)) + 1 & ~1
+    fields = {tag: ifd.integers_field(ifd.LONG, "<", *values) for tag, values in numbers.items()}
+    body = b"".join(strips).ljust(end - 8, b"\0")
+    data = ifd.header("<", end) + body + ifd.build(ifd.Tree(fields), "<", end)
+    np.testing.assert_array_equal(decode(data).pixels, pixels)
+
+
+def lzw(rows: Any) -> bytes:
+    """Rows of bytes, compressed by libtiff into one strip."""
+    data = saved(Image.fromarray(np.ascontiguousarray(rows)), "TIFF", compression="tiff_lzw")
+    reader = ifd.Reader(data)
+    entries = reader.directory(reader.first).entries
+    start = reader.integer(entries[273])
+    return data[start : start + reader.integer(entries[279])]
+
+
 def test_tiff_floating_predictor_is_that_of_libtiff() -> None:
     pixels = noise(9, 14, 1, np.float32)
     data = encode(photo(pixels), format="TIFF").data
@@ -337,6 +394,18 @@ def test_jpeg_stored_as_rgb() -> None:
     found = decode(data)
     assert np.abs(found.pixels.astype(int) - smooth(16, 24)).mean() < 3
     assert found.jpeg is None
+
+
+@pytest.mark.parametrize("junk", [b"junk", b"\xff\0\xff\0", bytes(300)])
+def test_jpeg_with_junk_between_its_segments(junk: bytes) -> None:
+    data = saved(Image.fromarray(smooth(16, 24)), "JPEG")
+    at = 2 + 18  # behind APP0
+    found = decode(data[:at] + junk + data[at:])
+    np.testing.assert_array_equal(found.pixels, decode(data).pixels)
+    tables = data.index(b"\xff\xdb")
+    after = tables + 2 + int.from_bytes(data[tables + 2 : tables + 4], "big")
+    with pytest.raises(InputError):
+        decode(data[:after] + junk + data[after:])
 
 
 def test_jpeg_with_segments_before_and_fill_bytes_between() -> None:
