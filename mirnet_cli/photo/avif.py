@@ -18,6 +18,9 @@ HOLDS = frozenset({"exif", "xmp", "icc"})
 MAX_SIDE = 65535
 PIECEMEAL = False
 
+_THREADS = 8
+"""Fixed: with one thread libaom writes other bytes than with several."""
+
 QUALITY = 90
 """AVIF does not state the quality it was written with; from here on it is 4:4:4."""
 
@@ -90,6 +93,7 @@ def write(order: Order) -> tuple[list[bytes], list[str]]:
         "AVIF",
         quality=quality,
         autotiling=False,
+        max_threads=_THREADS,
         tile_rows=split,
         tile_cols=split,
         icc_profile=metadata.icc or b"",

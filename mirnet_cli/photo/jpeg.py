@@ -1,18 +1,16 @@
-"""JPEG: segments, metadata, and the compression settings to use again.
+"""JPEG: metadata, and the compression settings to use again.
 
-Sources: ITU-T T.81 annex B; JFIF 1.02; EXIF 2.32 section 4.7; XMP Part 3; ICC.1 annex B.4;
+Sources: JFIF 1.02; EXIF 2.32 section 4.7; XMP Part 3; ICC.1 annex B.4;
 CIPA DC-007 (multi-picture format).
 """
 
-import re
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
 from io import BytesIO
 
 from mirnet_cli.photo import exif, photoshop
 from mirnet_cli.photo.codec import Layout, Order, Raster
 from mirnet_cli.photo.ifd import Reader
+from mirnet_cli.photo.jpeg_segments import COM, FRAMES, Segment, check_scans, walk
 from mirnet_cli.photo.picture import JpegSettings, Metadata, Part
 from mirnet_cli.photo.source import DamageError, Data, whole
 
@@ -29,12 +27,7 @@ QUALITY = 95
 _BYTES_PER_PIXEL = 5
 """More than noise takes at quality 100 without subsampling (3.3 measured)."""
 
-MAX_SCANS = 500
-"""More scans than any encoder writes; each costs a pass over the whole picture."""
-
-_SOI, _EOI, _SOS, _DRI, _DQT, _COM = 0xD8, 0xD9, 0xDA, 0xDD, 0xDB, 0xFE
-_FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
-_METADATA = {*range(0xE1, 0xEE), 0xEF, _COM}
+_METADATA = {*range(0xE1, 0xEE), 0xEF, COM}
 """All but APP0 (JFIF) and APP14 (Adobe), which tell a decoder what the components are."""
 
 _EXIF = b"Exif\0"
@@ -43,68 +36,14 @@ _ICC = b"ICC_PROFILE\0"
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _PAYLOAD = 65533
 _SAMPLINGS = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (1, 2): "4:4:0", (4, 1): "4:1:1"}
-_SEGMENT = re.compile(rb"\xff[\xc0-\xcf\xda-\xdd\xe0-\xef\xfe]")
-_MAX_JUNK = 1 << 20
-_MARKER = re.compile(rb"\xff[^\x00\xff]")
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A marker segment before the first scan: ``data`` is its content after the length."""
-
-    marker: int
-    data: bytes
-    at: int
-    end: int
-
-
-def _segments(data: Data) -> Iterator[Segment]:
-    """The segments from the start of the file to the first SOS, that one included."""
-    at = 2
-    loose = True
-    while True:
-        head = data[at : at + 4]
-        if loose and len(head) == 4 and (head[0] != 0xFF or head[1] == 0x00):
-            at = _next_marker(data, at)
-            head = data[at : at + 4]
-        while head[:2] == b"\xff\xff":  # fill bytes, T.81 B.1.1.2
-            at += 1
-            head = data[at : at + 4]
-        if len(head) < 4:
-            raise DamageError("it ends before the picture begins")
-        if head[0] != 0xFF or head[1] in (0x00, _SOI, _EOI):
-            raise DamageError("a segment does not begin with a marker")
-        marker, length = head[1], int.from_bytes(head[2:4], "big")
-        if marker == 0x01 or 0xD0 <= marker <= 0xD7:
-            at += 2
-            continue
-        payload = data[at + 4 : at + 2 + length]
-        if length < 2 or len(payload) < length - 2:
-            raise DamageError("it ends before the picture begins")
-        yield Segment(marker, payload, at, at + 2 + length)
-        if marker == _SOS:
-            return
-        loose = marker == _COM or 0xE0 <= marker <= 0xEF
-        at += 2 + length
-
-
-def _next_marker(data: Data, at: int) -> int:
-    """Where the next segment begins, after a metadata segment whose length is wrong.
-
-    libjpeg and every viewer skip what lies between; behind tables it would be damage.
-    """
-    match = _SEGMENT.search(data[at : at + _MAX_JUNK])
-    if match is None:
-        raise DamageError("a segment does not begin with a marker")
-    return at + match.start()
 
 
 def header(data: Data) -> Layout:
     """Read the frame header and how many pictures a multi-picture file has."""
     frames = 1
     size: tuple[int, int] | None = None
-    for segment in _segments(data):
-        if segment.marker in _FRAMES and size is None:
+    for segment in walk(data):
+        if segment.marker in FRAMES and size is None:
             if len(segment.data) < 6:
                 raise DamageError("its frame header is too short")
             height, width = struct.unpack_from(">HH", segment.data, 1)
@@ -141,7 +80,7 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
     profile_count = 0
     resources = b""
     parts: list[Part] = []
-    for segment in _segments(data):
+    for segment in walk(data):
         marker, body = segment.marker, segment.data
         if marker == 0xE0 and body[:5] == b"JFIF\0" and len(body) >= 12:
             dpi = _density(body)
@@ -154,7 +93,7 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
             profile_count = max(profile_count, body[13])
         elif marker == 0xED and body.startswith(_PHOTOSHOP):
             resources += body[len(_PHOTOSHOP) :]
-        elif marker == _COM:
+        elif marker == COM:
             if "comment" in found:
                 parts.append(Part("JPEG", "COM", body))
             found.setdefault("comment", body.rstrip(b"\0"))
@@ -207,8 +146,8 @@ def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> 
 
     from mirnet_cli.photo.raster import from_pillow
 
-    segments = list(_segments(data))
-    end = _check_scans(whole(data), segments)
+    segments = list(walk(data))
+    end = check_scans(whole(data), segments)
     # Pillow sees nothing but the picture: damaged metadata cannot keep it from the pixels.
     kept = [data[s.at : s.end] for s in segments[:-1] if s.marker not in _METADATA]
     keep = [b"\xff\xd8", *kept, data[segments[-1].at : end]]
@@ -224,76 +163,6 @@ def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> 
             f"{rest} bytes after the end of the picture (a video or another picture) are not kept",
         )
     return Raster(raster.pixels, None, raster.profile_used, settings, False, warnings)
-
-
-def _check_scans(data: bytes, segments: list[Segment]) -> int:
-    """Walk the scans; return where the picture ends.
-
-    libjpeg fills what is missing with grey and says nothing to Pillow, so markers that cannot
-    be there, and restart markers that are missing or out of order, are looked for here.
-
-    Raises:
-        DamageError: the file is cut short or a marker is wrong.
-    """
-    interval = 0
-    for segment in segments:
-        if segment.marker == _DRI and len(segment.data) >= 2:
-            interval = int.from_bytes(segment.data[:2], "big")
-    expected = _restarts(segments, interval)
-    at = segments[-1].end
-    scans = 1
-    restarts = 0
-    while True:
-        match = _MARKER.search(data, at)
-        if match is None:
-            raise DamageError("it ends before the picture is complete")
-        marker = data[match.start() + 1]
-        at = match.end()
-        if 0xD0 <= marker <= 0xD7:
-            if not interval or marker != 0xD0 + restarts % 8:
-                raise DamageError("its compressed data is corrupt (a restart marker out of place)")
-            restarts += 1
-            continue
-        if expected is not None and scans == 1 and restarts < expected:
-            raise DamageError("its compressed data is corrupt (restart intervals are missing)")
-        if marker == _EOI:
-            return at
-        if marker not in (0xC4, _DQT, _DRI, _SOS, 0xDC, _COM) and not 0xE0 <= marker <= 0xEF:
-            raise DamageError("its compressed data is corrupt (a marker that cannot be there)")
-        length = int.from_bytes(data[at : at + 2], "big")
-        if length < 2 or at + length > len(data):
-            raise DamageError("it ends before the picture is complete")
-        if marker == _DRI:
-            interval = int.from_bytes(data[at + 2 : at + 4], "big")
-            expected = None
-        elif marker == _SOS:
-            scans += 1
-            restarts = 0
-            expected = None
-            if scans > MAX_SCANS:
-                raise DamageError(f"it has more than {MAX_SCANS} scans")
-        at += length
-
-
-def _restarts(segments: list[Segment], interval: int) -> int | None:
-    """How many restart markers a sequential picture in one scan must have."""
-    frame = next((s for s in segments if s.marker in _FRAMES), None)
-    if frame is None or frame.marker not in (0xC0, 0xC1) or len(frame.data) < 6:
-        return None
-    count = frame.data[5]
-    scan = segments[-1].data
-    if len(frame.data) < 6 + 3 * count or not scan or scan[0] != count:
-        return None
-    if not interval:
-        return 0
-    height, width = (int(side) for side in struct.unpack_from(">HH", frame.data, 1))
-    factors = [frame.data[7 + 3 * index] for index in range(count)]
-    across = 8 * max(factor >> 4 for factor in factors) if count > 1 else 8
-    down = 8 * max(factor & 15 for factor in factors) if count > 1 else 8
-    if not across or not down:
-        return None
-    blocks = -(-width // across) * -(-height // down)
-    return -(-blocks // interval) - 1
 
 
 def _settings(image: object, segments: list[Segment]) -> JpegSettings | None:
@@ -389,14 +258,14 @@ def _metadata_segments(metadata: Metadata, warnings: list[str]) -> list[bytes]:
         _segment(0xED, _PHOTOSHOP + block[at : at + room]) for at in range(0, len(block), room)
     ]
     for part in metadata.parts:
-        marker = _COM if part.kind == "COM" else 0xE0 + int(part.kind[3:])
+        marker = COM if part.kind == "COM" else 0xE0 + int(part.kind[3:])
         segments.append(_segment(marker, part.data))
     if metadata.comment is not None:
         if len(metadata.comment) > _PAYLOAD:
             warnings.append("the comment is longer than a JPEG can hold and was cut")
         # Before further comments: readers show the first.
-        first = next((i for i, s in enumerate(segments) if s[1] == _COM), len(segments))
-        segments.insert(first, _segment(_COM, metadata.comment[:_PAYLOAD]))
+        first = next((i for i, s in enumerate(segments) if s[1] == COM), len(segments))
+        segments.insert(first, _segment(COM, metadata.comment[:_PAYLOAD]))
     return segments
 
 

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 
 from mirnet_cli.errors import InputError
-from mirnet_cli.photo import ifd, photoshop, tiff_pixels
+from mirnet_cli.photo import ifd, photoshop, tiff_pixels, tiff_predictors
 from mirnet_cli.photo.codec import Layout, Order, Raster
 from mirnet_cli.photo.deflate import compress_each
 from mirnet_cli.photo.formats import USE_ANOTHER
@@ -176,7 +176,7 @@ def _strips(order: Order, byte_order: str) -> Iterator[bytes]:
     channels = _channels(order)
     for top in range(0, height, _rows(order)):
         rows = slice(top, min(height, top + _rows(order)))
-        yield tiff_pixels.predicted(
+        yield tiff_predictors.predicted(
             order.pixels[rows].reshape(-1, width, channels - (order.alpha is not None)),
             None if order.alpha is None else order.alpha[rows],
             byte_order,

@@ -216,7 +216,7 @@ def test_a_claimed_size_is_refused_before_anything_is_decoded(format: str) -> No
     assert time.monotonic() - started < 5
 
 
-@pytest.mark.parametrize("format", ["PNG", "BMP", "TIFF", "WEBP"])
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "BMP", "TIFF", "WEBP"])
 def test_a_claimed_size_within_the_limit_finds_nothing_there(format: str) -> None:
     text, _ = peak_of(claims(9000, 9000)[format])
     assert "damaged" in text
@@ -249,6 +249,28 @@ def test_a_jpeg_of_endless_scans_is_refused() -> None:
     scan = data.rindex(b"\xff\xda")
     with pytest.raises(InputError, match="scans"):
         decode(data[:scan] + data[scan:-2] * 600 + b"\xff\xd9")
+
+
+def test_a_jpeg_of_one_colour_is_no_bomb() -> None:
+    for options in ({}, {"progressive": True, "optimize": True}, {"subsampling": 0}):
+        data = saved(Image.new("RGB", (2000, 1500), (9, 99, 200)), "JPEG", **options)
+        assert decode(data).pixels.shape == (1500, 2000, 3)
+    assert decode(saved(Image.new("L", (999, 500)), "JPEG", optimize=True)).pixels.shape == (
+        500,
+        999,
+    )
+
+
+def test_endless_fill_bytes_and_segments_end_soon() -> None:
+    data = saved(Image.fromarray(smooth(16, 16)), "JPEG")
+    started = time.monotonic()
+    padded = data[:2] + b"\xff" * (8 << 20) + data[2:]
+    np.testing.assert_array_equal(decode(padded).pixels, decode(data).pixels)
+    with pytest.raises(InputError):
+        decode(data[:2] + b"\xff" * (8 << 20))
+    with pytest.raises(InputError, match="segments"):
+        decode(data[:2] + b"\xff\xe5\0\2" * 200_000 + data[2:])
+    assert time.monotonic() - started < 20
 
 
 def test_directories_that_go_in_circles_end() -> None:

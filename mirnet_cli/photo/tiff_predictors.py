@@ -1,0 +1,50 @@
+"""Predictors: differences along a row instead of samples. Source: TIFF Technical Note 3."""
+
+import numpy as np
+
+from mirnet_cli.photo.picture import Array
+
+
+def integers(samples: Array) -> Array:
+    """Undo predictor 2 for rows x width x channels of any byte order; native order back."""
+    native = samples.astype(samples.dtype.newbyteorder("="))
+    np.add.accumulate(native, axis=1, dtype=native.dtype, out=native)
+    return native
+
+
+def floating(raw: bytes, shape: tuple[int, int, int], size: int) -> Array:
+    """Undo predictor 3: byte planes, the highest first, as differences.
+
+    Args:
+        raw: the rows' bytes.
+        shape: rows, width, channels.
+        size: bytes a sample, 2, 4 or 8.
+    """
+    rows, width, channels = shape
+    planes = np.frombuffer(raw, np.uint8).reshape(rows, width * size, channels).copy()
+    np.add.accumulate(planes, axis=1, dtype=np.uint8, out=planes)
+    ordered = planes.reshape(rows, size, width * channels).transpose(0, 2, 1)
+    return np.ascontiguousarray(ordered).view(f">f{size}").reshape(shape)
+
+
+def predicted(band: Array, alpha: Array | None, byte_order: str) -> bytes:
+    """Rows as a strip's bytes with the predictor applied: 2 for integers, 3 for float32.
+
+    Args:
+        band: rows x width x colours, native byte order.
+        alpha: rows x width, or None.
+        byte_order: "<" or ">".
+    """
+    if alpha is not None:
+        band = np.concatenate([band, alpha[..., None]], axis=2)
+    rows, width, channels = band.shape
+    if band.dtype.kind == "f":
+        size = band.dtype.itemsize
+        flat = np.ascontiguousarray(band, f">f{size}").view(np.uint8)
+        planes = flat.reshape(rows, width * channels, size).transpose(0, 2, 1)
+        planes = np.ascontiguousarray(planes).reshape(rows, width * size, channels)
+        planes[:, 1:] -= planes[:, :-1].copy()
+        return planes.tobytes()
+    differences = band.copy()
+    differences[:, 1:] -= band[:, :-1]
+    return differences.astype(band.dtype.newbyteorder("<" if byte_order == "<" else ">")).tobytes()
