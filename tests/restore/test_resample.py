@@ -57,7 +57,7 @@ def test_edges_are_repeated() -> None:
     np.testing.assert_allclose(enlarged, 77 / 255, atol=1e-7)
 
 
-@pytest.mark.parametrize("length", [1, 2, 3, 7, 8, 9, 15])
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 7, 8, 9, 15])
 def test_padding_reflects_and_tiny_sides_repeat(length: int) -> None:
     end = -(-length // 8) * 8
     places = reflected((0, end), length)
@@ -100,3 +100,10 @@ def test_a_guided_base_is_the_same_for_parts() -> None:
     whole = base.at(x, (0, 90), (0, 130))
     part = base.at(x[17:64, 31:111], (17, 64), (31, 111))
     assert np.array_equal(part, whole[17:64, 31:111])
+
+
+def test_a_guided_base_is_padded_like_the_picture() -> None:
+    picture = Picture(photo_like(90, 130))
+    base = GuidedBase(np.random.default_rng(0).random((9, 13, 6), np.float32), 90, 130)
+    padded = base.at(picture.padded((0, 96), (0, 136)), (0, 96), (0, 136))
+    assert np.array_equal(padded, pad(padded[:90, :130], 8))

@@ -67,6 +67,15 @@ def test_strength_blends(restorer: Make) -> None:
             model(pixels, strength=wrong)
 
 
+def test_strength_blends_with_the_photo_not_with_the_base(restorer: Make) -> None:
+    model = restorer(base="guided")
+    pixels = as_type(photo_like(40, 50), "float32")
+    full = model(pixels)
+    np.testing.assert_allclose(
+        model(pixels, strength=0.25), pixels + 0.25 * (full - pixels), atol=1e-6
+    )
+
+
 def test_no_strength_enlarges_plainly(restorer: Make) -> None:
     model = restorer(scales=(2,), scale=2)
     flat = np.full((9, 7, 3), 100, np.uint8)
