@@ -110,10 +110,6 @@ def load_restorer(task: str, computing: Computing, *, scale: int | None) -> "Res
     """
     import mirnet_cli
 
-    if computing.runtime == "openvino":
-        raise UsageError(
-            "openvino is not supported by this version", "use auto or torch", subject="--runtime"
-        )
     if computing.model is not None and computing.weights is not None:
         raise UsageError(
             "--model and --weights (or MIRNET_MODEL, MIRNET_WEIGHTS) exclude each other",

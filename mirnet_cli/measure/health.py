@@ -237,8 +237,14 @@ def _devices() -> Iterator[Check]:
     from mirnet_cli.runtime import RUNTIMES
     from mirnet_cli.runtime.devices import available, free_memory
 
+    here = []
     for name in RUNTIMES:
-        yield Check("devices", f"runtime {name}", "ok", _runtime(name))
+        try:
+            yield Check("devices", f"runtime {name}", "ok", _runtime(name))
+            here.append(name)
+        except ImportError as error:
+            value = f"not here, torch computes instead: {_words(error)}"
+            yield Check("devices", f"runtime {name}", "info", value)
     devices = available()
     for device in devices:
         parts = [device.title]
@@ -256,19 +262,26 @@ def _devices() -> Iterator[Check]:
             "install torch with CUDA as https://pytorch.org/get-started says; check nvidia-smi",
         )
     for device in devices:
-        yield from _runs(device)
+        yield from _runs(device, "torch", device.name)
+    if "openvino" in here:
+        from mirnet_cli.runtime import openvino_runtime
+
+        yield from _runs(openvino_runtime.cpu(), "openvino", "openvino")
 
 
 def _runtime(name: str) -> str:
-    if name != "torch":
-        return "available"
+    if name == "openvino":
+        # Not the library itself, which sends a message when it is imported.
+        from mirnet_cli.runtime.openvino_library import openvino
+
+        return f"{openvino.__version__}, on the CPU"
     import torch
 
     built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "without CUDA"
     return f"{torch.__version__}, {built}, {torch.get_num_threads()} threads"
 
 
-def _runs(device: Any) -> Iterator[Check]:
+def _runs(device: Any, runtime: str, title: str) -> Iterator[Check]:
     """Runs a shipped network on the device in each precision and compares with float32 there."""
     import numpy as np
 
@@ -289,9 +302,11 @@ def _runs(device: Any) -> Iterator[Check]:
     for precision in device.precisions:
         if precision != "fp32" and precision not in family.half_precision:
             continue
-        name = f"{device.name} {precision}"
+        name = f"{title} {precision}"
         try:
-            runner = prepare(network, scale=scale, device=device.name, precision=precision)
+            runner = prepare(
+                network, scale=scale, runtime=runtime, device=device.name, precision=precision
+            )
             result = runner.run(batch).residual
         except MirnetError as error:
             yield Check("devices", name, "problem", str(error), "use another --precision")

@@ -77,6 +77,9 @@ def device_ceiling(device: str) -> int | None:
 
     Nine tenths of what is free there now, in steps of 256 MiB.
     """
+    if device == "cpu":
+        # Known without torch, which may not be loaded.
+        return None
     from mirnet_cli.runtime.devices import find, free_memory
 
     free = free_memory(find(device))

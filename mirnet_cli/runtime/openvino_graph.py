@@ -547,7 +547,13 @@ def write(spec: NetworkSpec, *, scale: int | None, replay: bool, record: bool) -
     context = ops.parameter([1, -1], f32, "context") if replay else None
     mask = ops.parameter([-1, 1, -1, -1], f32, "mask") if record else None
     writer = Writer(numbers, context, mask)
-    results = [GRAPHS[spec.family](writer, Stream(picture, channels), spec.config, scale)]
+    try:
+        results = [GRAPHS[spec.family](writer, Stream(picture, channels), spec.config, scale)]
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"not a configuration of {family.title}: {' '.join(str(error).split())[:200]}",
+            "get the weights again",
+        ) from error
     numbers.finish("heads.")
     if record and writer.vectors:
         results.append(ops.concat(writer.vectors, 1))

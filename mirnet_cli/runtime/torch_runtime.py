@@ -132,8 +132,10 @@ def prepare(spec: NetworkSpec, *, scale: int | None, device: str, precision: str
         raise ModelError(
             f"not a configuration of {family.title}: {error}", "get the weights again"
         ) from error
+    # Before there is memory for it: a false configuration may describe more than there is.
+    _check(module, spec, family.title)
     module.to_empty(device="cpu")
-    _fill(module, spec, family.title)
+    _fill(module, spec)
     scales = family.scales(spec.config)
     if scale is not None and scale not in scales:
         raise ModelError(f"this network has no scale {scale}", f"it has {_listed(scales)}")
@@ -141,7 +143,8 @@ def prepare(spec: NetworkSpec, *, scale: int | None, device: str, precision: str
     return TorchRunner(module, place, chosen, scale if takes_scale else None)
 
 
-def _fill(module: nn.Module, spec: NetworkSpec, title: str) -> None:
+def _check(module: nn.Module, spec: NetworkSpec, title: str) -> None:
+    """Compares keys and shapes; the module may have no numbers."""
     expected = module.state_dict()
     missing = sorted(expected.keys() - spec.tensors.keys())
     extra = sorted(spec.tensors.keys() - expected.keys())
@@ -158,8 +161,11 @@ def _fill(module: nn.Module, spec: NetworkSpec, title: str) -> None:
                 f"weights that are not those of {title}: {fault}: {_listed(keys[:_NAMED])}{more}",
                 "use weights made for it",
             )
+
+
+def _fill(module: nn.Module, spec: NetworkSpec) -> None:
     with torch.no_grad():
-        for key, tensor in expected.items():
+        for key, tensor in module.state_dict().items():
             values = np.asarray(spec.tensors[key], dtype=np.float32)
             if not np.isfinite(values).all():
                 raise ModelError(f"weights that are not finite: {key}", "get the weights again")

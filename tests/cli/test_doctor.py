@@ -48,6 +48,16 @@ def test_all_is_well(real: Run) -> None:
     for name in ("torch", "opencv", "safetensors", "runtime torch", "cpu fp32", "cpu bf16"):
         assert f"ok      {name:18}" in ran.out
     assert "intact, sha256" in ran.out
+    assert "openvino fp32" in ran.out
+
+
+def test_openvino_may_be_missing(real: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("mirnet_cli.runtime.openvino")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    found = _checks(real, 0)
+    assert found["runtime openvino"]["state"] == "info"
+    assert found["cpu fp32"]["state"] == "ok"
 
 
 def test_changed_weights_are_exit_code_3(real: Run) -> None:

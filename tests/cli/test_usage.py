@@ -20,7 +20,6 @@ from tests.cli.conftest import Mirnet
         ("denoise a.jpg --crop 1,2,0,3", "--crop: '1,2,0,3' has no pixels; width and"),
         ("denoise a.jpg --max-memory lots", "--max-memory: 'lots' is not an amount of memory"),
         ("denoise a.jpg --precision fp8", "--precision: "),
-        ("denoise a.jpg --runtime openvino", "--runtime: openvino is not supported by this ver"),
         ("denoise a.jpg --format gif", "--format: unknown format 'gif'; use one of jpg, png"),
         ("denoise a.jpg -o b.txt", "b.txt: .txt is no format that can be written; name it"),
         ("denoise a.jpg -o b.png --format jpg", "b.png: --format jpg does not fit this name"),

@@ -1,5 +1,6 @@
 """The torch runtime on the CPU, with small networks of each family."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -7,33 +8,20 @@ import pytest
 import torch
 
 from mirnet_cli.errors import ModelError, UsageError
-from mirnet_cli.networks import FAMILIES, NetworkSpec
-from mirnet_cli.runtime import OutOfDeviceMemoryError, Runner, prepare
+from mirnet_cli.networks import NetworkSpec
+from mirnet_cli.runtime import OutOfDeviceMemoryError, Runner
+from mirnet_cli.runtime import prepare as prepare_by_any
 from mirnet_cli.runtime.torch_runtime import TorchRunner
+from tests.runtime.networks import random_spec
 
-SMALL: dict[str, dict[str, Any]] = {
-    "compact": {"widths": [8, 8, 16], "groups": 1, "blocks": 1, "scales": [1, 2]},
-    "mirnet_v1": {"features": 16, "groups": 1, "blocks": 1},
-}
-
-
-def random_spec(family: str, seed: int = 0, **changes: Any) -> NetworkSpec:
-    """A small network of a family with random numbers, as a weights file holds them."""
-    config = SMALL[family] | changes
-    generator = torch.Generator().manual_seed(seed)
-    module = FAMILIES[family].build(config)
-    tensors = {
-        key: (0.15 * torch.randn(value.shape, generator=generator)).half().numpy()
-        for key, value in module.state_dict().items()
-    }
-    return NetworkSpec(family, config, tensors, "0" * 64)
+prepare = partial(prepare_by_any, runtime="torch")
 
 
 def batch(count: int = 1, height: int = 32, width: int = 48) -> np.ndarray:
     return np.random.default_rng(0).random((count, 3, height, width), np.float32)
 
 
-@pytest.fixture(params=sorted(SMALL))
+@pytest.fixture(params=("compact", "mirnet_v1"))
 def runner(request: pytest.FixtureRequest) -> Runner:
     return prepare(random_spec(request.param), device="cpu", scale=1)
 
@@ -119,6 +107,13 @@ def test_configurations_that_are_none_are_refused(config: dict[str, Any]) -> Non
         prepare(NetworkSpec("compact", config, {}, ""), device="cpu")
 
 
+@pytest.mark.parametrize("config", [{"widths": [65536] * 3}, {"inputs": 65536}, {"scales": [4096]}])
+def test_far_too_large_configurations_take_no_memory(config: dict[str, Any]) -> None:
+    spec = random_spec("compact")
+    with pytest.raises(ModelError, match=r"not those of|no scale"):
+        prepare(NetworkSpec("compact", spec.config | config, spec.tensors, ""), device="cpu")
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -129,7 +124,6 @@ def test_configurations_that_are_none_are_refused(config: dict[str, Any]) -> Non
         {"precision": "fp8"},
         {"precision": "fp16", "device": "cpu"},
         {"runtime": "tensorflow"},
-        {"runtime": "openvino"},
     ],
 )
 def test_what_is_not_here_is_refused(options: dict[str, str]) -> None:
