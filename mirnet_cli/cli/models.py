@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mirnet_cli.cli import models_files
 from mirnet_cli.cli.app import Command, Group
 from mirnet_cli.cli.options import option
 from mirnet_cli.cli.table import LEFT, RIGHT, lines, size
@@ -19,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="List, show and verify the weights. Nothing here needs a network connection.",
+    help="List, show, verify, fetch, convert and publish weights.",
 )
 
 
@@ -161,15 +162,19 @@ def verify(names: Names = None, json: Json = False) -> int:
     return ExitCode.MODEL if broken else ExitCode.OK
 
 
+app.command("convert", cls=Command)(models_files.convert)
+
+
 def _verified(name: str) -> dict[str, Any]:
     if not _is_file(name):
         return catalogue.verify(catalogue.find(name)).as_dict()
-    from mirnet_cli.models.weights import load
+    from mirnet_cli.models.choose import read_file
 
     given = Path(name).expanduser()
     found: dict[str, Any] = {"name": str(given), "state": "intact", "path": str(given)}
     try:
-        found |= {"sha256": load(given).sha256, "expected_sha256": None, "what": "", "remedy": ""}
+        digest = read_file(given).sha256
+        found |= {"sha256": digest, "expected_sha256": None, "what": "", "remedy": ""}
     except ModelError as error:
         nothing = {"sha256": None, "expected_sha256": None}
         found |= {**nothing, "state": "refused", "what": error.what, "remedy": error.remedy}
@@ -177,9 +182,22 @@ def _verified(name: str) -> dict[str, Any]:
 
 
 def _file_facts(given: Path) -> dict[str, Any]:
-    from mirnet_cli.models.weights import load
+    from mirnet_cli.models.choose import read_file
+    from mirnet_cli.models.foreign import Foreign
 
-    weights = load(given)
+    weights = read_file(given)
+    if isinstance(weights, Foreign):
+        return {
+            "name": given.name,
+            "title": weights.family.title,
+            "task": weights.task,
+            "family": weights.family.name,
+            "config": dict(weights.spec.config),
+            "parameters": sum(int(t.size) for t in weights.spec.tensors.values()),
+            "sha256": weights.sha256,
+            "bytes": given.stat().st_size,
+            "path": str(given),
+        }
     networks = [weights.network, *([weights.thumbnail] if weights.thumbnail else [])]
     return {
         "name": weights.name,

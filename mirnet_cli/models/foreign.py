@@ -18,7 +18,6 @@ from mirnet_cli.models import checkpoint, container
 from mirnet_cli.models.catalogue import SCALES, TASKS
 from mirnet_cli.models.weights import DEFOCUS, Weights
 from mirnet_cli.networks import Family, NetworkSpec, recognise
-from mirnet_cli.networks.spec import NetworkSpec as Spec
 
 Array = NDArray[np.floating[Any]]
 Shapes = Mapping[str, tuple[int, ...]]
@@ -44,9 +43,20 @@ class Foreign:
     family: Family
 
     @property
+    def sha256(self) -> str:
+        """Of the file, in hexadecimal."""
+        return self.spec.sha256
+
+    @property
     def task(self) -> str | None:
         """What they are for, where the network itself tells: two views of a dual-pixel sensor."""
         return DEFOCUS if self.family.whole(self.spec.config) else None
+
+    @staticmethod
+    def renamed(path: Path) -> str:
+        """A model's name made of a file's."""
+        name = re.sub(r"[^a-z0-9._-]+", "-", path.stem.lower()).strip("-._")
+        return name[:64] or "weights"
 
     def weights(
         self,
@@ -92,7 +102,7 @@ class Foreign:
             raise UsageError("only upscale has scales", "leave --scale out", subject=task)
         base = "enlarged" if scale > 1 else "input"
         return Weights(
-            name=name or _name(self.path),
+            name=name or self.renamed(self.path),
             path=self.path,
             sha256=self.spec.sha256,
             task=task,
@@ -212,7 +222,7 @@ def _foreign(fitted: _Fitted, tensors: Mapping[str, Array], path: Path, sha256: 
     for key in fitted.constants:
         if not np.allclose(tensors[key], kernel, rtol=0, atol=1e-3):
             raise _wrong(family, f"the constant {key[:80]} has other values", path)
-    return Foreign(path, Spec(family.name, fitted.config, network, sha256), family)
+    return Foreign(path, NetworkSpec(family.name, fitted.config, network, sha256), family)
 
 
 def _single(values: Array, key: str, path: Path) -> Array:
@@ -233,9 +243,3 @@ def _wrong(family: Family, what: str, path: Path) -> ModelError:
 def _listed(keys: Sequence[str]) -> str:
     more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
     return ", ".join(key[:120] for key in keys[:_NAMED]) + more
-
-
-def _name(path: Path) -> str:
-    """A model's name made of a file's."""
-    name = re.sub(r"[^a-z0-9._-]+", "-", path.stem.lower()).strip("-._")
-    return name[:64] or "weights"

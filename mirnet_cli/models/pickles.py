@@ -31,7 +31,8 @@ ITEM_BYTES = {
 FLOATS = ("FloatStorage", "HalfStorage", "BFloat16Storage", "DoubleStorage")
 """Those that weights are kept in."""
 
-MAX_STEPS = 5_000_000
+MAX_STEPS = 1_000_000
+"""Instructions of the longest pickle; v1 with its optimiser's state has 60,000."""
 _MAX_AXES = 8
 
 
@@ -107,7 +108,7 @@ def walk(data: bytes, start: int = 0) -> Walked:
     try:
         for steps, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
             if steps > MAX_STEPS:
-                raise Refused("more than 5 million instructions")
+                raise Refused(f"more than {MAX_STEPS:,} instructions")
             if opcode.name == "STOP":
                 return Walked(walker.pop(), walker.storages, stream.tell())
             walker.step(opcode.name, argument)

@@ -29,6 +29,9 @@ CONTEXTS = ("whole", "proxy", "refine", "window", "tile")
 _GUIDE = ("side", "radius", "epsilon")
 """Names in a thumbnail's configuration that are the guided filter's, not the network's."""
 
+MAX_LICENCE = 200
+"""Characters of the longest licence that a file may state."""
+
 _MAX_OVERLAP = 1024
 _MAX_INTEGER = 1 << 16
 _FOREIGN = f"not in mirnet's own format; {container.SUPPORTED}"
@@ -143,8 +146,9 @@ def save(
     licence: str,
     training: Mapping[str, Any] | None = None,
     half: bool = True,
+    overwrite: bool = True,
 ) -> str:
-    """Writes weights, whole or not at all; an existing file is replaced.
+    """Writes weights, whole or not at all; an existing file is replaced if ``overwrite``.
 
     Tensors are kept in float16, or in what they are where ``half`` is off.
     The same values give the same bytes. The specs' ``sha256`` is not looked at.
@@ -187,7 +191,7 @@ def save(
     written = parse(data, path)
     from mirnet_cli.files import write_atomically
 
-    write_atomically(path, data, overwrite=True)
+    write_atomically(path, data, overwrite=overwrite)
     return written.sha256
 
 
@@ -283,7 +287,7 @@ _RULES: Mapping[str, Callable[[Any], bool]] = {
     "base": lambda v: isinstance(v, str) and v in BASES,
     "context": lambda v: isinstance(v, str) and v in CONTEXTS,
     "overlap": lambda v: v is None or (type(v) is int and 0 <= v <= _MAX_OVERLAP),
-    "licence": lambda v: isinstance(v, str) and 0 < len(v) <= 200,
+    "licence": lambda v: isinstance(v, str) and 0 < len(v) <= MAX_LICENCE,
     "network": _is_network,
     "thumbnail": lambda v: v is None or _is_network(v),
     "training": lambda v: isinstance(v, dict),

@@ -131,6 +131,72 @@ def test_verify_a_file(real: Run, models: Ship, tmp_path: Path) -> None:
     assert "PyTorch" in ran.err
 
 
+@pytest.fixture
+def authors(tmp_path: Path) -> Path:
+    from tests.models import checkpoints
+
+    state = checkpoints.small("mirnet_v2")
+    return checkpoints.save(tmp_path / "real_denoising.pth", {"params": state})
+
+
+def test_convert(real: Run, authors: Path) -> None:
+    ran = real("models", "convert", authors, "mine.safetensors", "--task", "denoise", "--json")
+    assert ran.code == 0
+    (line,) = ran.out.splitlines()
+    made = json.loads(line)
+    assert (made["name"], made["task"], made["family"]) == ("mine", "denoise", "mirnet_v2")
+    assert made["converted_from"]["file"] == "real_denoising.pth"
+    read = weights.load(Path("mine.safetensors"))
+    assert read.sha256 == made["sha256"]
+    # Nothing is lost on the way.
+    from mirnet_cli.models import resolve
+
+    given = resolve("denoise", weights=str(authors)).network.tensors
+    for key, tensor in read.network.tensors.items():
+        assert (tensor == given[key]).all()
+    again = real("models", "convert", authors, "mine.safetensors", "--task", "denoise")
+    assert again.code == 1
+    assert "exists already" in again.err
+    half = ["--half", "--overwrite", "--name", "small", "--licence", "MIT"]
+    ran = real("models", "convert", "mine.safetensors", "half.safetensors", *half)
+    assert ran.code == 0
+    assert weights.load(Path("half.safetensors")).licence == "MIT"
+    assert Path("half.safetensors").stat().st_size < 0.6 * Path("mine.safetensors").stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "expected"),
+    [
+        ([], 2, "say it with --task denoise|enhance|upscale"),
+        (["--task", "upscale"], 2, "say it with --scale 1|2|3|4"),
+        (["--task", "dehaze"], 2, "no task"),
+        (["--task", "denoise", "--name", "../x"], 2, "no name of a model"),
+    ],
+)
+def test_what_convert_has_to_be_told(
+    words: list[str], code: int, expected: str, real: Run, authors: Path
+) -> None:
+    ran = real("models", "convert", authors, "out.safetensors", *words)
+    assert ran.code == code
+    assert ran.err.count("\n") == 1
+    assert expected in ran.err
+    assert not Path("out.safetensors").exists()
+
+
+def test_convert_wants_names_that_suit(real: Run, authors: Path) -> None:
+    assert "ends in .safetensors" in real("models", "convert", authors, "x.pth").err
+    ran = real("models", "convert", "nowhere.pth", "x.safetensors")
+    assert (ran.code, ran.err.count("\n")) == (3, 1)
+    Path("a.safetensors").write_bytes(b"x")
+    assert "the input itself" in real("models", "convert", "a.safetensors", "a.safetensors").err
+
+
+def test_show_and_verify_the_authors_files(real: Run, authors: Path) -> None:
+    shown = json.loads(real("models", "show", authors, "--json").out)
+    assert (shown["family"], shown["task"]) == ("mirnet_v2", None)
+    assert real("models", "verify", authors).code == 0
+
+
 def test_no_command_shows_the_help(real: Run) -> None:
     ran = real("models")
     assert ran.code == 2

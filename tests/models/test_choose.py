@@ -85,14 +85,6 @@ def test_a_file_of_one_s_own(tmp_path: Path, models: Ship) -> None:
         resolve("enhance", weights=str(path))
 
 
-def test_a_checkpoint_of_the_authors_is_named_for_what_it_is(tmp_path: Path) -> None:
-    path = tmp_path / "real_denoising.pth"
-    path.write_bytes(b"PK\x03\x04" + b"\0" * 100)
-    with pytest.raises(ModelError, match="PyTorch checkpoint") as caught:
-        resolve("denoise", weights=str(path))
-    assert ".safetensors" in caught.value.remedy
-
-
 def test_a_changed_byte_is_refused_at_every_load(models: Ship) -> None:
     path = catalogue.path_of(catalogue.find("denoise"))
     whole = path.read_bytes()

@@ -1,0 +1,87 @@
+"""Any weights in this project's own format."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from mirnet_cli.errors import UsageError
+from mirnet_cli.files import same_file
+from mirnet_cli.models import weights as own
+from mirnet_cli.models.catalogue import NAME
+from mirnet_cli.models.choose import read_file
+from mirnet_cli.models.foreign import Foreign
+from mirnet_cli.models.weights import Weights
+
+
+def convert(
+    source: Path,
+    target: Path,
+    *,
+    task: str | None = None,
+    scale: int | None = None,
+    name: str | None = None,
+    licence: str | None = None,
+    half: bool = False,
+    overwrite: bool = False,
+) -> Weights:
+    """Writes a file of weights, whatever its format, in this project's own.
+
+    Args:
+        source: a file of weights.
+        target: a file that ends in .safetensors.
+        task, scale: what they are for, where the file does not say it.
+        name: of the model; by default that of the target.
+        licence: of the weights; by default what the file says, or "unknown".
+        half: keep float16, at half the size, instead of what the file has.
+        overwrite: whether the target may be replaced.
+
+    Returns:
+        What was written.
+
+    Raises:
+        UsageError: for names that cannot be, and what has to be said and is not.
+        ModelError: for anything that is not intact weights of a known network.
+        OutputError: for a target that exists or cannot be written.
+    """
+    if target.suffix != ".safetensors":
+        raise UsageError("needs a name that ends in .safetensors", "name it so", subject=target)
+    if same_file(source, target):
+        raise UsageError("is the input itself", "name another file", subject=target)
+    if name is not None and not NAME.fullmatch(name):
+        raise UsageError(
+            "is no name of a model", "use small letters, digits, dots and hyphens", subject=name
+        )
+    if licence is not None and not 0 < len(licence) <= own.MAX_LICENCE:
+        raise UsageError("is too long for a licence", "give its SPDX name", subject=licence[:40])
+    found = read_file(source)
+    if isinstance(found, Foreign):
+        named = name or found.renamed(target)
+        history = {"converted": {"sha256": found.spec.sha256, "file": source.name[:200]}}
+        made = replace(found.weights(task, scale, name=named), training=history)
+    else:
+        if task not in (None, found.task):
+            raise UsageError(f"made for {found.task}, not for {task}", "leave --task out")
+        made = replace(found, name=name or found.name)
+    if licence is not None:
+        made = replace(made, licence=licence)
+    return _written(made, target, half=half, overwrite=overwrite)
+
+
+def _written(made: Weights, target: Path, *, half: bool, overwrite: bool) -> Weights:
+    training: Mapping[str, object] = made.training
+    digest = own.save(
+        target,
+        name=made.name,
+        task=made.task,
+        scales=made.scales,
+        network=made.network,
+        thumbnail=made.thumbnail,
+        base=made.base,
+        context=made.context,
+        overlap=made.overlap,
+        licence=made.licence,
+        training=training,
+        half=half,
+        overwrite=overwrite,
+    )
+    return replace(made, path=target, sha256=digest)
