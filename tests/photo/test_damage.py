@@ -8,6 +8,7 @@ import time
 import tracemalloc
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,20 @@ def test_a_file_with_wrong_bytes_is_refused_or_read(name: str) -> None:
         found = read_or_refused(bytes(data))
         if found is not None:
             encode(found)
+
+
+def test_files_and_bytes_and_threads_give_the_same(tmp_path: Path) -> None:
+    paths = []
+    for name, data in SAMPLES.items():
+        paths.append(tmp_path / name)
+        paths[-1].write_bytes(data)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(decode, paths * 3))
+    for path, read in zip(paths * 3, found, strict=True):
+        wanted = decode(SAMPLES[path.name])
+        np.testing.assert_array_equal(read.pixels, wanted.pixels)
+        assert read.metadata == wanted.metadata
+        assert probe(path) == wanted.header
 
 
 @pytest.mark.parametrize("name", ["png", "png16", "tiff", "tiff16", "tiff lzw", "tiff tiles"])
