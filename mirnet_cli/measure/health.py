@@ -26,7 +26,6 @@ LIBRARIES = {
     "numpy": "numpy",
     "opencv": "cv2",
     "pillow": "PIL",
-    "tifffile": "tifffile",
     "safetensors": "safetensors",
     "huggingface-hub": "huggingface_hub",
     "rich": "rich",
