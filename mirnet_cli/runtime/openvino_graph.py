@@ -58,9 +58,9 @@ class Graph:
 
     Attributes:
         model: inputs are the picture ``(N, C, H, W)``; with replay the vectors of all pools in one
-            row ``(1, F)``; with record a mask ``(N, 1, H, W)`` whose sum is 1. Outputs are the
-            residual; with record the vectors ``(N, F)``, and where pools are weighted their
-            denominators' logarithms ``(N, P)``.
+            row ``(1, F)``; with record a mask ``(N, 1, H, W)`` whose sum is 1. Outputs are, where
+            pools are weighted, their denominators' logarithms ``(N, P)``; with record the vectors
+            ``(N, F)``; and last the residual.
         pools: in the order of their vectors.
     """
 
@@ -560,4 +560,7 @@ def write(spec: NetworkSpec, *, scale: int | None, replay: bool, record: bool) -
         if writer.denominators:
             results.append(ops.concat(writer.denominators, 1))
     inputs = [each for each in (picture, context, mask) if each is not None]
+    # The residual is the last: the order of results is the order of computing, and features that
+    # wait for being pooled take memory (512x512, compact network: a fifth of all).
+    results.reverse()
     return Graph(openvino.Model(results, inputs, spec.family), tuple(writer.pools))

@@ -71,9 +71,8 @@ class OpenVinoRunner:
             shares = mask / np.maximum(sums, np.finfo(np.float32).tiny)[:, None, None, None]
             inputs.append(np.ascontiguousarray(shares, np.float32))
         results = list(compiled.request.infer(inputs, share_inputs=True).values())
-        if sums is None:
-            return Output(results[0])
-        return Output(results[0], _records(compiled.pools, results[1:], sums))
+        *measured, residual = results
+        return Output(residual, [] if sums is None else _records(compiled.pools, measured, sums))
 
     def _get(self, *, replay: bool, record: bool) -> _Compiled:
         key = (replay, record)
@@ -97,28 +96,28 @@ def _options(precision: str) -> dict[str, Any]:
     }
 
 
-def _records(pools: Sequence[Pool], results: Sequence[Any], sums: Any) -> list[Record]:
-    """One record for each picture, from the rows of vectors and denominators."""
+def _records(pools: Sequence[Pool], measured: Sequence[Floats], sums: Floats) -> list[Record]:
+    """One record for each picture.
+
+    Args:
+        pools: of the graph.
+        measured: its outputs but the residual.
+        sums: of each picture's mask, ``(N,)``.
+    """
     if not pools:
         return [[] for _ in sums]
     ends = np.cumsum([pool.channels for pool in pools])
     records: list[Record] = []
     for index, total in enumerate(sums):
-        vectors = np.split(results[0][index], ends[:-1])
+        vectors = np.split(measured[-1][index], ends[:-1])
         # The softmax's weights were those of a mask that sums to 1.
         area = float(np.log(total)) if total > 0 else -np.inf
-        denominators = iter(results[1][index] if len(results) > 1 else ())
-        records.append(
-            [
-                (
-                    vector,
-                    area
-                    + (float(next(denominators)) if pool.weighted else 0.0)
-                    - 2 * float(np.log(pool.factor)),
-                )
-                for vector, pool in zip(vectors, pools, strict=True)
-            ]
-        )
+        weighted = iter(measured[0][index] if len(measured) > 1 else ())
+        weights = [
+            area - 2 * float(np.log(pool.factor)) + (float(next(weighted)) if pool.weighted else 0)
+            for pool in pools
+        ]
+        records.append(list(zip(vectors, weights, strict=True)))
     return records
 
 
