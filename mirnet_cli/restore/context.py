@@ -34,16 +34,35 @@ PROXY_SIDE = 512
 
 @dataclass(frozen=True)
 class Refinement:
-    """When refinement ends.
+    """When refinement ends: when one more pass would change next to nothing.
+
+    That is seen from the vectors or, because many of them hardly matter, from a few tiles computed
+    again with the new ones. Measured with partly trained weights, tiles of 256, PSNR against the
+    whole picture after one, two and three passes: denoise 86, 105, 105; upscale 91, 130, 150;
+    enhance 58, 80, 107 (tiles on their own 82, 85, 55). The last pass alone moved the largest
+    component of a vector by up to 3 % and the result not at all, hence a tolerance of the result.
 
     Attributes:
         rounds: passes over the tiles, at most.
-        tolerance: largest change of a vector's component between two passes, as a share of the
+        settled: largest change of a vector's component between two passes, as a share of the
             vector's largest component, that counts as none.
+        deviation: root mean square, over the tiles computed again, of what may still change; the
+            picture's range is 1. The default is 83 dB.
+        peak: largest change of a value there.
+        probes: tiles that are computed again after a pass, at most; never more than one in eight,
+            but for the first.
     """
 
     rounds: int = 5
-    tolerance: float = 5e-4
+    settled: float = 1e-6
+    deviation: float = 7e-5
+    peak: float = 0.5 / 255
+    probes: int = 4
+
+    def probed(self, tiles: int) -> list[int]:
+        """Which of so many tiles are computed again: a few, evenly spread."""
+        count = min(self.probes, max(tiles // 8, 1))
+        return [(2 * i + 1) * tiles // (2 * count) for i in range(count)]
 
 
 def choose(context: str, default: str) -> str:

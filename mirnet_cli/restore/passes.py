@@ -1,6 +1,6 @@
 """Passes of a network over the tiles of a picture, and the result band by band."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,12 @@ Contexts = list[Vectors]
 
 _BAND = 256
 """Rows that are finished at a time, so that temporary floats stay few."""
+
+
+_PROBED = 3
+"""Every so many rows and columns of a residual are compared between passes."""
+
+_NOTHING = np.empty((0, 0, 3), np.float32)
 
 
 class Progress:
@@ -87,8 +93,7 @@ class Job:
             refinement: when refinement ends.
 
         Returns:
-            Whether the vectors of the result are within the tolerance of those of one more pass;
-            true where nothing was refined.
+            Whether one more pass would change next to nothing; true where nothing was refined.
 
         Raises:
             OutOfDeviceMemoryError: where a smaller tile may do; what has been written is then to be
@@ -103,17 +108,36 @@ class Job:
             self._sweep(contexts, record=False)
             return True
         for _ in range(refinement.rounds):
-            self.progress.expect(len(self.plan))
-            measured = self._sweep(contexts, record=True)
-            if change(contexts, measured) <= refinement.tolerance:
+            probes = dict.fromkeys(refinement.probed(len(self.plan)), _NOTHING)
+            self.progress.expect(len(self.plan) + len(probes))
+            measured = self._sweep(contexts, record=True, probes=probes)
+            if change(contexts, measured) <= refinement.settled or self._agree(
+                probes, measured, refinement
+            ):
                 return True
             contexts = measured
         return False
 
+    def _agree(
+        self, probes: Mapping[int, Floats], contexts: Contexts, refinement: Refinement
+    ) -> bool:
+        """Whether other vectors leave some tiles what they were."""
+        squares, values = 0.0, 0
+        for index, tile in enumerate(self.plan):
+            if index not in probes:
+                continue
+            residual, _ = self.evaluate(self._seen(tile), contexts)
+            self.progress.step()
+            moved = np.abs(residual[::_PROBED, ::_PROBED] - probes[index])
+            if float(moved.max()) > refinement.peak:
+                return False
+            squares += float(np.square(moved, dtype=np.float64).sum())
+            values += moved.size
+        return squares <= refinement.deviation**2 * values
+
     def _whole(self) -> Contexts:
         rows, columns = (0, self.plan.rows.padded), (0, self.plan.columns.padded)
-        x = self._input(self.picture.padded(rows, columns), rows, columns)
-        return self._measure(x)
+        return self._measure(self._input(self.picture.padded(rows, columns), rows, columns))
 
     def _proxy(self) -> Contexts:
         side = min(PROXY_SIDE, max(self.plan.tile_shape))
@@ -129,19 +153,40 @@ class Job:
         self.progress.step()
         return [[vector for vector, _ in record] for record in records]
 
-    def _sweep(self, contexts: Contexts | None, *, record: bool) -> Contexts:
-        """One pass over the tiles, which writes the result; the vectors it measured."""
+    def _sweep(
+        self,
+        contexts: Contexts | None,
+        *,
+        record: bool,
+        probes: dict[int, Floats] | None = None,
+    ) -> Contexts:
+        """One pass over the tiles, which writes the result.
+
+        Args:
+            contexts: vectors to replay.
+            record: whether to measure vectors too.
+            probes: indices of tiles of which a part of the residual is to be put here.
+
+        Returns:
+            The vectors it measured.
+        """
         stitcher = Stitcher(self.plan, self.scale)
         mergers = [Merger() for _ in self.evaluate.symmetries]
-        for tile in self.plan:
-            pixels = self.picture.padded(tile.rows, tile.columns)
-            x = self._input(pixels, tile.rows, tile.columns)
+        for index, tile in enumerate(self.plan):
+            x = self._seen(tile)
             residual, records = self.evaluate(x, contexts, _core(tile) if record else None)
             for merger, measured in zip(mergers, records, strict=False):
                 merger.add(measured)
+            if probes is not None and index in probes:
+                # Before stitching, which writes to the residual.
+                probes[index] = residual[::_PROBED, ::_PROBED].copy()
             self._finish(stitcher.add(tile, residual), tile, x)
             self.progress.step()
         return [merger.vectors() for merger in mergers]
+
+    def _seen(self, tile: Tile) -> Floats:
+        pixels = self.picture.padded(tile.rows, tile.columns)
+        return self._input(pixels, tile.rows, tile.columns)
 
     def _input(self, pixels: Floats, rows: tuple[int, int], columns: tuple[int, int]) -> Floats:
         if not self.base_beside:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mirnet_cli.restore import Restorer
+from mirnet_cli.restore import Restorer, RestoreWarning
 from mirnet_cli.restore.context import Refinement
 from mirnet_cli.restore.symmetry import ALL, Symmetry
 from mirnet_cli.restore.tiles import plan
@@ -26,7 +26,7 @@ def floats(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 
 def exact(restorer: Restorer) -> Restorer:
-    restorer.refinement = Refinement(rounds=6, tolerance=1e-6)
+    restorer.refinement = Refinement(rounds=6, deviation=0, peak=0)
     return restorer
 
 
@@ -126,16 +126,34 @@ def test_every_run_of_a_cut_picture_has_one_shape(
     assert len(set(runners[0].shapes)) == 1
 
 
-def test_refinement_ends_when_the_context_is_found(
+def test_refinement_ends_when_the_result_is_found(
     restorer: Callable[..., Restorer], runners: list[FakeRunner]
 ) -> None:
+    pixels = floats(150, 131)
+    pixels[:, :65] *= 0.2
+    whole = restorer(overlap=16, tile=0)(pixels)
+    runners.clear()
     model = restorer(overlap=16, tile=48)
     seen: list[tuple[int, int]] = []
-    model(floats(150, 131), progress=lambda done, total: seen.append((done, total)))
+    cut = model(pixels, progress=lambda done, total: seen.append((done, total)))
     tiles = len(plan(150, 131, 48, 16, 8))
-    # One run for the proxy, then whole passes.
-    passes, rest = divmod(len(runners[0].shapes) - 1, tiles)
-    assert rest == 0
-    assert 1 <= passes <= 3
+    probes = len(model.refinement.probed(tiles))
+    # One run for the proxy, then passes, each with a few probes.
+    passes, probed = divmod(len(runners[0].shapes) - 1, tiles)
+    assert 2 <= passes <= 3
+    assert probed <= passes * probes
+    assert runners[0].measured == 1 + passes * tiles
+    # The pass before would not have done; this one does.
+    assert np.sqrt(np.mean((cut - whole) ** 2)) < 2 * model.refinement.deviation
+    model.refinement = Refinement(rounds=passes - 1)
+    with pytest.warns(RestoreWarning, match="still changing"):
+        model(pixels)
     assert seen[-1][0] == seen[-1][1]
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+@pytest.mark.parametrize(("tiles", "count"), [(2, 1), (15, 1), (16, 2), (500, 4)])
+def test_probes_are_few_and_spread(tiles: int, count: int) -> None:
+    probed = Refinement().probed(tiles)
+    assert len(set(probed)) == len(probed) == count
+    assert 0 <= min(probed) <= max(probed) < tiles

@@ -58,9 +58,11 @@ def test_tiles_equal_the_whole(tmp_path: Path, task: str, scale: int) -> None:
     path = save(tmp_path, task)
     pixels = photo_like(170, 250).astype(np.float32) / 255
     pixels[:, :120] *= 0.3
-    whole = load(path, scale=scale, device="cpu", tile=0)(pixels)
-    cut = load(path, scale=scale, device="cpu", tile=128)(pixels)
-    alone = load(path, scale=scale, device="cpu", tile=128, context="tile")(pixels)
+    whole = load(path, scale=scale, device="cpu", precision="fp32", tile=0)(pixels)
+    cut = load(path, scale=scale, device="cpu", precision="fp32", tile=128)(pixels)
+    alone = load(path, scale=scale, device="cpu", precision="fp32", tile=128, context="tile")(
+        pixels
+    )
     assert whole.shape == (170 * scale, 250 * scale, 3)
     # The default overlap is shorter than the reach of random weights; what it cuts off is small.
     assert np.abs(cut - whole).max() < 0.2 / 255
