@@ -49,6 +49,40 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("mirnet", appauthor=False))
 
 
+def hub_endpoint() -> str:
+    """The address of the Hugging Face Hub, without a slash at the end; ``HF_ENDPOINT``."""
+    return os.environ.get("HF_ENDPOINT", "").strip().rstrip("/") or "https://huggingface.co"
+
+
+def hub_cache() -> Path:
+    """Where the Hub's client keeps files, by the rules of huggingface_hub's ``constants.py``.
+
+    ``HF_HUB_CACHE``, else ``hub`` in ``HF_HOME``, else in the user's cache folder.
+    """
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        if value := os.environ.get(name):
+            return Path(os.path.expandvars(value)).expanduser()
+    home = os.environ.get("HF_HOME")
+    if home is None:
+        home = str(Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface")
+    return Path(os.path.expandvars(home)).expanduser() / "hub"
+
+
+def quiet_hub() -> None:
+    """Sets what the Hub's client reads when it is imported, where the user has not set it.
+
+    Nothing is sent but requests for files; and files come over plain HTTP, whose failures can be
+    told apart and end soon.
+    """
+    for name in (
+        "HF_HUB_DISABLE_TELEMETRY",
+        "HF_HUB_DISABLE_XET",
+        "HF_HUB_DISABLE_SYMLINKS_WARNING",
+        "HF_HUB_DISABLE_UPDATE_CHECK",
+    ):
+        os.environ.setdefault(name, "1")
+
+
 def physical_memory() -> int:
     """The machine's memory in bytes, whatever a container allows; 4 GiB where it is unknown."""
     if sys.platform == "win32":

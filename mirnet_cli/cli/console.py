@@ -79,7 +79,7 @@ class Console:
 
     def record(self, values: Mapping[str, Any]) -> None:
         """Print one JSON object, pure ASCII, on a line of its own; nothing without --json."""
-        if self.json:
+        if self.json and self._json_stream is not None:
             self._json_stream.write(json.dumps(values, default=str) + "\n")
             self._json_stream.flush()
 
@@ -203,6 +203,10 @@ class Display:
         """Say that ``done`` of ``total`` steps are done, and a word about them."""
         if self._progress is not None and self._tiles is not None:
             self._progress.update(self._tiles, completed=done, total=total, detail=detail)
+
+    def bytes(self, done: int, total: int) -> None:
+        """Say how many bytes of a file have come."""
+        self.steps(done, total, f"{done / 1e6:.1f} of {total / 1e6:.1f} MB")
 
     def finish(self, size: float | None = None) -> None:
         """End with the current photo, or count ``size`` of the whole as done without work."""

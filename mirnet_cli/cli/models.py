@@ -34,7 +34,7 @@ Names = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[NAME]…",
-        help="Models by name, or files of weights. [default: every model]",
+        help="Models by name, or files of weights. [default: every model that is here]",
         autocompletion=_complete,
         show_default=False,
     ),
@@ -77,16 +77,17 @@ def list_models(task: Task = None, json: Json = False) -> int:
             each.name,
             _purpose(each),
             each.family,
-            size(each.bytes),
+            size(each.bytes) if each.bytes else "-",
             each.licence + ("" if each.commercial else " (non-commercial)"),
+            each.source,
             _state(each),
             each.title,
             _score(each),
         ]
         for each in chosen
     ]
-    header = ["NAME", "TASK", "FAMILY", "SIZE", "LICENCE", "STATE", "WHAT FOR", "SCORE"]
-    align = [LEFT, LEFT, LEFT, RIGHT, LEFT, LEFT, LEFT, LEFT]
+    header = ["NAME", "TASK", "FAMILY", "SIZE", "LICENCE", "SOURCE", "STATE", "WHAT FOR", "SCORE"]
+    align = [LEFT, LEFT, LEFT, RIGHT, LEFT, LEFT, LEFT, LEFT, LEFT]
     for line in lines(header, rows, align):
         typer.echo(line)
     return ExitCode.OK
@@ -110,7 +111,7 @@ def show(name: Name, json: Json = False) -> int:
         _print_json({**facts, "card": text})
         return ExitCode.OK
     facts.pop("scores")
-    _print_facts(facts)
+    _print_facts({name: value for name, value in facts.items() if value not in ("", [])})
     if text is not None:
         typer.echo("")
         typer.echo(_printable_text(_without_front_matter(text)), nl=False)
@@ -145,7 +146,9 @@ def verify(names: Names = None, json: Json = False) -> int:
     A file of weights given by its path is read and checked in full.
     """
     broken = 0
-    names = names or [each.name for each in catalogue.entries()]
+    names = names or [
+        each.name for each in catalogue.entries() if each.shipped or _path(each).is_file()
+    ]
     width = max((len(name) for name in names), default=0)
     for name in names:
         found = _verified(name)
@@ -162,7 +165,10 @@ def verify(names: Names = None, json: Json = False) -> int:
     return ExitCode.MODEL if broken else ExitCode.OK
 
 
+app.command("download", cls=Command)(models_files.download)
 app.command("convert", cls=Command)(models_files.convert)
+app.command("remove", cls=Command)(models_files.remove)
+app.command("push", cls=Command)(models_files.push)
 
 
 def _verified(name: str) -> dict[str, Any]:
@@ -250,8 +256,8 @@ def _state(entry: Model) -> str:
     try:
         found = _path(entry).stat().st_size
     except OSError:
-        return "missing"
-    return "here" if found == entry.bytes else "changed"
+        return "missing" if entry.shipped else "absent"
+    return "here" if entry.bytes in (0, found) else "changed"
 
 
 def _print_facts(facts: dict[str, Any]) -> None:

@@ -1,14 +1,20 @@
-"""``mirnet models convert``: weights from other formats."""
+"""``mirnet models`` that change something: convert, download, remove, push."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mirnet_cli.cli import values
 from mirnet_cli.cli.options import option
-from mirnet_cli.errors import ExitCode, UsageError
+from mirnet_cli.errors import ExitCode, ModelError, OutputError, UsageError
 from mirnet_cli.models.catalogue import TASKS
+
+if TYPE_CHECKING:
+    from mirnet_cli.cli.console import Console
+    from mirnet_cli.models.hub import Report
+
+_COPY = 1 << 20
 
 Task = Annotated[
     str | None,
@@ -94,4 +100,157 @@ def convert(
             "converted_from": made.training.get("converted"),
         }
     )
+    return ExitCode.OK
+
+
+def download(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME…", help="Models by name, or hf://owner/repo/file[@rev]."),
+    ],
+    to: Annotated[
+        str | None,
+        option(
+            "--to",
+            metavar="DIR",
+            envvar=None,
+            help="Also copy the files there, for a machine without a network.",
+        ),
+    ] = None,
+    accept_licence: Annotated[
+        bool,
+        option(
+            "--accept-licence",
+            envvar=None,
+            help="You have read the licence and accept it; asked once.",
+        ),
+    ] = False,
+    force: Annotated[
+        bool, option("--force", envvar=None, help="Fetch again what is here already.")
+    ] = False,
+    overwrite: Overwrite = False,
+    quiet: Annotated[bool, option("-q", "--quiet", help="Say nothing but errors.")] = False,
+    json: Json = False,
+) -> int:
+    """Fetch weights, verify them, and keep them for use without a network.
+
+    On the other machine, give a file copied with --to to --weights.
+    """
+    from mirnet_cli.cli.console import Console
+
+    console = Console(json=json, quiet=quiet)
+    folder = None if to is None else Path(to).expanduser()
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise UsageError("is not a folder", "name a folder", subject=folder)
+    with console.display(files=len(names)) as display:
+        for name in names:
+            display.start(name)
+            path, digest = _fetch(name, display.bytes, accept=accept_licence, force=force)
+            if folder is not None:
+                path = _copy(path, folder, overwrite=overwrite)
+            console.note(f"{name}: {path}, sha256 {digest}")
+            console.record({"name": name, "path": str(path), "sha256": digest})
+            display.finish()
+    return ExitCode.OK
+
+
+def _fetch(name: str, report: "Report", *, accept: bool, force: bool) -> tuple[Path, str]:
+    from mirnet_cli.models import catalogue, fetch, hub
+
+    if name.startswith(hub.SCHEME):
+        _, digest, path = fetch.from_hub(name, force=True, report=report)
+        return path, digest
+    entry = catalogue.find(name)
+    if accept and not entry.commercial:
+        from mirnet_cli.models import memory
+
+        memory.accept(entry.licence)
+    fetch.ensure(entry, force=force and not entry.shipped, report=report)
+    _, digest, path = fetch.verified(entry, report=report)
+    return path, digest
+
+
+def _copy(path: Path, folder: Path, *, overwrite: bool) -> Path:
+    from mirnet_cli.files import reason, write_atomically
+
+    target = folder / path.name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with path.open("rb") as file:
+            pieces = iter(lambda: file.read(_COPY), b"")
+            write_atomically(target, pieces, overwrite=overwrite)
+    except OutputError as error:
+        raise ModelError(error.what, error.remedy, subject=target) from None
+    except OSError as error:
+        what = f"cannot be written ({reason(error)})"
+        raise ModelError(what, "choose another folder", subject=folder) from None
+    return target
+
+
+def fetch_first(model: str | None, weights: str | None, console: "Console") -> None:
+    """Fetches what --model or --weights name and is not here, with a progress bar."""
+    from mirnet_cli.models import catalogue, fetch, hub
+
+    if model is not None and any(entry.name == model for entry in catalogue.entries()):
+        entry = catalogue.find(model)
+        if not entry.shipped and not catalogue.path_of(entry).is_file():
+            fetch.check_licence(entry)
+            with console.display(files=1) as display:
+                display.start(model)
+                fetch.ensure(entry, report=display.bytes)
+    elif weights is not None and weights.startswith(hub.SCHEME):
+        place = hub.parse(weights)
+        if hub.cached(place) is None:
+            with console.display(files=1) as display:
+                display.start(weights)
+                hub.download(place, report=display.bytes)
+
+
+def remove(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME…", help="Models by name, or hf://owner/repo/file[@rev]."),
+    ],
+    json: Json = False,
+) -> int:
+    """Remove fetched weights from this machine; what came with mirnet stays."""
+    from mirnet_cli.cli.console import Console
+    from mirnet_cli.models import catalogue, fetch, hub
+
+    console = Console(json=json)
+    for name in names:
+        if name.startswith(hub.SCHEME):
+            removed = hub.remove(hub.parse(name))
+        else:
+            removed = fetch.remove(catalogue.find(name))
+        console.note(f"{name}: {'removed' if removed else 'was not here'}")
+        console.record({"name": name, "removed": removed})
+    return ExitCode.OK
+
+
+def push(
+    repository: Annotated[str, typer.Argument(metavar="OWNER/REPO", help="On the Hub.")],
+    what: Annotated[
+        str, typer.Argument(metavar="NAME", help="A shipped model, or a file that you trained.")
+    ],
+    card: Annotated[
+        str | None,
+        option(
+            "--card", metavar="FILE", envvar=None, help="Markdown. [default: the model's, or made]"
+        ),
+    ] = None,
+    private: Annotated[
+        bool, option("--private", envvar=None, help="Make a repository that only you see.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Publish weights and their card on the Hugging Face Hub, with the token in HF_TOKEN."""
+    from mirnet_cli.cli.console import Console
+    from mirnet_cli.models.publish import push as run
+
+    console = Console(json=json)
+    given = None if card is None else Path(card).expanduser()
+    address, weights = run(repository, what, card=given, private=private)
+    console.note(f"{address}: {weights.name}; use it with --weights {address}")
+    console.record({"repository": repository, "name": weights.name, "sha256": weights.sha256})
     return ExitCode.OK

@@ -65,7 +65,7 @@ def improve(
     problems = [_problem(each.source) if each.source else unread for each in tasks]
     restorer = None
     if None in problems:
-        restorer = load_restorer(task, computing, scale=scale)
+        restorer = load_restorer(task, computing, scale=scale, console=console)
         console.detail(describe(restorer))
     failed = 0
     with console.display(files=len(tasks)) as display:
@@ -102,7 +102,9 @@ def settings_of(output: Output, look: Look) -> Settings:
     )
 
 
-def load_restorer(task: str, computing: Computing, *, scale: int | None) -> "Restorer":
+def load_restorer(
+    task: str, computing: Computing, *, scale: int | None, console: Console | None = None
+) -> "Restorer":
     """Load the weights that the options name.
 
     Raises:
@@ -115,6 +117,10 @@ def load_restorer(task: str, computing: Computing, *, scale: int | None) -> "Res
             "--model and --weights (or MIRNET_MODEL, MIRNET_WEIGHTS) exclude each other",
             "leave one out",
         )
+    if console is not None:
+        from mirnet_cli.cli.models_files import fetch_first
+
+        fetch_first(computing.model, computing.weights, console)
     try:
         return mirnet_cli.load(
             task,
@@ -272,7 +278,9 @@ def _pieces(result: "Result") -> str:
 
 
 def _refuse_terminal() -> None:
-    if sys.stdout is not None and sys.stdout.isatty():
+    if sys.stdout is None:
+        raise UsageError("standard output is closed", "name a file with -o")
+    if sys.stdout.isatty():
         raise UsageError(
             "a picture would go to the terminal", "name a file with -o, or redirect the output"
         )

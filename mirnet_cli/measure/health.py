@@ -218,9 +218,11 @@ def _cache() -> Iterator[Check]:
 def _weights() -> Iterator[Check]:
     entries = catalogue.entries()
     for entry in entries:
+        if not entry.shipped and not catalogue.path_of(entry).is_file():
+            continue
         found = catalogue.verify(entry)
         if found.ok:
-            value = f"intact, sha256 {entry.sha256[:12]}"
+            value = f"intact, sha256 {(found.sha256 or '')[:12]}"
             yield Check("weights", entry.name, "ok", value)
         else:
             where = f"{found.what} ({found.path})"
@@ -288,7 +290,8 @@ def _runs(device: Any, runtime: str, title: str) -> Iterator[Check]:
     from mirnet_cli.networks import FAMILIES
     from mirnet_cli.runtime import prepare
 
-    intact = [each for each in catalogue.entries() if catalogue.verify(each).ok]
+    shipped = [each for each in catalogue.entries() if each.shipped]
+    intact = [each for each in shipped if catalogue.verify(each).ok]
     if not intact:
         return
     entry = next((each for each in intact if each.task == "denoise"), intact[0])

@@ -14,11 +14,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
+from mirnet_cli import settings
 from mirnet_cli.errors import ModelError
 from mirnet_cli.files import reason
+from mirnet_cli.models import hub, memory
 
 TASKS = ("denoise", "enhance", "upscale")
 """What a network can be for."""
+
+DEFOCUS = "defocus"
+"""The task of networks for the two views of a dual-pixel sensor; no command does it."""
 
 SCALES = (1, 2, 3, 4)
 """Sides of the output over sides of the input that ``upscale`` offers."""
@@ -26,6 +31,16 @@ SCALES = (1, 2, 3, 4)
 _T = TypeVar("_T")
 _PACKAGE = Path(__file__).resolve().parents[1]
 _FILE = Path(__file__).resolve().with_name("catalogue.toml")
+_TEXTS = ("repository", "revision", "url", "page", "licence_url", "note")
+_NEEDED: Mapping[str, tuple[str, ...]] = {
+    "shipped": (),
+    "hub": ("repository", "revision"),
+    "url": ("url", "licence_url"),
+    "manual": ("page",),
+}
+"""The sources there are, and what an entry has to say of each."""
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """What a model's name may look like: it names files too."""
@@ -42,13 +57,21 @@ class Model:
         scales: sides of the output over sides of the input, ascending.
         family: key of :data:`mirnet_cli.networks.FAMILIES`.
         file: the file's name in the folder of its source.
-        sha256: of the file, in hexadecimal.
-        bytes: the file's size.
+        sha256: of the file, in hexadecimal; empty where nobody has published it: then what came
+            first is what later ones are held to.
+        bytes: the file's size; 0 where it is not known.
         licence: of the weights, as an SPDX expression where there is one.
         commercial: whether the licence allows commercial use.
-        source: ``"shipped"`` for files that come with mirnet.
+        source: ``"shipped"`` for files that come with mirnet, ``"hub"`` for those on the Hugging
+            Face Hub, ``"url"`` for others that can be fetched, ``"manual"`` for what only people
+            can fetch.
         default_for: :func:`default_key` values whose default this is.
         scores: set of pictures -> figure -> value (PSNR in dB, SSIM in 0..1).
+        repository, revision: on the Hub; the revision is a commit.
+        url: of the file.
+        page: where people find it, or read about it.
+        licence_url: where the licence stands.
+        note: what one should know of it.
     """
 
     name: str
@@ -64,6 +87,17 @@ class Model:
     source: str
     default_for: tuple[str, ...]
     scores: Mapping[str, Mapping[str, float]]
+    repository: str = ""
+    revision: str = ""
+    url: str = ""
+    page: str = ""
+    licence_url: str = ""
+    note: str = ""
+
+    @property
+    def shipped(self) -> bool:
+        """Whether the file comes with mirnet."""
+        return self.source == "shipped"
 
     def as_dict(self) -> dict[str, Any]:
         """All fields as JSON-like values."""
@@ -188,7 +222,37 @@ def weights_folder() -> Path:
 
 def path_of(model: Model) -> Path:
     """Where the model's file is, whether or not it exists."""
-    return weights_folder() / model.file
+    if model.shipped:
+        return weights_folder() / model.file
+    if model.source == "hub":
+        return hub.place_of(place_of(model))
+    return settings.cache_folder() / "models" / model.name / model.file
+
+
+def place_of(model: Model) -> hub.Place:
+    """Where the model is on the Hub, for those whose source that is."""
+    return hub.Place(model.repository, model.file, model.revision)
+
+
+def expected_sha256(model: Model) -> str | None:
+    """What the file's hash has to be: the catalogue's, or that of the first download."""
+    return model.sha256 or memory.first(model.url)
+
+
+def missing(model: Model) -> ModelError:
+    """Why the model's file is not here and what to do about it, as an error to raise."""
+    if model.shipped:
+        return ModelError("the weights are not here", REINSTALL, subject=path_of(model))
+    if model.source == "manual":
+        what = "has to be fetched by hand"
+        remedy = (
+            f"get {model.file} from {model.page}, then use --weights {model.file}, or "
+            "'mirnet models convert'"
+        )
+        return ModelError(what, remedy, subject=model.name)
+    return ModelError(
+        "not here yet", f"fetch it with 'mirnet models download {model.name}'", subject=model.name
+    )
 
 
 def card_path(model: Model) -> Path | None:
@@ -204,7 +268,8 @@ def verify(model: Model) -> VerifyResult:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
-        return VerifyResult(model, path, "missing", None, "the weights are not here", REINSTALL)
+        error = missing(model)
+        return VerifyResult(model, path, "missing", None, error.what, error.remedy)
     except OSError as error:
         what = f"the weights cannot be read ({reason(error)})"
         return VerifyResult(model, path, "unreadable", None, what, "check the file's permissions")
@@ -213,10 +278,15 @@ def verify(model: Model) -> VerifyResult:
 
 def compare(model: Model, path: Path, sha256: str) -> VerifyResult:
     """Compares a hash that was taken of ``path`` with the catalogue's."""
-    if sha256 == model.sha256:
+    expected = expected_sha256(model)
+    if sha256 == expected:
         return VerifyResult(model, path, "intact", sha256)
-    what = f"not intact: sha256 is {sha256[:12]}…, the catalogue says {model.sha256[:12]}…"
-    return VerifyResult(model, path, "changed", sha256, what, REINSTALL)
+    said = "the catalogue" if model.sha256 else "the first download"
+    what = f"not intact: sha256 is {sha256[:12]}…, {said} says {(expected or 'nothing')[:12]}…"
+    remedy = REINSTALL
+    if not model.shipped:
+        remedy = f"fetch it again with 'mirnet models download --force {model.name}'"
+    return VerifyResult(model, path, "changed", sha256, what, remedy)
 
 
 REINSTALL = "reinstall mirnet, or restore the file with git in a checkout"
@@ -231,6 +301,7 @@ def _parse(name: str, entry: Any) -> Model:
     known = {field for field in Model.__dataclass_fields__ if field != "name"}
     if unknown := sorted(set(entry) - known):
         raise ValueError(f"{name} has the unknown key {unknown[0]}")
+    shipped = entry.get("source") == "shipped"
     try:
         model = Model(
             name=name,
@@ -239,8 +310,8 @@ def _parse(name: str, entry: Any) -> Model:
             scales=tuple(_typed(scale, int) for scale in entry["scales"]),
             family=_typed(entry["family"], str),
             file=_typed(entry["file"], str),
-            sha256=_typed(entry["sha256"], str),
-            bytes=_typed(entry["bytes"], int),
+            sha256=_typed(entry["sha256"] if shipped else entry.get("sha256", ""), str),
+            bytes=_typed(entry["bytes"] if shipped else entry.get("bytes", 0), int),
             licence=_typed(entry["licence"], str),
             commercial=_typed(entry.get("commercial", True), bool),
             source=_typed(entry["source"], str),
@@ -251,6 +322,7 @@ def _parse(name: str, entry: Any) -> Model:
                     for pictures, figures in entry.get("scores", {}).items()
                 }
             ),
+            **{name: _typed(entry[name], str) for name in _TEXTS if name in entry},
         )
     except KeyError as error:
         raise ValueError(f"{name} lacks {error.args[0]}") from None
@@ -266,17 +338,26 @@ def _typed(value: object, kind: type[_T]) -> _T:
 
 
 def _check(model: Model) -> None:
-    if model.task not in TASKS:
+    if model.task not in (*TASKS, DEFOCUS):
         raise ValueError(f"{model.name}: unknown task {model.task!r}")
     allowed = SCALES if model.task == "upscale" else (1,)
     if not model.scales or not set(model.scales) <= set(allowed):
         raise ValueError(f"{model.name}: scales {model.scales} do not suit {model.task}")
-    if not _SHA256.fullmatch(model.sha256):
+    if (model.sha256 or model.source in ("shipped", "hub")) and not _SHA256.fullmatch(model.sha256):
         raise ValueError(f"{model.name}: sha256 is not 64 hexadecimal digits")
     if Path(model.file).name != model.file:
         raise ValueError(f"{model.name}: file must be a plain name")
-    if model.source != "shipped":
+    if model.source not in _NEEDED:
         raise ValueError(f"{model.name}: unknown source {model.source!r}")
+    for field in _NEEDED[model.source]:
+        if not getattr(model, field):
+            raise ValueError(f"{model.name}: the source {model.source} needs {field}")
+    if model.revision and not _COMMIT.fullmatch(model.revision):
+        raise ValueError(f"{model.name}: revision is no commit of 40 digits")
+    if model.url and not model.url.startswith("https://"):
+        raise ValueError(f"{model.name}: url does not begin with https://")
+    if model.default_for and not model.shipped:
+        raise ValueError(f"{model.name} is not shipped, so it is no default")
     if model.default_for and not model.commercial:
         raise ValueError(f"{model.name} may not be used for anything, so it is no default")
     for key in model.default_for:

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from mirnet_cli.errors import ModelError, UsageError
-from mirnet_cli.models import catalogue, container
-from mirnet_cli.models.catalogue import SCALES, TASKS, Model
-from mirnet_cli.models.foreign import Foreign, from_checkpoint, from_tensors
+from mirnet_cli.models import catalogue, container, fetch, hub
+from mirnet_cli.models.catalogue import DEFOCUS, SCALES, TASKS, Model
+from mirnet_cli.models.foreign import TWO_VIEWS, Foreign, from_checkpoint, from_tensors
+from mirnet_cli.models.hub import Report
 from mirnet_cli.models.weights import Weights, interpret, is_own
 
 
@@ -35,7 +36,7 @@ def resolve(
     if model is not None and weights is not None:
         raise UsageError("--model and --weights exclude each other", "give one of them")
     if weights is not None:
-        found = _from_file(weights)
+        found = read_named(weights)
         if isinstance(found, Foreign):
             return found.weights(task, scale)
         _suits(found.name, found.task, found.scales, task, scale)
@@ -52,35 +53,28 @@ def resolve(
     return load_entry(entry)
 
 
-def load_entry(entry: Model) -> Weights:
-    """Reads a catalogue model's file and holds its bytes to the catalogue's sha256.
+def load_entry(entry: Model, *, report: Report | None = None) -> Weights:
+    """Reads a catalogue model's file, fetched if need be, and holds its bytes to its sha256.
 
     Raises:
+        LicenceError: where the licence has to be accepted before it is fetched.
         ModelError: where the file is missing, changed or not understood.
     """
-    import hashlib
-
-    path = catalogue.path_of(entry)
-    if not path.is_file():
-        raise catalogue.verify(entry).error()
-    data = container.read_bytes(path)
-    kind = container.foreign_kind(data[:512])
-    result = catalogue.compare(entry, path, hashlib.sha256(data).hexdigest())
-    if not result.ok:
-        # A git-lfs pointer in a checkout says more than a wrong hash.
-        raise result.error() if kind is None else ModelError(*kind, subject=path)
-    found = read(data, path)
+    data, digest, path = fetch.verified(entry, report=report)
+    found = read(data, path, digest)
     if isinstance(found, Foreign):
-        return found.weights(entry.task, entry.scales[0], name=entry.name, licence=entry.licence)
+        task = None if entry.task == DEFOCUS else entry.task
+        return found.weights(task, entry.scales[0], name=entry.name, licence=entry.licence)
     return found
 
 
-def read(data: bytes, path: Path) -> Weights | Foreign:
+def read(data: bytes, path: Path, sha256: str | None = None) -> Weights | Foreign:
     """Reads the bytes of a file of weights, whatever its format.
 
     Args:
         data: the whole file.
         path: named in errors.
+        sha256: of the data, where it is known already.
 
     Raises:
         ModelError: for anything that is not intact weights of a known network.
@@ -88,8 +82,8 @@ def read(data: bytes, path: Path) -> Weights | Foreign:
     import hashlib
 
     if container.is_checkpoint(data[:512]):
-        return from_checkpoint(data, path, hashlib.sha256(data).hexdigest())
-    content = container.parse(data, path)
+        return from_checkpoint(data, path, sha256 or hashlib.sha256(data).hexdigest())
+    content = container.parse(data, path, sha256)
     if is_own(content):
         return interpret(content, path)
     return from_tensors(content.tensors, path, content.sha256)
@@ -100,10 +94,11 @@ def read_file(path: Path) -> Weights | Foreign:
     return read(container.read_bytes(path), path)
 
 
-def _from_file(text: str) -> Weights | Foreign:
-    if text.startswith("hf://"):
-        what = "weights on the Hugging Face Hub are not fetched yet"
-        raise ModelError(what, "download the file and give its path", subject=text)
+def read_named(text: str, *, report: Report | None = None) -> Weights | Foreign:
+    """Like :func:`read`, of a file that the user names: a path, or ``hf://…`` on the Hub."""
+    if text.startswith(hub.SCHEME):
+        data, digest, path = fetch.from_hub(text, report=report)
+        return read(data, path, digest)
     if "://" in text:
         raise ModelError("not a file", "download it and give its path", subject=text)
     return read_file(Path(text).expanduser())
@@ -112,6 +107,8 @@ def _from_file(text: str) -> Weights | Foreign:
 def _suits(
     name: str, task: str, scales: tuple[int, ...], wanted: str | None, scale: int | None
 ) -> None:
+    if wanted is not None and task == DEFOCUS:
+        raise UsageError(*TWO_VIEWS, subject=name)
     if wanted is not None and wanted != task:
         remedy = f"use mirnet {task}, or leave the model out"
         raise UsageError(f"made for {task}, not for {wanted}", remedy, subject=name)

@@ -53,7 +53,15 @@ class Container:
 
 
 def read_bytes(path: Path) -> bytes:
+    """The bytes of a file of weights; see :func:`read_file`."""
+    return read_file(path)[0]
+
+
+def read_file(path: Path) -> tuple[bytes, os.stat_result]:
     """The bytes of a file of weights: a regular file, neither empty nor larger than believable.
+
+    Returns:
+        The bytes, and the status of the very file that they were read from.
 
     Raises:
         ModelError: where it is missing, no regular file, too large or unreadable.
@@ -80,19 +88,20 @@ def read_bytes(path: Path) -> bytes:
             what = f"too large for weights ({status.st_size / 2**30:.1f} GiB)"
             raise ModelError(what, f"files up to {MAX_FILE >> 30} GiB are read", subject=path)
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return file.read(status.st_size)
+            return file.read(status.st_size), status
     except OSError as error:
         raise _unreadable(path, error) from None
     finally:
         os.close(descriptor)
 
 
-def parse(data: bytes, path: Path) -> Container:
+def parse(data: bytes, path: Path, sha256: str | None = None) -> Container:
     """Checks and reads the bytes of a safetensors file.
 
     Args:
         data: the whole file.
         path: named in errors.
+        sha256: of the data, where it is known already.
 
     Raises:
         ModelError: for anything that is not an intact safetensors file of finite float16 or
@@ -113,7 +122,7 @@ def parse(data: bytes, path: Path) -> Container:
         raise _broken(path, str(error).splitlines()[0][:120] if str(error) else "header") from None
     for name, tensor in tensors.items():
         check_finite(name, tensor, path)
-    return Container(tensors, metadata, hashlib.sha256(data).hexdigest())
+    return Container(tensors, metadata, sha256 or hashlib.sha256(data).hexdigest())
 
 
 def check_finite(name: str, tensor: NDArray[np.floating[Any]], path: Path) -> None:

@@ -15,14 +15,20 @@ from numpy.typing import NDArray
 
 from mirnet_cli.errors import ModelError, UsageError
 from mirnet_cli.models import checkpoint, container
-from mirnet_cli.models.catalogue import SCALES, TASKS
-from mirnet_cli.models.weights import DEFOCUS, Weights
+from mirnet_cli.models.catalogue import DEFOCUS, SCALES, TASKS
+from mirnet_cli.models.weights import Weights
 from mirnet_cli.networks import Family, NetworkSpec, recognise
 
 Array = NDArray[np.floating[Any]]
 Shapes = Mapping[str, tuple[int, ...]]
 
 UNKNOWN_LICENCE = "unknown"
+TWO_VIEWS = (
+    "made for the two views of a dual-pixel sensor, which photos do not have",
+    "use it in Python with mirnet_cli.load() and HxWx6 arrays, left view first",
+)
+"""What is wrong, and the remedy, where a command is given a network for two views."""
+
 _PREFIX = "module."
 _NAMED = 3
 _OTHERS = "use weights of MIRNet, MIRNet-v2 or mirnet itself"
@@ -86,11 +92,7 @@ class Foreign:
                 subject=self.path,
             )
         if self.task is not None and given not in (None, self.task):
-            raise UsageError(
-                "made for the two views of a dual-pixel sensor, which photos do not have",
-                "use it in Python with mirnet_cli.load() and HxWx6 arrays, left view first",
-                subject=self.path,
-            )
+            raise UsageError(*TWO_VIEWS, subject=self.path)
         if task == "upscale" and scale is None:
             raise UsageError(
                 "the file does not say by how much it enlarges",
@@ -141,12 +143,14 @@ class _Fitted:
         family, config: the network.
         own: this project's name of each of the file's keys but the constants.
         constants: the file's keys that hold constants.
+        names: all names of the network.
     """
 
     family: Family
     config: dict[str, Any]
     own: Mapping[str, str]
     constants: Sequence[str]
+    names: Sequence[str]
 
 
 def _fit(shapes: Shapes, path: Path) -> _Fitted:
@@ -168,7 +172,7 @@ def _fit(shapes: Shapes, path: Path) -> _Fitted:
         raise _wrong(family, f"sizes that no such network has: {error}", path) from None
     own = family.own_keys(bare, config)
     constants = [key for key in bare if key not in own]
-    _account(family, config, {key: bare[key] for key in own}, own, path)
+    names = _account(family, config, {key: bare[key] for key in own}, own, path)
     side = len(family.constant)
     for key in constants:
         if len(bare[key]) != 4 or bare[key][1:] != (1, side, side) or bare[key][0] > 1 << 16:
@@ -178,15 +182,20 @@ def _fit(shapes: Shapes, path: Path) -> _Fitted:
         config,
         {prefix + key: name for key, name in own.items()},
         [prefix + key for key in constants],
+        names,
     )
 
 
 def _account(
     family: Family, config: Mapping[str, Any], shapes: Shapes, own: Mapping[str, str], path: Path
-) -> None:
+) -> list[str]:
+    """Refuses what is missing, unknown or misshapen; the names of the network."""
     expected = expected_shapes(family, config)
     unknown = sorted(key for key, name in own.items() if name not in expected)
-    missing = sorted(expected.keys() - own.values())
+    found = set(own.values())
+    missing = sorted(expected.keys() - found)
+    if any(re.search(family.shared, name) for name in found):
+        missing = [name for name in missing if not re.search(family.shared, name)]
     shaped = sorted(
         f"{key} {shapes[key]} for {expected[name]}"
         for key, name in own.items()
@@ -195,6 +204,7 @@ def _account(
     for what, keys in (("missing", missing), ("unknown", unknown), ("misshapen", shaped)):
         if keys:
             raise _wrong(family, f"{what}: {_listed(keys)}", path)
+    return list(expected)
 
 
 def expected_shapes(family: Family, config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -218,11 +228,24 @@ def _foreign(fitted: _Fitted, tensors: Mapping[str, Array], path: Path, sha256: 
         elif not np.array_equal(network[name], _single(values, key, path)):
             what = f"{source[name][:80]} and {key[:80]} are one tensor but differ"
             raise _wrong(family, what, path)
+    _share(family, fitted.names, network, path)
     kernel = np.array(family.constant, np.float64)
     for key in fitted.constants:
         if not np.allclose(tensors[key], kernel, rtol=0, atol=1e-3):
             raise _wrong(family, f"the constant {key[:80]} has other values", path)
     return Foreign(path, NetworkSpec(family.name, fitted.config, network, sha256), family)
+
+
+def _share(family: Family, names: Sequence[str], network: dict[str, Array], path: Path) -> None:
+    """Gives every name of the one shared tensor its values; a file may have it only once."""
+    shared = [name for name in names if re.search(family.shared, name)]
+    there = [name for name in shared if name in network]
+    for name in there[1:]:
+        if not np.array_equal(network[name], network[there[0]]):
+            what = f"{there[0]} and {name} are one tensor but differ"
+            raise _wrong(family, what, path)
+    if there:
+        network.update(dict.fromkeys(shared, network[there[0]]))
 
 
 def _single(values: Array, key: str, path: Path) -> Array:

@@ -37,6 +37,7 @@ class Family:
             keys into this project's, applied in turn; none where the keys are the same.
         constants: pattern of the authors' keys that hold constants (blur kernels), not weights.
         constant: what each channel of such a constant holds.
+        shared: pattern of this project's keys that all hold one and the same tensor.
         signature: pattern that finds a key in the authors' files of this family and in no others;
             empty where there are no such files.
         sizes: shapes of the authors' tensors -> configuration; ValueError for shapes that are none
@@ -56,6 +57,7 @@ class Family:
     fields: Mapping[str, Field] = field(default_factory=dict)
     renames: Callable[[Config], Renames] = lambda config: ()
     constants: str = r"(?!)"
+    shared: str = r"(?!)"
     constant: tuple[tuple[float, ...], ...] = ()
     signature: str = ""
     sizes: Callable[[Shapes], dict[str, Any]] | None = None
@@ -172,6 +174,8 @@ FAMILIES: dict[str, Family] = {
             sizes=authors.v1_sizes,
             constants=r"\.filt$",
             constant=authors.BLUR,
+            # The slope that the authors' code makes once, for all dual attention units.
+            shared=r"\.dau\.\d+\.activation\.weight$",
         ),
         Family(
             name="community_v1",

@@ -29,7 +29,8 @@ def test_list(real: Run, models: Ship) -> None:
     ran = real("models", "list")
     assert (ran.code, ran.err) == (0, "")
     header, first, second = ran.out.splitlines()
-    assert header.split()[:6] == ["NAME", "TASK", "FAMILY", "SIZE", "LICENCE", "STATE"]
+    columns = ["NAME", "TASK", "FAMILY", "SIZE", "LICENCE", "SOURCE", "STATE"]
+    assert header.split()[:7] == columns
     assert first.split()[:2] == ["denoise", "denoise"]
     assert "upscale x2,x3" in second
     assert "here" in first

@@ -11,6 +11,7 @@ import pytest
 from mirnet_cli.errors import ExitCode, ModelError
 from mirnet_cli.models import catalogue
 from mirnet_cli.models.catalogue import Model
+from mirnet_cli.networks import FAMILIES
 
 _ENTRY = """
 [{name}]
@@ -66,6 +67,22 @@ def test_an_entry_is_read(tmp_path: Path) -> None:
             "both the default",
         ),
         ("a = 1", "no table"),
+        (_entry(changes='source = "hub"'), "needs repository"),
+        (
+            _entry(changes='source = "hub"\nrepository = "a/b"\nrevision = "main"'),
+            "no commit of 40 digits",
+        ),
+        (_entry(changes='source = "hub"', without="sha256"), "64 hexadecimal"),
+        (_entry(changes='source = "url"'), "needs url"),
+        (
+            _entry(changes='source = "url"\nurl = "http://a/b"\nlicence_url = "x"'),
+            "does not begin with https",
+        ),
+        (_entry(changes='source = "manual"'), "needs page"),
+        (
+            _entry(changes='source = "manual"\npage = "x"\ndefault_for = ["denoise"]'),
+            "is not shipped",
+        ),
     ],
 )
 def test_rules(tmp_path: Path, text: str, expected: str) -> None:
@@ -123,7 +140,11 @@ def test_listing_is_light() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("model", catalogue.entries(), ids=lambda model: model.name)
+@pytest.mark.parametrize(
+    "model",
+    [model for model in catalogue.entries() if model.shipped],
+    ids=lambda model: model.name,
+)
 class TestWhatShips:
     """Each entry of the real catalogue against the real files."""
 
@@ -154,6 +175,23 @@ class TestWhatShips:
         for pictures, figures in model.scores.items():
             assert f"| {pictures} |" in card
             assert f"{figures['psnr']:.2f}" in card
+
+
+def test_what_can_be_fetched_is_named_in_full() -> None:
+    """The facts of the files that others publish; nothing is fetched here."""
+    others = {model.name: model for model in catalogue.entries() if not model.shipped}
+    sources = [model.source for model in others.values()]
+    assert (sources.count("hub"), sources.count("url"), sources.count("manual")) == (2, 7, 5)
+    for model in others.values():
+        assert model.family in FAMILIES
+        assert not model.default_for
+        assert model.page.startswith("https://")
+        assert model.commercial or model.licence_url.startswith("https://")
+    for model in others.values():
+        if model.source == "hub":
+            assert len(model.sha256) == 64
+            assert model.bytes > 200_000_000
+    assert others["mirnet-v2-dual-pixel"].task == "defocus"
 
 
 def test_every_task_has_a_default() -> None:

@@ -66,11 +66,14 @@ def test_wrong_usage(
     [
         ({"model": "nothing"}, "no model of that name"),
         ({"weights": "nowhere.safetensors"}, "no such file"),
-        ({"weights": "hf://a/b/c.safetensors"}, "not fetched yet"),
+        ({"weights": "hf://a/b/c.safetensors"}, "switched off"),
         ({"weights": "https://example.org/c.safetensors"}, "not a file"),
     ],
 )
-def test_what_is_not_there(models: Ship, options: dict[str, str], expected: str) -> None:
+def test_what_is_not_there(
+    models: Ship, options: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIRNET_OFFLINE", "1")
     with pytest.raises(ModelError, match=expected) as caught:
         resolve("denoise", **options)  # type: ignore[arg-type]
     assert caught.value.remedy

@@ -1,0 +1,118 @@
+"""What can go wrong between here and a server, each in one line with what to do about it."""
+
+import errno
+from collections.abc import Iterator
+from typing import Any
+
+from mirnet_cli import settings
+from mirnet_cli.errors import DownloadError
+
+_LATER = "try again later"
+_SLOWER = "the server asks to slow down", "try again in some minutes"
+_NOT_THE_HUB = "the answer is not the server's: perhaps a sign-in page of this network, or a proxy"
+_PORTAL = "open any page in a browser, check HF_ENDPOINT, then try again"
+_CONNECTION = "check the connection, HF_ENDPOINT and the proxy settings"
+_UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
+_BY_HAND = "fetch it on another machine with 'mirnet models download --to DIR'"
+
+
+def worded(error: BaseException, subject: object) -> DownloadError:
+    """An error of the Hub's client or of the system as one line."""
+    for each in _chain(error):
+        what = _what(each)
+        if what is not None:
+            return DownloadError(*what, subject=subject)
+    text = " ".join(str(error).split())[:120]
+    return DownloadError(
+        f"the download failed ({type(error).__name__}: {text})", _LATER, subject=subject
+    )
+
+
+def not_the_hub(subject: object) -> DownloadError:
+    """The answer came from something else."""
+    return DownloadError(_NOT_THE_HUB, _PORTAL, subject=subject)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and what caused it: the client wraps what is of interest."""
+    seen: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in seen:
+        seen.append(current)
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def _what(error: BaseException) -> tuple[str, str] | None:
+    text = str(error)
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if "CERTIFICATE_VERIFY_FAILED" in text or "SSLError" in names:
+        return (
+            "the server's certificate is not trusted: perhaps a proxy of your organisation",
+            f"set SSL_CERT_FILE to its certificate; or {_BY_HAND}",
+        )
+    if "OfflineModeIsEnabled" in names:
+        return "the network is switched off", "unset HF_HUB_OFFLINE"
+    if "FileMetadataError" in names:
+        return _NOT_THE_HUB, _PORTAL
+    if (found := _refused_by_server(error, names)) is not None:
+        return found
+    if "_GaveUp" in names:
+        if "429" in text:
+            return _SLOWER
+        return "the connection breaks again and again", _LATER
+    if "HFValidationError" in names:
+        return "no name that the Hub has", "write hf://owner/repository/file[@revision]"
+    if "Consistency check failed" in text:
+        return "the file that came is cut, or another one", f"{_LATER}; check for a proxy"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        remedy = f"make room in {settings.hub_cache()}, or set HF_HOME to another disk"
+        return "no space is left", remedy
+    if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+        where = error.filename or settings.hub_cache()
+        return f"{where} cannot be written", "set HF_HOME to a folder that can be written"
+    return _unreachable(error, names)
+
+
+def _unreachable(error: BaseException, names: set[str]) -> tuple[str, str] | None:
+    if "ProxyError" in names:
+        return "the proxy refuses", "check HTTPS_PROXY and NO_PROXY"
+    if {"TimeoutException", "TimeoutError"} & names:
+        return "the server does not answer in time", f"{_LATER}; {_CONNECTION}"
+    if {"ConnectError", "ConnectionRefusedError", "gaierror"} & names:
+        return "the server cannot be reached", f"{_CONNECTION}; or {_BY_HAND}"
+    if {"NetworkError", "RemoteProtocolError", "ProtocolError", "ConnectionError"} & names:
+        return "the connection broke", _LATER
+    if {"UnsupportedProtocol", "InvalidURL"} & names:
+        return "the address of the Hub is none", "check HF_ENDPOINT"
+    return None
+
+
+def _refused_by_server(error: BaseException, names: set[str]) -> tuple[str, str] | None:
+    response: Any = getattr(error, "response", None)
+    status = getattr(response, "status_code", None)
+    if not isinstance(status, int):
+        return None
+    if "GatedRepoError" in names:
+        return (
+            "its owner shares it only with those who accept the terms",
+            "accept them on its page, then set HF_TOKEN or run 'hf auth login'",
+        )
+    if "RevisionNotFoundError" in names:
+        return "there is no such revision", "check what stands after the @"
+    if "EntryNotFoundError" in names:
+        return "there is no such file in the repository", "check its name"
+    if status == 401:
+        return "not public, or it does not exist", "check the name; set HF_TOKEN if it is private"
+    if "RepositoryNotFoundError" in names or status in (404, 410):
+        return (
+            "there is no such repository or file",
+            "check the name; set HF_TOKEN if it is private",
+        )
+    if status == 403:
+        return "the server forbids it", "check HF_TOKEN and what it may do"
+    if status == 429:
+        return _SLOWER
+    if status >= 500:
+        return f"the server has a problem of its own ({status})", _LATER
+    return f"the server refuses ({status})", _LATER
