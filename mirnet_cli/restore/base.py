@@ -120,8 +120,9 @@ class GuidedBase:
         return base
 
 
-_DARK = 1e-3
-_HIGHEST_GAIN = 64.0
+_DARK = 1e-2
+"""Added to both means of the ratio: below it there is more coding noise than detail to brighten."""
+_HIGHEST_GAIN = 32.0
 
 
 def guided_base(picture: Picture, enhance: Callable[[Floats], Floats], guide: Guide) -> GuidedBase:

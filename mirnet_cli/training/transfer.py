@@ -33,7 +33,7 @@ def guided_transfer(
     mean_x, mean_y = mean(x), mean(y)
     variance = mean(x * x) - mean_x**2
     covariance = mean(x * y) - mean_x * mean_y
-    ratio = ((mean_y + 1e-3) / (mean_x + 1e-3)).clamp(max=64)
+    ratio = ((mean_y + 1e-2) / (mean_x + 1e-2)).clamp(max=32)
     a = (covariance + epsilon * ratio) / (variance + epsilon)
     b = mean_y - a * mean_x
     size = picture.shape[-2:]
