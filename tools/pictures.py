@@ -2,8 +2,8 @@
 
     python tools/pictures.py --photos FOLDER
 
-FOLDER holds ``speaker-iso3200-14mp.jpg`` (Pierre-Selim Huard, CC BY-SA), ``night-bridge.jpg``
-(Derek Jensen, public domain), ``cat.png`` (Stefan van der Walt, CC0) and ``coffee.png`` (Rachel
+FOLDER holds ``speaker-iso3200-14mp.jpg`` (Pierre-Selim Huard, CC BY-SA), ``rocket-dusk.jpg``
+(SpaceX, public domain), ``cat.png`` (Stefan van der Walt, CC0) and ``coffee.png`` (Rachel
 Michetti, CC0). Each picture shows before and after
 side by side at the same place; the terminal picture is a real run.
 """
@@ -70,16 +70,16 @@ def denoise(photos: Path) -> None:
 
 
 def enhance(photos: Path) -> None:
-    """A night photo, whole, and a piece of it at 100 %."""
-    photo = np.asarray(Image.open(photos / "night-bridge.jpg").convert("RGB"))
+    """A photo at dusk, whole, and a piece of it at 200 %."""
+    photo = np.asarray(Image.open(photos / "rocket-dusk.jpg").convert("RGB"))
     bright = mirnet.load("enhance")(photo)
-    small = (photo.shape[1] // 2, photo.shape[0] // 2)
-    pair = [Image.fromarray(p) for p in (photo, bright)]
-    before, after = (p.resize(small, Image.Resampling.LANCZOS) for p in pair)
-    save(labelled(("night photo", before), ("mirnet enhance", after)), "enhance")
-    box = (420, 430, 900, 850)
-    before, after = (p.crop(box) for p in pair)
-    save(labelled(("100 %", before), ("mirnet enhance", after)), "enhance-crop")
+    before, after = (Image.fromarray(p) for p in (photo, bright))
+    save(labelled(("at dusk", before), ("mirnet enhance", after)), "enhance")
+    box = (200, 220, 440, 410)
+    before, after = (
+        p.crop(box).resize((480, 380), Image.Resampling.NEAREST) for p in (before, after)
+    )
+    save(labelled(("200 %", before), ("mirnet enhance", after)), "enhance-crop")
 
 
 def upscale(photos: Path) -> None:
@@ -96,7 +96,7 @@ def terminal(photos: Path) -> None:
     """What a run looks like."""
     console = Console(record=True, width=100, file=io.StringIO())
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("night-bridge.jpg", "cat.png", "coffee.png"):
+        for name in ("rocket-dusk.jpg", "cat.png", "coffee.png"):
             (Path(folder) / name).write_bytes((photos / name).read_bytes())
         for command in (
             "mirnet denoise cat.png --verbose",
