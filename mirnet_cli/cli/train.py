@@ -154,7 +154,8 @@ def command(
             device=device,
             report=_Reporter(console, display).tell,
         )
-    console.note(f"weights in {made}; try 'mirnet {task.partition('-')[0]} FILE --weights {made}'")
+    command = {"upscale-x1": "upscale --scale 1"}.get(task, task)
+    console.note(f"weights in {made}; try 'mirnet {command} FILE --weights {made}'")
     console.record({"task": task, "status": "done", "weights": str(made)})
     return 0
 

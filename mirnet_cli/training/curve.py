@@ -1,23 +1,26 @@
 """The course of a run as a picture."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from mirnet_cli.errors import UsageError
 from mirnet_cli.training.loop import read_log
 
 
-def draw(log: Path, picture: Path) -> None:
-    """Draws validation PSNR against hours, with doing nothing as a line, and the loss below.
+def check_available() -> None:
+    """Finds out before hours of training whether :func:`draw` will work.
 
     Raises:
         UsageError: if matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UsageError(
-            "drawing curves needs matplotlib", "pip install 'mirnet-cli[train]'"
-        ) from error
+    if find_spec("matplotlib") is None:
+        raise UsageError("training draws its curve with matplotlib", "pip install matplotlib")
+
+
+def draw(log: Path, picture: Path) -> None:
+    """Draws validation PSNR against hours, with doing nothing as a line, and the loss below."""
+    from matplotlib.figure import Figure
+
     lines = list(read_log(log))
     judged = [line for line in lines if line["psnr"] is not None]
     figure = Figure(figsize=(7, 6), layout="constrained")

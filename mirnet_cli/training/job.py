@@ -20,7 +20,7 @@ from mirnet_cli.networks import NetworkSpec
 from mirnet_cli.networks.compact import CompactMIRNet
 from mirnet_cli.networks.configs import CompactConfig
 from mirnet_cli.training import loop, recipe
-from mirnet_cli.training.curve import draw
+from mirnet_cli.training.curve import check_available, draw
 from mirnet_cli.training.loop import Progress, Run
 from mirnet_cli.training.photos import Pair, load_pairs, load_photos, split
 from mirnet_cli.training.recipe import Recipe, Stage
@@ -66,13 +66,15 @@ def run(
         The path of the weights file.
 
     Raises:
-        UsageError: if there is nothing to train on, or the options do not go together.
+        UsageError: if there is nothing to train on, the options do not go together, or matplotlib
+            is not installed.
         InputError: if photos cannot be read.
         OutputError: if ``out`` holds a run that is not to be resumed.
     """
     recipes = [_changed(part, config) for part in recipe.find(name)]
     if not data and not pairs:
         raise UsageError("nothing to train on", "give --data DIR, --pairs DIR, or both")
+    check_available()
     folder = out or Path("runs") / name
     if not resume and any((folder / part.part / "checkpoint").exists() for part in recipes):
         raise OutputError("holds a run already", "add --resume or choose another", subject=folder)
@@ -170,7 +172,8 @@ def _changed(part: Recipe, config: Path | None) -> Recipe:
             values["stages"] = tuple(Stage(**stage) for stage in values["stages"])
         return dataclasses.replace(part, **values)
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
-        raise UsageError(f"not a recipe: {error}", "see the docs", subject=config) from error
+        keys = "use learning_rate, steps, pair_share, stages and a table network"
+        raise UsageError(f"not a recipe: {error}", keys, subject=config) from error
 
 
 def _spec(part: Recipe, tensors: Mapping[str, Tensor]) -> NetworkSpec:

@@ -93,6 +93,15 @@ def test_bad_recipe_file(tmp_path: Path, photos: Path) -> None:
         training.run("denoise", data=[photos], out=tmp_path / "run", config=path)
 
 
+def test_a_missing_library_is_noticed_before_the_work(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mirnet_cli.training.curve.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="pip install matplotlib"):
+        training.run("denoise", data=[photos], out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_folders_without_photos_or_partners(tmp_path: Path, photos: Path) -> None:
     with pytest.raises(InputError, match="no such folder"):
         load_photos(tmp_path / "nowhere")
