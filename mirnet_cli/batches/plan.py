@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 
 from mirnet_cli.batches.names import output_name, refuse_clashes
 from mirnet_cli.errors import InputError, UsageError
@@ -89,7 +89,7 @@ def make_plan(
     """Find the photos and name their results; nothing is decoded or written.
 
     Args:
-        paths: folders, whose photos are taken, and single files, which are taken as they are.
+        paths: folders, whose photos are taken, and single files, whatever their extension.
         into: the folder for the results. It is never read, unless it is one of ``paths``.
         selection: which photos, and how results are called.
         root: single files below this folder keep their place below it; others only their name.
@@ -101,7 +101,10 @@ def make_plan(
     """
     found: dict[str, _Found] = {}
     for path in paths:
-        for each in _below(path, into, selection) if path.is_dir() else [_single(path, root)]:
+        single = not path.is_dir()
+        for each in [_single(path, root)] if single else _below(path, into, selection):
+            if single and not _chosen(PurePosixPath(each.key), selection):
+                continue
             if each.key in found and not same_file(found[each.key].source, each.source):
                 raise UsageError(
                     f"has the same name as {found[each.key].source}",
@@ -201,13 +204,16 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _wanted(path: Path, selection: Selection) -> bool:
-    if path.suffix.lower() not in selection.extensions:
-        return False
+    return path.suffix.lower() in selection.extensions and _chosen(path, selection)
+
+
+def _chosen(path: PurePath, selection: Selection) -> bool:
+    """Whether the patterns let a photo pass."""
     if selection.include and not any(_matches(path, each) for each in selection.include):
         return False
     return not any(_matches(path, each) for each in selection.exclude)
 
 
-def _matches(path: Path, pattern: str) -> bool:
+def _matches(path: PurePath, pattern: str) -> bool:
     text = path.as_posix() if "/" in pattern else path.name
     return fnmatchcase(text.casefold(), pattern.removeprefix("./").casefold())

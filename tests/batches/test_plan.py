@@ -70,6 +70,14 @@ def test_patterns(
     assert keys(tmp_path / "in", into, recursive=True, include=include, exclude=exclude) == expected
 
 
+def test_patterns_choose_among_single_files_too(tmp_path: Path) -> None:
+    tree(tmp_path, "a.jpg", "b.png", "d/c.jpg", "raw.dat")
+    files = [tmp_path / name for name in ("a.jpg", "b.png", "d/c.jpg", "raw.dat")]
+    selection = Selection(exclude=("*.png", "d/*"))
+    plan = make_plan(files, tmp_path / "out", selection, root=tmp_path)
+    assert [item.key for item in plan.items] == ["a.jpg", "raw.dat"]
+
+
 def test_clashing_results(tmp_path: Path) -> None:
     tree(tmp_path / "in", "a.jpg", "a.png")
     assert len(keys(tmp_path / "in", tmp_path / "out")) == 2

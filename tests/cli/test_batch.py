@@ -114,6 +114,8 @@ def test_lists_of_files(process: Process, tmp_path: Path) -> None:
     assert ran.returncode == 0
     assert len(ran.stdout.splitlines()) == 3
     assert (tmp_path / "in-enhanced/d/b.jpg").exists()
+    ran = process("batch", "in", "--files-from", "-", "-o", "b", "--include", "*b.*", data=listed)
+    assert [path.name for path in (tmp_path / "b").rglob("*.jpg")] == ["b.jpg"]
     (tmp_path / "list").write_text("in/a.jpg\r\nin/gone.jpg\n\n")
     ran = process("batch", "--files-from", "list", "-o", "out", "--json")
     assert ran.returncode == 1
