@@ -217,6 +217,8 @@ def _plan(
 
 def _listed_names(listed: str) -> list[str]:
     """The names in a list: separated by NUL if it holds one, else one a line."""
+    if listed == "-" and sys.stdin is None:
+        raise UsageError("standard input is closed", "pipe the list in", subject="--files-from -")
     try:
         raw = sys.stdin.buffer.read() if listed == "-" else Path(listed).read_bytes()
     except OSError as error:

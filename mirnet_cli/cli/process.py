@@ -1,5 +1,6 @@
 """``mirnet`` as a process: signals, exit codes, and every error as one line."""
 
+import io
 import os
 import signal
 import sys
@@ -23,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     verbose = _wants_verbose(words)
+    _escape_what_cannot_be_encoded()
     with _signals_raise() as received:
         try:
             code = _run(words, verbose)
@@ -33,6 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _forget_interrupt()
             _say("stopped; files already written are whole")
         return _flushed(int(code))
+
+
+def _escape_what_cannot_be_encoded() -> None:
+    """Keep a narrow encoding of stdout (latin-1, say) from ending a help text with an error."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _run(words: list[str], verbose: bool) -> int:
@@ -76,9 +84,11 @@ def bug_line(error: BaseException, verbose: bool = False) -> str:
     """
     if isinstance(error, MemoryError):
         return "not enough memory; use a smaller --tile, or close other programs"
-    how = "" if verbose else "run again with --verbose for the details and "
+    how = "report it with the command and what follows"
+    if not verbose:
+        how = "run again with --verbose and report what it says, with the command"
     text = " ".join(f"{type(error).__name__}: {error}".split())[:300].rstrip(": ")
-    return f"this is a bug in mirnet: {text}; {how}report it at {_tracker()}"
+    return f"this is a bug in mirnet: {text}; {how}"
 
 
 def broken_pipe(error: BaseException | None) -> bool:
@@ -88,21 +98,6 @@ def broken_pipe(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
-
-
-def _tracker() -> str:
-    """Where bugs are reported, as the installed package says."""
-    from importlib.metadata import PackageNotFoundError, metadata
-
-    try:
-        entries = metadata("mirnet-cli").get_all("Project-URL") or []
-    except PackageNotFoundError:
-        entries = []
-    for entry in entries:
-        label, _, url = str(entry).partition(",")
-        if label.strip().lower() in ("issues", "bug tracker", "tracker"):
-            return url.strip()
-    return "the project's issue tracker, with the output of 'mirnet doctor'"
 
 
 def _say(text: str) -> None:

@@ -1,6 +1,7 @@
 """``mirnet`` as a process: signals, pipes that close, terminals, full disks."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -151,6 +152,39 @@ def test_a_locale_without_utf8(process: Process, tmp_path: Path) -> None:
     assert ran.returncode == 1
     assert ran.stdout.isascii()
     assert ran.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_help_in_a_narrow_encoding(process: Process, encoding: str) -> None:
+    ran = process("denoise", "--help", env={"PYTHONIOENCODING": f"{encoding}:strict"})
+    assert ran.returncode == 0, ran.stderr
+    assert b"--overwrite" in ran.stdout
+
+
+@POSIX
+def test_streams_that_the_caller_closed(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_text("photo")
+
+    def shell(words: str) -> tuple[int, bytes]:
+        ran = subprocess.run(
+            ["sh", "-c", f"{shlex.join(command())} {words}"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+        return ran.returncode, ran.stderr
+
+    assert shell("denoise a.jpg --json >&-")[0] == 0
+    assert shell("denoise a.jpg -o - >&-") == (
+        2,
+        b"mirnet: standard output is closed; name a file with -o\n",
+    )
+    assert shell("denoise <&-")[0] == 2
+    code, said = shell("batch --files-from - -o out <&-")
+    assert code == 2
+    assert b"standard input is closed" in said
 
 
 def test_as_a_module() -> None:
