@@ -24,7 +24,7 @@ def worded(error: BaseException, subject: object) -> DownloadError:
             return DownloadError(*what, subject=subject)
     text = " ".join(str(error).split())[:120]
     return DownloadError(
-        f"the download failed ({type(error).__name__}: {text})", _LATER, subject=subject
+        f"the Hub could not be used ({type(error).__name__}: {text})", _LATER, subject=subject
     )
 
 

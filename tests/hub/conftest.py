@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mirnet_cli import settings
 from mirnet_cli.models import weights
 from tests.hub.server import State, serving
 from tests.models.builders import values
@@ -22,6 +23,7 @@ def _empty_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
         monkeypatch.delenv(name.lower(), raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("MIRNET_CACHE", str(tmp_path / "cache"))
+    settings.quiet_hub()
     from huggingface_hub import close_session
 
     close_session()

@@ -85,8 +85,11 @@ class Handler(BaseHTTPRequestHandler):
         elif self.state.happens("500"):
             self._send(500, b"oops")
         elif path == "/api/repos/create":
-            name = json.loads(body)["name"]
+            asked = json.loads(body)
+            name = f"{asked['organization']}/{asked['name']}"
             self._json({"url": f"{self.state.address}/{name}", "name": name})
+        elif path == "/api/validate-yaml":
+            self._json({"errors": [], "warnings": []})
         elif "/preupload/" in path:
             named = [each["path"] for each in json.loads(body)["files"]]
             kinds = {n: "regular" if n.endswith(".md") else "lfs" for n in named}
@@ -99,7 +102,7 @@ class Handler(BaseHTTPRequestHandler):
             ]
             self._json({"objects": objects, "transfer": "basic"})
         elif "/commit/" in path:
-            self._commit(body)
+            self._commit(body, path.removeprefix("/api/models/").partition("/commit/")[0])
         else:
             self._send(404, b"")
 
@@ -173,7 +176,7 @@ class Handler(BaseHTTPRequestHandler):
         siblings = [{"rfilename": name} for name in names]
         self._json({"id": repository, "modelId": repository, "sha": COMMIT, "siblings": siblings})
 
-    def _commit(self, body: bytes) -> None:
+    def _commit(self, body: bytes, repository: str) -> None:
         for line in body.splitlines():
             entry = json.loads(line)
             value = entry["value"]
@@ -181,7 +184,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.state.uploads[value["path"]] = base64.b64decode(value["content"])
             elif entry["key"] == "lfsFile":
                 self.state.uploads[value["path"]] = self.state.blobs[value["oid"]]
-        self._json({"success": True, "commitOid": COMMIT, "commitUrl": f"{self.state.address}/c"})
+        address = f"{self.state.address}/{repository}/commit/{COMMIT}"
+        self._json({"success": True, "commitOid": COMMIT, "commitUrl": address})
 
     def _missing(self, code: str, status: int = 404) -> None:
         self._send(status, b"", {"X-Error-Code": code, "X-Error-Message": code})
