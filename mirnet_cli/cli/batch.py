@@ -15,7 +15,7 @@ from mirnet_cli.cli.options import HOW, WHERE, Computing, Look, Output, Words, f
 from mirnet_cli.errors import ExitCode, InputError, UsageError
 
 if TYPE_CHECKING:
-    from mirnet_cli.batches.plan import Item, Plan, Selection
+    from mirnet_cli.batches.plan import Plan, Selection
     from mirnet_cli.batches.run import Report
     from mirnet_cli.batches.work import Settings
     from mirnet_cli.cli.console import Console
@@ -156,7 +156,9 @@ def command(
     restorer = load_restorer(task, computing, scale=factor)
     console.detail(describe(restorer))
     if dry_run:
-        return _show_plan(console, plan, restorer, settings, retry_failed=retry_failed)
+        from mirnet_cli.cli.dry_run import show_plan
+
+        return show_plan(console, plan, restorer, settings, retry_failed=retry_failed)
     return _work(console, plan, restorer, settings, retry_failed=retry_failed, max_time=max_time)
 
 
@@ -244,72 +246,6 @@ def _hint(root: Path, recursive: bool) -> str:
     return ""
 
 
-def _show_plan(
-    console: "Console",
-    plan: "Plan",
-    restorer: "Restorer",
-    settings: "Settings",
-    *,
-    retry_failed: bool,
-) -> int:
-    """Say what would be done: a line for each photo on stdout, and the sums on stderr."""
-    from mirnet_cli.batches.journal import Choice, Journal
-    from mirnet_cli.batches.run import decide
-    from mirnet_cli.files import printable
-
-    counts = dict.fromkeys(Choice, 0)
-    area = 0
-    digest = settings.digest(restorer)
-    choices = decide(
-        plan,
-        Journal(plan.into, plan.shard),
-        digest,
-        overwrite=settings.overwrite,
-        retry_failed=retry_failed,
-    )
-    for item, decision in choices:
-        counts[decision.choice] += 1
-        size = _size(item)
-        pixels = size[0] * size[1] if size else 0
-        area += pixels if decision.choice is Choice.RUN else 0
-        if console.json:
-            status = {"run": "planned", "skip": "skipped", "fail": "failed"}
-            console.record(
-                {
-                    "input": str(item.source),
-                    "output": str(item.target),
-                    "status": status[decision.choice.value],
-                    "reason": decision.reason or None,
-                    "width": size[0] if size else None,
-                    "height": size[1] if size else None,
-                }
-            )
-        elif not console.quiet:
-            shape = f"{size[0]}x{size[1]}" if size else "unreadable"
-            what = {"run": shape, "skip": "skip", "fail": "fail"}[decision.choice.value]
-            reason = f": {decision.reason}" if decision.reason else ""
-            typer.echo(printable(f"{item.source} -> {item.target} ({what}{reason})"))
-    console.note(
-        f"{len(plan.items)} photos: {counts[Choice.RUN]} to do ({area / 1e6:.1f} MP), "
-        f"{counts[Choice.SKIP]} to skip, {counts[Choice.FAIL]} cannot be done; nothing was written"
-    )
-    return int(ExitCode.FAILED if counts[Choice.FAIL] else ExitCode.OK)
-
-
-def _size(item: "Item") -> tuple[int, int] | None:
-    """Width and height of a photo from its header; None where it has none."""
-    from mirnet_cli.batches.work import check_input
-    from mirnet_cli.errors import MirnetError
-    from mirnet_cli.photo import probe
-
-    try:
-        check_input(item.source)
-        header = probe(item.source)
-    except (MirnetError, OSError):
-        return None
-    return header.width, header.height
-
-
 def _work(
     console: "Console",
     plan: "Plan",
@@ -353,8 +289,10 @@ def _work(
 
 def _sizes(plan: "Plan") -> dict[str, float]:
     """Pixels of each photo, for the progress bar."""
+    from mirnet_cli.cli.dry_run import size_of
+
     sizes = {}
     for item in plan.items:
-        found = _size(item)
+        found = size_of(item)
         sizes[item.key] = float(found[0] * found[1]) if found else 0.0
     return sizes

@@ -12,6 +12,7 @@ from mirnet_cli.restore.picture import Picture
 from mirnet_cli.restore.prepared import Prepared
 from mirnet_cli.restore.sizing import (
     SMALLEST,
+    Forecast,
     Room,
     automatic_tile,
     check_overlap,
@@ -106,8 +107,8 @@ class Cutter:
         """
         outcome = Outcome()
         picture = self._network.seen(picture)
-        room = self._room(picture, out)
-        tile = self._choose_tile(picture, room)
+        room = self._room(picture.pixels.nbytes + out.nbytes)
+        tile = self._choose_tile(picture.height, picture.width, room)
         context = self._affordable_context(picture, tile, room, outcome)
         while True:
             try:
@@ -128,9 +129,7 @@ class Cutter:
         outcome: Outcome,
     ) -> None:
         network = self._network
-        overlap = self.overlap
-        if self._overlap_is_own or tile != self._tile:
-            overlap = fitting_overlap(tile, overlap, network.stride)
+        overlap = self._fitting(tile)
         # On their own, tiles differ everywhere: then the blend is as wide as it can be.
         feather = overlap if context == "tile" else None
         tiles = plan(picture.height, picture.width, tile, overlap, network.stride, feather=feather)
@@ -169,6 +168,36 @@ class Cutter:
                 f" {self.refinement.rounds} passes; tiles may differ slightly"
             )
 
+    def foresee(self, height: int, width: int) -> Forecast:
+        """What a picture of 8 bits a sample will take; nothing is computed.
+
+        Raises:
+            OutOfMemoryError: where not even the smallest tile fits.
+        """
+        network = self._network
+        height, width = height * network.enlarge, width * network.enlarge
+        room = self._room(3 * height * width * (1 + network.scale**2))
+        tile = self._choose_tile(height, width, room)
+        tiles = plan(height, width, tile, self._fitting(tile), network.stride)
+        rows, columns = tiles.tile_shape
+        if tiles.whole:
+            memory = room.taken + rows * columns * room.need.whole
+            return Forecast(1, 0, memory, rows * columns)
+        # The context is measured by a pass over the whole picture, or by one over all tiles.
+        passes = 1 if self.context in ("tile", "proxy") else 2
+        return Forecast(
+            tiles=len(tiles),
+            tile=max(rows, columns),
+            memory=room.taken + rows * columns * room.need.tile,
+            pixels=len(tiles) * rows * columns * passes,
+        )
+
+    def _fitting(self, tile: int) -> int:
+        """The overlap for a tile."""
+        if self._overlap_is_own or tile != self._tile:
+            return fitting_overlap(tile, self.overlap, self._network.stride)
+        return self.overlap
+
     def _smaller(self, picture: Picture, tile: int, error: BaseException, outcome: Outcome) -> int:
         """Half of a tile for which memory did not suffice."""
         longer = max(picture.height, picture.width)
@@ -185,17 +214,18 @@ class Cutter:
         outcome.warnings.append(f"out of memory with {what}: went on with tiles of {smaller}")
         return smaller
 
-    def _room(self, picture: Picture, out: NDArray[Any]) -> Room:
+    def _room(self, pictures: int) -> Room:
+        """The room beside the pictures in and out, which take so many bytes."""
         need = self._network.need
         if self._device_ceiling is not None:
             return Room(self._device_ceiling, 0, need)
-        return Room(self._ceiling, FIXED + picture.pixels.nbytes + out.nbytes, need)
+        return Room(self._ceiling, FIXED + pictures, need)
 
-    def _choose_tile(self, picture: Picture, room: Room) -> int:
+    def _choose_tile(self, height: int, width: int, room: Room) -> int:
         tile = self._tile
         if tile is None:
-            tile = automatic_tile(picture.height, picture.width, self._network.stride, room)
-        if self._largest is not None and max(picture.height, picture.width) > self._largest:
+            tile = automatic_tile(height, width, self._network.stride, room)
+        if self._largest is not None and max(height, width) > self._largest:
             tile = min(tile or self._largest, self._largest)
         return tile
 

@@ -22,7 +22,7 @@ from mirnet_cli.restore.passes import Report, enlarged
 from mirnet_cli.restore.picture import Picture, check
 from mirnet_cli.restore.prepared import Prepared
 from mirnet_cli.restore.result import Result
-from mirnet_cli.restore.sizing import parse_tile
+from mirnet_cli.restore.sizing import Forecast, parse_tile
 from mirnet_cli.runtime.memory import ceiling
 
 
@@ -264,6 +264,14 @@ class Restorer:
             seconds=time.monotonic() - started,
             warnings=tuple(said),
         )
+
+    def foresee(self, width: int, height: int) -> Forecast:
+        """What a photo of this size will take; nothing is computed.
+
+        Raises:
+            OutOfMemoryError: where not even the smallest tile fits.
+        """
+        return self._cutter.foresee(height, width)
 
     def _provenance(self, strength: float, ensemble: bool) -> dict[str, str]:
         said = {

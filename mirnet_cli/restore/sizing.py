@@ -44,6 +44,23 @@ class Room:
         return max(self.ceiling - self.taken, 0) // self.need.tile
 
 
+@dataclass(frozen=True)
+class Forecast:
+    """What a picture will take, known from its size alone.
+
+    Attributes:
+        tiles: how many; 1 where it stays in one piece.
+        tile: longer side of each in pixels; 0 where it stays in one piece.
+        memory: bytes of the process (or device), about, for 8 bits a sample.
+        pixels: that the network will see, overlaps and a further pass included: at least so many.
+    """
+
+    tiles: int
+    tile: int
+    memory: int
+    pixels: int
+
+
 def parse_tile(tile: int | str) -> int | None:
     """``--tile``: None for "auto", else a number of pixels.
 

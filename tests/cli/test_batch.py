@@ -2,11 +2,17 @@
 
 import json
 import os
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
+from mirnet_cli.models.catalogue import Model
 from tests.cli.conftest import Mirnet, Process, Ran
+from tests.models.builders import tiny_network
 
 
 def photos(*names: str) -> None:
@@ -77,6 +83,30 @@ def test_a_dry_run_writes_nothing(mirnet: Mirnet) -> None:
     assert sorted(path.name for path in Path("in-enhanced").iterdir()) == ["b.jpg"]
     ran = mirnet("batch", "in", "--dry-run", "--json")
     assert statuses(ran) == {"in/a.jpg": "planned", "in/b.jpg": "skipped"}
+
+
+def test_a_dry_run_says_what_it_takes(
+    real: Callable[..., Any], shipped: Callable[..., Model], tmp_path: Path
+) -> None:
+    shipped("denoise", ("denoise",), network=tiny_network(3))
+    (tmp_path / "in").mkdir()
+    for name, size in (("a.png", (40, 30)), ("b.png", (300, 200))):
+        Image.new("RGB", size).save(tmp_path / "in" / name)
+    words = ("batch", "in", "--task", "denoise", "--dry-run", "--tile", "128")
+    ran = real(*words)
+    assert ran.code == 0, ran.err
+    first, second = ran.out.splitlines()
+    assert "(40x30, in one piece, " in first
+    assert re.search(r"\(300x200, \d+ tiles of 1\d\d, \d+ MiB\)", second)
+    assert re.search(r"2 to do \(0\.1 MP, about \d+\.\d s\)", ran.err)
+    told = [json.loads(line) for line in real(*words, "--json").out.splitlines()]
+    assert told[0]["tile"] == 0 < told[1]["tile"] <= 128
+    assert told[1]["tiles"] > told[0]["tiles"] == 1
+    # A ceiling that no tile fits is known before any work.
+    ran = real("batch", "in", "--task", "denoise", "--dry-run", "--max-memory", "100M")
+    assert ran.code == 1
+    assert "raise --max-memory" in ran.out
+    assert not (tmp_path / "in-denoised").exists()
 
 
 def test_clashes_are_wrong_usage_before_any_work(mirnet: Mirnet) -> None:

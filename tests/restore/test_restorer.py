@@ -257,3 +257,16 @@ def test_weights_that_contradict_themselves_are_refused(restorer: Make) -> None:
         restorer(base="input", scales=(2,), scale=2)
     with pytest.raises(ModelError):
         restorer(base="input", inputs=6)
+
+
+@pytest.mark.parametrize(("tile", "scale"), [(0, 1), (64, 1), (64, 2)])
+def test_what_a_photo_takes_is_known_before(restorer: Make, tile: int, scale: int) -> None:
+    model = restorer(scales=(scale,), scale=scale, tile=tile, overlap=16, context="tile")
+    runs: list[int] = []
+    model(photo_like(100, 230), progress=lambda done, total: runs.append(total))
+    forecast = model.foresee(230, 100)
+    assert forecast.tiles == runs[-1]
+    assert forecast.tile <= tile
+    assert (forecast.tile == 0) == (forecast.tiles == 1) == (tile == 0)
+    assert forecast.memory < model.foresee(460, 200).memory
+    assert forecast.pixels >= 100 * 230

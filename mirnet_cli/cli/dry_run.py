@@ -1,0 +1,130 @@
+"""``mirnet batch --dry-run``: what would be done, and about what it takes."""
+
+import time
+from typing import TYPE_CHECKING
+
+import typer
+
+from mirnet_cli.batches.journal import Choice, Decision, Journal
+from mirnet_cli.batches.run import decide
+from mirnet_cli.batches.work import check_input
+from mirnet_cli.cli.tally import clock
+from mirnet_cli.errors import ExitCode, MirnetError, OutOfMemoryError
+from mirnet_cli.files import printable
+
+if TYPE_CHECKING:
+    from mirnet_cli.batches.plan import Item, Plan
+    from mirnet_cli.batches.work import Settings
+    from mirnet_cli.cli.console import Console
+    from mirnet_cli.restore import Restorer
+    from mirnet_cli.restore.sizing import Forecast
+
+_STATUS = {Choice.RUN: "planned", Choice.SKIP: "skipped", Choice.FAIL: "failed"}
+_SAMPLE = 256
+"""Side in pixels of what is timed for an estimate."""
+
+
+def show_plan(
+    console: "Console",
+    plan: "Plan",
+    restorer: "Restorer",
+    settings: "Settings",
+    *,
+    retry_failed: bool,
+) -> int:
+    """Say what would be done: a line for each photo on stdout, and the sums on stderr.
+
+    Returns:
+        The exit code: 1 where a photo cannot be done.
+    """
+    counts = dict.fromkeys(Choice, 0)
+    area = 0
+    forecasts: list[Forecast] = []
+    choices = decide(
+        plan,
+        Journal(plan.into, plan.shard),
+        settings.digest(restorer),
+        overwrite=settings.overwrite,
+        retry_failed=retry_failed,
+    )
+    for item, decision in choices:
+        size = settings.crop[2:] if settings.crop else size_of(item)
+        forecast = None
+        if size is not None and decision.choice is Choice.RUN:
+            try:
+                forecast = restorer.foresee(*size)
+            except OutOfMemoryError as error:
+                decision = Decision(Choice.FAIL, str(error))
+            else:
+                forecasts.append(forecast)
+                area += size[0] * size[1]
+        counts[decision.choice] += 1
+        _show(console, item, decision, size, forecast)
+    needed = f", about {clock(_seconds(restorer, settings, forecasts))}" if forecasts else ""
+    console.note(
+        f"{len(plan.items)} photos: {counts[Choice.RUN]} to do ({area / 1e6:.1f} MP{needed}), "
+        f"{counts[Choice.SKIP]} to skip, {counts[Choice.FAIL]} cannot be done; nothing was written"
+    )
+    return int(ExitCode.FAILED if counts[Choice.FAIL] else ExitCode.OK)
+
+
+def size_of(item: "Item") -> tuple[int, int] | None:
+    """Width and height of a photo from its header; None where it has none."""
+    from mirnet_cli.photo import probe
+
+    try:
+        check_input(item.source)
+        header = probe(item.source)
+    except (MirnetError, OSError):
+        return None
+    return header.width, header.height
+
+
+def _show(
+    console: "Console",
+    item: "Item",
+    decision: Decision,
+    size: tuple[int, int] | None,
+    forecast: "Forecast | None",
+) -> None:
+    if console.json:
+        console.record(
+            {
+                "input": str(item.source),
+                "output": str(item.target),
+                "status": _STATUS[decision.choice],
+                "reason": decision.reason or None,
+                "width": size and size[0],
+                "height": size and size[1],
+                "tile": forecast and forecast.tile,
+                "tiles": forecast and forecast.tiles,
+                "memory": forecast and forecast.memory,
+            }
+        )
+    elif not console.quiet:
+        what = decision.choice.value
+        if decision.choice is Choice.RUN:
+            what = f"{size[0]}x{size[1]}{_takes(forecast)}" if size else "unreadable"
+        reason = f": {decision.reason}" if decision.reason else ""
+        typer.echo(printable(f"{item.source} -> {item.target} ({what}{reason})"))
+
+
+def _takes(forecast: "Forecast | None") -> str:
+    if forecast is None:
+        return ""
+    pieces = f"{forecast.tiles} tiles of {forecast.tile}" if forecast.tile else "in one piece"
+    return f", {pieces}, {forecast.memory >> 20} MiB"
+
+
+def _seconds(restorer: "Restorer", settings: "Settings", forecasts: "list[Forecast]") -> float:
+    """How long it takes here and now, by the pace of one small tile; reading and writing not."""
+    import numpy as np
+
+    side = min([_SAMPLE, *(each.tile for each in forecasts if each.tile)])
+    sample = np.zeros((side, side, 3), np.uint8)
+    # The first run prepares what the others use.
+    restorer(sample)
+    begun = time.monotonic()
+    restorer(sample, strength=settings.strength, ensemble=settings.ensemble)
+    pace = (time.monotonic() - begun) / restorer.foresee(side, side).pixels
+    return pace * sum(each.pixels for each in forecasts)
