@@ -97,7 +97,7 @@ def list_models(task: Task = None, json: Json = False) -> int:
 def show(name: Name, json: Json = False) -> int:
     """Show a model's facts and card, or what a file of weights is."""
     if _is_file(name):
-        facts = _file_facts(Path(name).expanduser())
+        facts = _file_facts(name)
         if json:
             _print_json(facts)
         else:
@@ -174,12 +174,11 @@ app.command("push", cls=Command)(models_files.push)
 def _verified(name: str) -> dict[str, Any]:
     if not _is_file(name):
         return catalogue.verify(catalogue.find(name)).as_dict()
-    from mirnet_cli.models.choose import read_file
+    from mirnet_cli.models.choose import read_named
 
-    given = Path(name).expanduser()
-    found: dict[str, Any] = {"name": str(given), "state": "intact", "path": str(given)}
+    found: dict[str, Any] = {"name": name, "state": "intact", "path": name}
     try:
-        digest = read_file(given).sha256
+        digest = read_named(name).sha256
         found |= {"sha256": digest, "expected_sha256": None, "what": "", "remedy": ""}
     except ModelError as error:
         nothing = {"sha256": None, "expected_sha256": None}
@@ -187,11 +186,12 @@ def _verified(name: str) -> dict[str, Any]:
     return found
 
 
-def _file_facts(given: Path) -> dict[str, Any]:
-    from mirnet_cli.models.choose import read_file
+def _file_facts(name: str) -> dict[str, Any]:
+    from mirnet_cli.models.choose import read_named
     from mirnet_cli.models.foreign import Foreign
 
-    weights = read_file(given)
+    weights = read_named(name)
+    given = weights.path
     if isinstance(weights, Foreign):
         return {
             "name": given.name,

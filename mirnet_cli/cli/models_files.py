@@ -158,7 +158,7 @@ def _fetch(name: str, report: "Report", *, accept: bool, force: bool) -> tuple[P
     from mirnet_cli.models import catalogue, fetch, hub
 
     if name.startswith(hub.SCHEME):
-        _, digest, path = fetch.from_hub(name, force=True, report=report)
+        _, digest, path = fetch.from_hub(name, refresh=True, force=force, report=report)
         return path, digest
     entry = catalogue.find(name)
     if accept and not entry.commercial:

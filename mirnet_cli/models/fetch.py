@@ -82,11 +82,12 @@ def verified(model: Model, *, report: Report | None = None) -> tuple[bytes, str,
 
 
 def from_hub(
-    text: str, *, force: bool = False, report: Report | None = None
+    text: str, *, refresh: bool = False, force: bool = False, report: Report | None = None
 ) -> tuple[bytes, str, Path]:
     """The bytes of a file on the Hub named by ``hf://…``, their hash, and the path.
 
-    Where the client's cache has it, nothing is asked. It is held to the hash that the Hub stated
+    Where the client's cache has it, nothing is asked, unless ``refresh`` wants to know whether a
+    branch has moved, or ``force`` to fetch it again. It is held to the hash that the Hub stated
     for it, or else to that of the first download.
 
     Raises:
@@ -94,7 +95,7 @@ def from_hub(
         ModelError: where it cannot be fetched, or is not intact.
     """
     place = hub.parse(text)
-    path = None if force else hub.cached(place)
+    path = None if force or (refresh and not place.pinned) else hub.cached(place)
     path = path or hub.download(place, force=force, report=report)
     data, digest = read(path)
     if _held(path, digest):

@@ -88,7 +88,7 @@ class Foreign:
         if task is None:
             raise UsageError(
                 "the file does not say what it is for",
-                f"say it with --task {'|'.join(TASKS)}",
+                f"say it with --task {'|'.join(TASKS)}, in Python as the first of load()",
                 subject=self.path,
             )
         if self.task is not None and given not in (None, self.task):

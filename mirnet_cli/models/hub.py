@@ -27,7 +27,7 @@ PROBE_SECONDS = 5.0
 """How long the first question may take; the client's own default is 10, five times over."""
 
 PATIENCE = 2
-"""Retries of the client that are allowed in one download."""
+"""Retries of the client that are allowed without a byte more than before."""
 
 MAX_FILE = 2 << 30
 
@@ -137,7 +137,7 @@ def download(
     """
     check_online(place)
     settings.quiet_hub()
-    with _one_line(place), patience():
+    with _one_line(place), patience() as counter:
         import huggingface_hub
 
         if not place.file:
@@ -165,7 +165,7 @@ def download(
             endpoint=endpoint,
             etag_timeout=PROBE_SECONDS,
             force_download=force,
-            tqdm_class=_bar(report),
+            tqdm_class=_bar(report, counter),
             library_name="mirnet",
             library_version=__version__,
         )
@@ -256,7 +256,7 @@ def disk_full(folder: Path, subject: object, detail: str = "") -> DownloadError:
     return DownloadError(f"no space is left{detail}", remedy, subject=subject)
 
 
-def _bar(report: Report | None) -> Any:
+def _bar(report: Report | None, counter: "Counter") -> Any:
     """What the client takes for a progress bar."""
 
     class Bar:
@@ -265,6 +265,7 @@ def _bar(report: Report | None) -> Any:
 
         def update(self, count: int = 1) -> None:
             self._done += count
+            counter.best = max(counter.best, self._done)
             if report is not None:
                 report(self._done, max(self._total, self._done))
 
@@ -284,11 +285,18 @@ class _GaveUp(Exception):  # noqa: N818
     """The client wanted to try again once too often."""
 
 
-class _Counter(logging.Handler):
-    """Counts the client's retries, which it announces before it waits, and ends them."""
+class Counter(logging.Handler):
+    """Counts the client's retries, which it announces before it waits, and ends them.
+
+    Attributes:
+        best: how many bytes had come at most. The client itself would go on for ever with a server
+            that breaks off at the same place again and again.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
+        self.best = 0
+        self._before = 0
         self._left = PATIENCE
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -297,22 +305,25 @@ class _Counter(logging.Handler):
             raise _GaveUp("429")
         if not any(sign in text for sign in _RETRIES):
             return
+        if self.best > self._before:
+            self._before, self._left = self.best, PATIENCE
         self._left -= 1
         if self._left < 0:
             raise _GaveUp(text)
 
 
 @contextlib.contextmanager
-def patience() -> Iterator[None]:
+def patience() -> Iterator[Counter]:
     """Keeps the client quiet and limits its retries."""
+    counter = Counter()
     logger = logging.getLogger("huggingface_hub")
     before = logger.handlers[:], logger.level, logger.propagate
-    logger.handlers, logger.propagate = [_Counter()], False
+    logger.handlers, logger.propagate = [counter], False
     logger.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            yield
+            yield counter
     finally:
         logger.handlers, logger.propagate = before[0], before[2]
         logger.setLevel(before[1])

@@ -53,7 +53,7 @@ def _what(error: BaseException) -> tuple[str, str] | None:
         )
     if "OfflineModeIsEnabled" in names:
         return "the network is switched off", "unset HF_HUB_OFFLINE"
-    if "FileMetadataError" in names:
+    if {"FileMetadataError", "JSONDecodeError"} & names:
         return _NOT_THE_HUB, _PORTAL
     if (found := _refused_by_server(error, names)) is not None:
         return found

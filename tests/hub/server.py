@@ -141,6 +141,9 @@ class Handler(BaseHTTPRequestHandler):
             "X-Linked-ETag": f'"{hashlib.sha256(data).hexdigest()}"',
             "Accept-Ranges": "bytes",
         }
+        if not head and self.state.happens("interrupted"):
+            self._interrupted(served, headers)
+            return
         wanted = self.headers.get("Range")
         if wanted and not head:
             start = int(wanted.removeprefix("bytes=").partition("-")[0])
@@ -148,6 +151,19 @@ class Handler(BaseHTTPRequestHandler):
             self._send(206, served[start:], headers)
             return
         self._send(200, served, headers, head=head)
+
+    def _interrupted(self, data: bytes, headers: dict[str, str]) -> None:
+        """Half of what is left, and then nothing."""
+        start = int((self.headers.get("Range") or "bytes=0-").partition("=")[2].partition("-")[0])
+        self.send_response(206 if start else 200)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        self.send_header("Content-Length", str(len(data) - start))
+        self.end_headers()
+        self.wfile.write(data[start : start + (len(data) - start) // 2])
+        self.close_connection = True
 
     def _plain(self, name: str) -> None:
         fault = FAULTS.get(self.state.fault)

@@ -109,6 +109,22 @@ def test_a_byte_that_flips_on_the_way(hub: State) -> None:
     assert hub.count("GET") == 2
 
 
+def test_a_connection_that_breaks_is_resumed(hub: State) -> None:
+    hub.fault, hub.times = "interrupted", 2
+    assert resolve("denoise", weights=NAME).name == "mine"
+    assert hub.count("GET") == 3
+
+
+def test_a_branch_that_moves(hub: State) -> None:
+    first = fetch.from_hub(NAME)[1]
+    assert fetch.from_hub(NAME)[1] == first
+    hub.requests.clear()
+    # Nothing new: one question, no download.
+    assert fetch.from_hub(NAME, refresh=True)[1] == first
+    assert hub.count("GET") == 0
+    assert hub.count("HEAD") > 0
+
+
 def test_tokens(hub: State, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     resolve("denoise", weights=NAME)
