@@ -141,7 +141,8 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
             "enhance",
             "network",
             "guided",
-            replace(_PLAIN, inputs=6),
+            # Two streams: brightness is the thumbnail's business, and both networks share a file.
+            replace(_PLAIN, inputs=6, widths=(32, 64)),
             _enhance_detail,
             brightness=_WELL_EXPOSED,
         ),
