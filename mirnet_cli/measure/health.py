@@ -44,7 +44,7 @@ _LITTLE_MEMORY = 2 << 30
 _LITTLE_DISK = 1 << 30
 _SIDE = 64
 _TOLERANCE = 0.02
-_REINSTALL = "install mirnet again: pip install --force-reinstall mirnet-cli"
+_REINSTALL = "install mirnet again, as its README says, with pip's --force-reinstall"
 
 
 @dataclass(frozen=True)
