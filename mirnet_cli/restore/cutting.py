@@ -183,8 +183,8 @@ class Cutter:
         if tiles.whole:
             memory = room.taken + rows * columns * room.need.whole
             return Forecast(1, 0, memory, rows * columns)
-        # The context is measured by a pass over the whole picture, or by one over all tiles.
-        passes = 1 if self.context in ("tile", "proxy") else 2
+        # Measuring takes as much as one pass; refinement ended after three where it was tried.
+        passes = {"whole": 2, "refine": 3}.get(self.context, 1)
         return Forecast(
             tiles=len(tiles),
             tile=max(rows, columns),

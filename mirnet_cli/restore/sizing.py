@@ -52,7 +52,7 @@ class Forecast:
         tiles: how many; 1 where it stays in one piece.
         tile: longer side of each in pixels; 0 where it stays in one piece.
         memory: bytes of the process (or device), about, for 8 bits a sample.
-        pixels: that the network will see, overlaps and a further pass included: at least so many.
+        pixels: that the network will see, about, overlaps and further passes included.
     """
 
     tiles: int
