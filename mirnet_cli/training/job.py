@@ -74,6 +74,12 @@ def run(
     recipes = [_changed(part, config) for part in recipe.find(name)]
     if not data and not pairs:
         raise UsageError("nothing to train on", "give --data DIR, --pairs DIR, or both")
+    if pairs and any(part.scales != (1,) for part in recipes):
+        raise UsageError(
+            f"{name} makes its small pictures itself; pairs have one size",
+            "give good photos with --data, or train upscale-x1 on pairs",
+            subject=pairs[0],
+        )
     check_available()
     folder = out or Path("runs") / name
     if not resume and any((folder / part.part / "checkpoint").exists() for part in recipes):

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from mirnet_cli import photo
 from mirnet_cli.errors import InputError
+from mirnet_cli.photo.raster import to_depth
 
 Pixels = NDArray[np.uint8]
 
@@ -30,14 +31,12 @@ class Pair:
 
 
 def read_rgb(path: Path) -> Pixels:
-    """A photo as ``(H, W, 3)`` uint8; grey is repeated, alpha ignored, 16 bits are cut.
+    """A photo as ``(H, W, 3)`` uint8; grey is repeated, alpha ignored, finer depths are rounded.
 
     Raises:
         InputError: if it cannot be read.
     """
-    pixels = photo.decode(path).pixels
-    if pixels.dtype == np.uint16:
-        pixels = (pixels >> 8).astype(np.uint8)
+    pixels = to_depth(photo.decode(path).pixels, "uint8")
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[:, :, None], 3, axis=2)
     return np.ascontiguousarray(pixels)
@@ -63,7 +62,11 @@ def _cached(path: Path, cache: Path | None) -> Pixels:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in photo.EXTENSIONS)
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in photo.EXTENSIONS and not path.name.startswith(".")
+    )
 
 
 def load_photos(folder: Path, cache: Path | None = None) -> list[Pair]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 import mirnet_cli as mirnet
@@ -100,6 +101,22 @@ def test_a_missing_library_is_noticed_before_the_work(
     with pytest.raises(UsageError, match="pip install matplotlib"):
         training.run("denoise", data=[photos], out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_pairs_of_one_size_cannot_teach_enlarging(tmp_path: Path, photos: Path) -> None:
+    with pytest.raises(UsageError, match="upscale-x1"):
+        training.run("upscale", data=[photos], pairs=[photos], out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_finer_depths_become_8_bits(tmp_path: Path, dtype: str) -> None:
+    values = np.arange(256).repeat(3).reshape(16, 16, 3)
+    finer = values * 257 if dtype == "uint16" else values / 255
+    tifffile.imwrite(tmp_path / "a.tif", finer.astype(dtype), photometric="rgb")
+    (tmp_path / ".b.tif").write_text("no photo: some systems write such files")
+    (photo,) = load_photos(tmp_path)
+    np.testing.assert_array_equal(photo.pixels, values)
 
 
 def test_folders_without_photos_or_partners(tmp_path: Path, photos: Path) -> None:
