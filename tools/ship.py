@@ -78,6 +78,8 @@ def ship(
     if commercial is not None:
         entry["commercial"] = commercial
     table[weights.name] = entry
+    # What comes with mirnet is listed before what can be fetched.
+    table = dict(sorted(table.items(), key=lambda each: each[1]["source"] != "shipped"))
     text = _header(catalogue_file) + "".join(_toml(name, values) for name, values in table.items())
     _check_catalogue(text, catalogue_file)
 
