@@ -10,6 +10,7 @@ import pytest
 import mirnet_cli
 from mirnet_cli.batches.journal import NAME
 from mirnet_cli.errors import UsageError
+from mirnet_cli.files import PART_SUFFIX
 from tests import fakes
 
 Statuses = list[str]
@@ -171,6 +172,30 @@ def test_overwriting_goes_on_where_it_was_stopped(
     (photos / "c.jpg").write_text("photo c")
     assert do(overwrite=True) == ["skipped", "skipped", "done", "done"]
     assert do(overwrite=True) == ["done"] * 4
+
+
+def test_killed_while_a_result_was_being_replaced(
+    do: Batch, photos: Path, tmp_path: Path, restorer: fakes.Restorer
+) -> None:
+    do()
+    journal = tmp_path / "out" / NAME
+    before = journal.stat().st_size
+    do(overwrite=True)
+    lines = journal.read_bytes()[before:].splitlines(keepends=True)
+    last = max(n for n, line in enumerate(lines) if b'"started"' in line)
+    journal.write_bytes(journal.read_bytes()[:before] + b"".join(lines[: last + 1]))
+    # What stands there may be the old result.
+    (tmp_path / "out/d.jpg").write_text("old")
+    assert do(overwrite=True) == ["skipped", "skipped", "skipped", "done"]
+    assert (tmp_path / "out/d.jpg").read_text() == "denoise 1:photo d"
+
+
+def test_what_a_killed_run_left_is_removed(do: Batch, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    left = tmp_path / f"out/.a.jpg.0123{PART_SUFFIX}"
+    left.write_text("half a pho")
+    do()
+    assert not left.exists()
 
 
 def test_shards_share_a_folder(do: Batch) -> None:
