@@ -148,6 +148,8 @@ def test_killed_between_the_result_and_its_line(
     assert do() == ["skipped", "skipped", "skipped", "done"]
     assert do() == ["skipped"] * 4
     assert len(restorer.calls) == 5
+    # The half line stays by itself.
+    assert lines[last][:20] in journal.read_bytes().splitlines()
 
 
 def test_every_cut_of_the_journal_can_be_gone_on_from(
