@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mirnet_cli.batches.names import refuse_clashes
 from mirnet_cli.batches.plan import Selection, in_shard, make_plan
 from mirnet_cli.errors import InputError, UsageError
 
@@ -155,3 +156,18 @@ def test_a_shard_is_the_same_whatever_else_is_there(tmp_path: Path) -> None:
     two = keys(tmp_path / "two", tmp_path / "out", shard=(2, 3))
     assert set(two) == set(one) & set(names[5:])
     assert 2 < len(one) < 12
+
+
+@pytest.mark.parametrize("folds", [False, True])
+def test_names_that_differ_by_case_clash_where_the_disk_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folds: bool
+) -> None:
+    monkeypatch.setattr("mirnet_cli.batches.names.folds_case", lambda folder: folds)
+    tree(tmp_path, "a.jpg", "b.jpg")
+    out = tmp_path / "out"
+    pairs = [(tmp_path / "a.jpg", out / "X.jpg"), (tmp_path / "b.jpg", out / "x.jpg")]
+    if folds:
+        with pytest.raises(UsageError, match="both be written"):
+            refuse_clashes(pairs)
+    else:
+        refuse_clashes(pairs)
