@@ -153,7 +153,7 @@ def command(
     if not plan.items:
         console.note(f"mirnet: {root}: no photos found" + _hint(root, recursive))
         return int(ExitCode.OK)
-    restorer = load_restorer(task, computing, scale=factor)
+    restorer = load_restorer(task, computing, scale=factor, console=console)
     console.detail(describe(restorer))
     if dry_run:
         from mirnet_cli.cli.dry_run import show_plan

@@ -193,8 +193,11 @@ def _restorer(task: str | None, scale: int | None, computing: Computing) -> "Res
         raise UsageError("unknown task", f"use {', '.join(TASKS)}", subject=task)
     if task == "upscale" and scale is None and named is None:
         scale = 2
+    from mirnet_cli.cli.console import Console
+    from mirnet_cli.cli.models_files import fetch_first
     from mirnet_cli.cli.photos import load_restorer
 
+    fetch_first(computing.model, computing.weights, Console())
     if task is not None:
         return load_restorer(task, computing, scale=scale)
     # Without a task, the model or the file says what it is for.
