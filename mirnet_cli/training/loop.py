@@ -185,8 +185,13 @@ def train(run: Run) -> dict[str, Tensor]:
                 checkpoint.save(run.folder / "checkpoint", model, average, optimiser, state)
             log.write(progress)
             run.report(progress)
-    progress = Progress(state["step"], run.steps, state["seconds"], math.nan, 0.0)
-    run.report(_judged(progress, judge, average, batches, run, state))
+    mean_loss = sum(losses) / len(losses) if losses else math.nan
+    progress = Progress(state["step"], run.steps, state["seconds"], mean_loss, 0.0)
+    progress = _judged(progress, judge, average, batches, run, state)
+    if losses:
+        # What was done since the last line.
+        log.write(progress)
+    run.report(progress)
     checkpoint.save(run.folder / "checkpoint", model, average, optimiser, state)
     return best_weights(run.folder)
 

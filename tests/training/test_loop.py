@@ -120,3 +120,10 @@ def test_learning_rate_warms_up_and_falls() -> None:
     assert rates[0] < 0.01
     assert max(rates) == pytest.approx(1.0)
     assert rates[-1] == pytest.approx(0.01, abs=0.001)
+
+
+def test_the_end_of_a_run_is_logged_once(tmp_path: Path) -> None:
+    loop.train(small_run(tmp_path, steps=7, report_every=4))
+    assert [line["step"] for line in loop.read_log(tmp_path / "log.jsonl")] == [4, 7]
+    loop.train(small_run(tmp_path, steps=7, report_every=4))
+    assert [line["step"] for line in loop.read_log(tmp_path / "log.jsonl")] == [4, 7]
