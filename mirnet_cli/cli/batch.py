@@ -181,6 +181,8 @@ def _folders(
     """The folder that is read and the one that is written."""
     from mirnet_cli.batches.names import ending
 
+    if "" in (folder, output):
+        raise UsageError("an empty name", "look at the variable that it came from")
     if output == "-":
         raise UsageError("a batch writes files", "name a folder with -o", subject="-o -")
     if folder is None:

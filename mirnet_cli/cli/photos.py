@@ -159,6 +159,8 @@ def plan_tasks(files: list[str], output: Output, word: str) -> list[Task]:
     Raises:
         UsageError: several files and one output, clashing names, an output that is an input.
     """
+    if "" in files or output.output == "":
+        raise UsageError("an empty name", "look at the variable that it came from")
     sources = [None if name == "-" else Path(name) for name in files or ["-"]]
     if sources.count(None) > 1:
         raise UsageError("given twice", "standard input holds one picture", subject="-")

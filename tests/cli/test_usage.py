@@ -55,6 +55,19 @@ def test_one_line_and_exit_code_two(mirnet: Mirnet, words: str, said: str) -> No
     assert sorted(path.name for path in Path().iterdir()) == ["a.jpg", "folder"]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("denoise", ""), ("denoise", "a.jpg", "-o", ""), ("batch", ""), ("batch", ".", "-o", "")],
+)
+def test_an_empty_variable_of_a_script(mirnet: Mirnet, words: tuple[str, ...]) -> None:
+    from pathlib import Path
+
+    Path("a.jpg").write_text("photo")
+    ran = mirnet(*words)
+    assert (ran.code, ran.said[:22]) == (2, "mirnet: an empty name;")
+    assert [path.name for path in Path().iterdir()] == ["a.jpg"]
+
+
 def test_a_wrong_variable_is_named(mirnet: Mirnet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIRNET_TILE", "big")
     assert mirnet("denoise", "a.jpg").said.startswith("mirnet: --tile (set by MIRNET_TILE): 'big'")
