@@ -74,8 +74,8 @@ def test_missing_weights_are_exit_code_3(real: Run, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_library_that_does_not_import(real: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "tifffile", None)
-    check = _checks(real, 1)["tifffile"]
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    check = _checks(real, 1)["huggingface-hub"]
     assert check["state"] == "problem"
     assert "pip install" in check["remedy"]
 
