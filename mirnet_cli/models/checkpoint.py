@@ -7,6 +7,7 @@ explicitly, which no environment variable undoes.
 """
 
 import io
+import struct
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +32,18 @@ _PROTOCOL = b"\x80\x02"
 _MAGIC = 0x1950A86A20F9469CFC6C
 _VERSION = 1001
 
+# What zipfile raises where an archive is not what it says (found by changing bytes at random).
+_DAMAGE = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    EOFError,
+    LookupError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+)
 _MAX_ENTRIES = 20_000
 _MAX_PICKLE = 16 << 20
 _REMEDY = "get it from its source again, or save only the state dict with torch.save"
@@ -99,7 +112,7 @@ def load(data: bytes, described: Described, path: Path) -> dict[str, Array]:
 def _walk_zip(data: bytes) -> Walked:
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
+    except _DAMAGE as error:
         raise Refused(f"damaged archive: {str(error)[:60]}") from None
     entries = _entries(archive, len(data))
     folder = next(iter(entries)).partition("/")[0]
@@ -112,7 +125,7 @@ def _walk_zip(data: bytes) -> Walked:
         raise Refused(f"a data.pkl of {pickled.file_size >> 20} MiB")
     try:
         text = archive.read(pickled)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
+    except _DAMAGE as error:
         raise Refused(f"damaged archive: {str(error)[:60]}") from None
     walked = pickles.walk(text)
     for storage in walked.storages.values():

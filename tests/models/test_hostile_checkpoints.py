@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import random
 import struct
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pytest
 import torch
 
 from mirnet_cli.errors import ExitCode, ModelError
-from mirnet_cli.models.choose import read_file
+from mirnet_cli.models.choose import read, read_file
 
 PROTOCOL = b"\x80\x02"
 MAGIC = 0x1950A86A20F9469CFC6C
@@ -278,6 +279,26 @@ def test_nothing_happens(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert caught.value.exit_code == ExitCode.MODEL
     assert peak < 3 * size + (8 << 20)
     assert [each.name for each in tmp_path.iterdir()] == ["x.pth"]
+
+
+@pytest.mark.parametrize("template", ["zip", "old"])
+def test_bytes_changed_at_random(template: str) -> None:
+    chance = random.Random(0)
+    good = _zip() if template == "zip" else _old()
+    for _ in range(600):
+        data = bytearray(good)
+        for _ in range(chance.choice((1, 1, 2, 4))):
+            place = chance.randrange(len(data))
+            match chance.randrange(3):
+                case 0:
+                    data[place] ^= 1 << chance.randrange(8)
+                case 1:
+                    del data[place : place + chance.randrange(1, 9)]
+                case _:
+                    data[place:place] = chance.randbytes(chance.randrange(1, 5))
+        # Never another exception, never a network.
+        with pytest.raises(ModelError):
+            read(bytes(data), Path("x.pth"))
 
 
 def test_the_templates_are_good(tmp_path: Path) -> None:
