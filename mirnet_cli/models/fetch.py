@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mirnet_cli import settings
 from mirnet_cli.errors import LicenceError, ModelError
-from mirnet_cli.models import catalogue, container, hub, memory, web
+from mirnet_cli.models import catalogue, container, hub, memory
 from mirnet_cli.models.catalogue import Model
 from mirnet_cli.models.hub import Report
 
@@ -155,6 +155,9 @@ def _fetched(model: Model, *, force: bool, report: Report | None) -> Path:
     if model.source == "hub":
         place = catalogue.place_of(model)
         return hub.download(place, size=model.bytes or None, force=force, report=report)
+    # Not above: it takes libraries that nothing needs but a download.
+    from mirnet_cli.models import web
+
     path = catalogue.path_of(model)
     web.download(model.url, path, size=model.bytes, report=report)
     return path
