@@ -197,7 +197,7 @@ def _restorer(task: str | None, scale: int | None, computing: Computing) -> "Res
     from mirnet_cli.cli.models_files import fetch_first
     from mirnet_cli.cli.photos import load_restorer
 
-    fetch_first(computing.model, computing.weights, Console())
+    fetch_first(computing.model, computing.weights, Console(), task=task, scale=scale)
     if task is not None:
         return load_restorer(task, computing, scale=scale)
     # Without a task, the model or the file says what it is for.

@@ -187,14 +187,29 @@ def _copy(path: Path, folder: Path, *, overwrite: bool) -> Path:
     return target
 
 
-def fetch_first(model: str | None, weights: str | None, console: "Console") -> None:
-    """Fetches what --model or --weights name and is not here, with a progress bar."""
+def fetch_first(
+    model: str | None,
+    weights: str | None,
+    console: "Console",
+    *,
+    task: str | None,
+    scale: int | None,
+) -> None:
+    """Fetches what --model or --weights name and is not here, with a progress bar.
+
+    Args:
+        model, weights: the options.
+        console: where the bar is shown.
+        task, scale: what the model has to be for, which is checked before it is fetched.
+    """
     from mirnet_cli.models import catalogue, fetch, hub
 
     if model is not None and any(entry.name == model for entry in catalogue.entries()):
         entry = catalogue.find(model)
         if not entry.shipped and not catalogue.path_of(entry).is_file():
-            fetch.check_licence(entry)
+            from mirnet_cli.models.choose import suits
+
+            suits(entry.name, entry.task, entry.scales, task, scale)
             with console.display(files=1) as display:
                 display.start(model)
                 fetch.ensure(entry, report=display.bytes)

@@ -120,7 +120,7 @@ def load_restorer(
     if console is not None:
         from mirnet_cli.cli.models_files import fetch_first
 
-        fetch_first(computing.model, computing.weights, console)
+        fetch_first(computing.model, computing.weights, console, task=task, scale=scale)
     try:
         return mirnet_cli.load(
             task,

@@ -39,7 +39,7 @@ def resolve(
         found = read_named(weights)
         if isinstance(found, Foreign):
             return found.weights(task, scale)
-        _suits(found.name, found.task, found.scales, task, scale)
+        suits(found.name, found.task, found.scales, task, scale)
         return found
     if model is not None:
         entry = catalogue.find(model)
@@ -49,7 +49,7 @@ def resolve(
         entry = catalogue.default(task, scale)
     else:
         raise UsageError("nothing says which weights", "give a task, a model or a file")
-    _suits(entry.name, entry.task, entry.scales, task, scale)
+    suits(entry.name, entry.task, entry.scales, task, scale)
     return load_entry(entry)
 
 
@@ -104,9 +104,16 @@ def read_named(text: str, *, report: Report | None = None) -> Weights | Foreign:
     return read_file(Path(text).expanduser())
 
 
-def _suits(
+def suits(
     name: str, task: str, scales: tuple[int, ...], wanted: str | None, scale: int | None
 ) -> None:
+    """Refuses weights that do not do what is wanted (UsageError).
+
+    Args:
+        name: of the weights.
+        task, scales: what they are for.
+        wanted, scale: what is asked for; None where the weights decide.
+    """
     if wanted is not None and task == DEFOCUS:
         raise UsageError(*TWO_VIEWS, subject=name)
     if wanted is not None and wanted != task:

@@ -153,10 +153,23 @@ def test_the_first_download_is_what_later_ones_are_held_to(
 
 
 def test_what_only_people_can_fetch(real: Run, models: dict[str, Model]) -> None:
-    for words in (["models", "download", "by-hand"], ["models", "path", "by-hand"]):
+    for words in (
+        ["models", "download", "by-hand"],
+        ["models", "path", "by-hand"],
+        ["denoise", "a.png", "--model", "by-hand"],
+    ):
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save("a.png")
         ran = real(*words)
         assert (ran.code, ran.err.count("\n")) == (3, 1)
         assert "https://example.org/page" in ran.err
+
+
+def test_what_does_not_suit_is_not_fetched(real: Run, models: dict[str, Model], hub: State) -> None:
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save("a.png")
+    ran = real("enhance", "a.png", "--model", "theirs")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "made for denoise" in ran.err
+    assert hub.requests == []
 
 
 def test_a_failure_is_one_line(real: Run, models: dict[str, Model], hub: State) -> None:
