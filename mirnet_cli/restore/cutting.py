@@ -6,7 +6,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from mirnet_cli.errors import OutOfMemoryError
-from mirnet_cli.restore.context import Refinement, choose
+from mirnet_cli.restore.context import Refinement, choose, refinement
 from mirnet_cli.restore.passes import Job, Progress, Report
 from mirnet_cli.restore.picture import Picture
 from mirnet_cli.restore.prepared import Prepared
@@ -20,7 +20,7 @@ from mirnet_cli.restore.sizing import (
 )
 from mirnet_cli.restore.tiles import plan, round_up
 from mirnet_cli.runtime import OutOfDeviceMemoryError
-from mirnet_cli.runtime.memory import FIXED, device_ceiling
+from mirnet_cli.runtime.memory import device_ceiling
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Cutter:
         self._largest: int | None = None
         self.context = choose(context, network.weights.context)
         self.overlap = network.halo if overlap is None else overlap
-        self.refinement = Refinement()
+        self.refinement: Refinement = refinement(network.runner.precision)
         if overlap is not None:
             check_overlap(tile or 0, overlap, network.stride)
 
@@ -219,7 +219,7 @@ class Cutter:
         need = self._network.need
         if self._device_ceiling is not None:
             return Room(self._device_ceiling, 0, need)
-        return Room(self._ceiling, FIXED + pictures, need)
+        return Room(self._ceiling, need.fixed + pictures, need)
 
     def _choose_tile(self, height: int, width: int, room: Room) -> int:
         tile = self._tile

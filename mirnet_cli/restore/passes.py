@@ -126,7 +126,8 @@ class Job:
         for index, tile in enumerate(self.plan):
             if index not in probes:
                 continue
-            residual, _ = self.evaluate(self._seen(tile), contexts)
+            # Recorded as the probes were: in half precision other kinds of runs round otherwise.
+            residual, _ = self.evaluate(self._seen(tile), contexts, _core(tile))
             self.progress.step()
             moved = np.abs(residual[::_PROBED, ::_PROBED] - probes[index])
             if float(moved.max()) > refinement.peak:

@@ -11,7 +11,7 @@ from mirnet_cli.restore.picture import Enlarged, Picture, pad
 from mirnet_cli.restore.resample import Floats
 from mirnet_cli.restore.symmetry import ALL, IDENTITY
 from mirnet_cli.runtime import Runner, prepare
-from mirnet_cli.runtime.memory import Need, need
+from mirnet_cli.runtime.memory import Need, footprint, need
 
 _GUIDE = ("side", "radius", "epsilon")
 """Names in a thumbnail network's configuration that are the guided filter's, not the network's."""
@@ -62,7 +62,8 @@ class Prepared:
         inputs = family.inputs(spec.config)
         self.two_views = weights.base == "none"
         self.base_beside = inputs == 6 and not self.two_views
-        self.need: Need = need(spec, inputs, self.scale)
+        takes = footprint(self.runner.runtime, self.runner.precision, spec.family)
+        self.need: Need = need(spec, inputs, self.scale, takes)
         if (
             (scale > 1) != (weights.base in ("bicubic", "enlarged"))
             or (self.base_beside and weights.base != "guided")

@@ -13,31 +13,63 @@ USEFUL = 9 << 28
 """Bytes (2.25 GiB) beyond which a ceiling that nobody set is not used: more buys no speed."""
 
 
-FIXED = 420 << 20
-"""Bytes of the process with torch, OpenCV and Pillow loaded and a network built.
+@dataclass(frozen=True)
+class Footprint:
+    """What a runtime takes on the CPU; a stream is one full-size feature map in float32.
 
-Measured: 280 MiB with torch 2.13 for the CPU and a compact network; the rest is decoders, the
-command line, and what the allocator does not give back.
+    Attributes:
+        fixed: bytes of the process with its libraries, OpenCV and Pillow loaded, and what the
+            allocator does not give back.
+        copies: of the weights in float32 that are held at once.
+        whole: streams that one run takes at its peak.
+        tile: streams that many runs take, which also record what they pool.
+    """
+
+    fixed: int
+    copies: int
+    whole: int
+    tile: int
+
+
+TORCH = Footprint(fixed=420 << 20, copies=2, whole=20, tile=36)
+"""Measured as the growth of the process's peak over runs and stitching, one thread, torch 2.13.
+
+The process: 280 MiB with a compact network. One run, in streams of float32 at the body's size:
+compact (32, 64, 128) on the unshuffled picture 20 at 512x512, 17 at 1000x1000, 14 at 2000x2000; for
+scale 2 without unshuffling 19 at 256x256 and 13 at 720x720; mirnet_v1 with 64 or 32 features 16 to
+21. Many runs: 36 for tiles of 512 and of 720 (668 and 1010 MiB in all, of which 360 without tiles).
+That is more, because recording takes masked copies, and because glibc keeps tensors below 32 MiB on
+a heap that fragments. Taking each from the system instead, or giving back what is free after each
+run, was measured too: less memory, 15 to 80 % more time.
 """
 
-WHOLE_STREAMS = 20
-"""How many full-size streams' worth of float32 one run takes at its peak.
+OPENVINO = {
+    "fp32": Footprint(fixed=200 << 20, copies=4, whole=24, tile=44),
+    "bf16": Footprint(fixed=200 << 20, copies=4, whole=12, tile=38),
+}
+"""Measured likewise with OpenVINO 2026.4 by precision.
 
-Measured on the CPU as the growth of the process's peak over one run and stitching, one thread,
-torch 2.13, in streams of float32 at the body's size: compact (32, 64, 128) on the unshuffled
-picture 20 at 512x512, 17 at 1000x1000, 14 at 2000x2000; for scale 2 without unshuffling 19 at
-256x256 and 13 at 720x720; mirnet_v1 with 64 or 32 features 16 to 21.
+The process: 120 MiB with a compact network compiled, 440 MiB with mirnet_v1, whose weights are
+121 MiB in float32. One run of compact (32, 64, 128): 22, 21, 20 streams at 512, 768, 1024 in
+float32 and 12, 11.5, 11 in bfloat16. Recording: 46 at 512 (of which some is
+fixed) and 42 at 768 in float32, 40 and 36 in bfloat16, where what is pooled stays in float32.
 """
 
-TILE_STREAMS = 36
-"""The same over many runs that also record what they pool.
 
-Measured with compact (32, 64, 128): 36 for tiles of 512 and of 720 (668 and 1010 MiB in all, of
-which 360 without tiles). More than one run takes, because recording takes masked copies, and
-because glibc keeps tensors below 32 MiB on a heap that fragments. Taking each from the system
-instead, or giving back what is free after each run, was measured too: less memory, 15 to 80 % more
-time.
+OPENVINO_DEEP = Footprint(fixed=200 << 20, copies=4, whole=38, tile=130)
+"""The same for networks of other families than compact, in any precision.
+
+At 256x256 in float32: mirnet_v1 35 streams, recording 123; mirnet_v2 10 and 78 (in bfloat16 5 and
+61). What is recorded is often computed last, and the features wait for it.
 """
+
+
+def footprint(runtime: str, precision: str, family: str) -> Footprint:
+    """What a runtime takes; one that is unknown as much as torch."""
+    if runtime != "openvino":
+        return TORCH
+    return OPENVINO[precision] if family == "compact" else OPENVINO_DEEP
+
 
 OUTPUTS = 6
 """Pictures of the output's size in float32 that are held at once: the last layer's, shuffled,
@@ -88,18 +120,20 @@ def device_ceiling(device: str) -> int | None:
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes that a network takes for each input pixel.
+    """Bytes that a network takes.
 
     Attributes:
-        whole: of a picture that it sees once, uncut.
-        tile: of a tile, when it sees many and records what they pool.
+        whole: for each pixel of a picture that it sees once, uncut.
+        tile: for each pixel of a tile, when it sees many and records what they pool.
+        fixed: whatever it sees, with the whole process.
     """
 
     whole: int
     tile: int
+    fixed: int
 
 
-def need(spec: NetworkSpec, inputs: int, scale: int) -> Need:
+def need(spec: NetworkSpec, inputs: int, scale: int, footprint: Footprint = TORCH) -> Need:
     """What a network needs, from the shape of its first layer.
 
     Args:
@@ -107,9 +141,12 @@ def need(spec: NetworkSpec, inputs: int, scale: int) -> Need:
             stream. Where it has no such layer, 64 channels at full size are assumed.
         inputs: channels of its input.
         scale: output pixels for each input pixel, along one axis.
+        footprint: of what computes.
     """
     first = spec.tensors.get("conv_in.weight")
     channels, unshuffled = (64, inputs) if first is None else first.shape[:2]
     stream = channels * inputs / unshuffled
     rest = 2 * inputs + OUTPUTS * 3 * scale**2
-    return Need(*(int(4 * (n * stream + rest)) for n in (WHOLE_STREAMS, TILE_STREAMS)))
+    whole, tile = (int(4 * (n * stream + rest)) for n in (footprint.whole, footprint.tile))
+    weights = 4 * sum(tensor.size for tensor in spec.tensors.values())
+    return Need(whole, tile, footprint.fixed + footprint.copies * weights)

@@ -142,7 +142,7 @@ def test_refinement_ends_when_the_result_is_found(
     passes, probed = divmod(len(runners[0].shapes) - 1, tiles)
     assert 2 <= passes <= 3
     assert probed <= passes * probes
-    assert runners[0].measured == 1 + passes * tiles
+    assert runners[0].measured == 1 + passes * tiles + probed
     # The pass before would not have done; this one does.
     assert np.sqrt(np.mean((cut - whole) ** 2)) < 2 * model.refinement.deviation
     model.refinement = Refinement(rounds=passes - 1)

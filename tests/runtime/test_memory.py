@@ -9,10 +9,12 @@ import pytest
 from mirnet_cli.errors import UsageError
 from mirnet_cli.networks import NetworkSpec
 from mirnet_cli.runtime.memory import (
+    OPENVINO,
     OUTPUTS,
+    TORCH,
     USEFUL,
-    WHOLE_STREAMS,
     ceiling,
+    footprint,
     need,
     parse_size,
 )
@@ -55,12 +57,12 @@ def first_layer(features: int, inputs: int) -> NetworkSpec:
 
 def test_planned_bytes_follow_the_first_layer() -> None:
     unshuffled = need(first_layer(32, 12), 3, 1)
-    assert unshuffled.whole == 4 * (WHOLE_STREAMS * 8 + 6 + OUTPUTS * 3)
+    assert unshuffled.whole == 4 * (TORCH.whole * 8 + 6 + OUTPUTS * 3)
     assert unshuffled.tile > unshuffled.whole
     assert need(first_layer(32, 3), 3, 1).tile > unshuffled.tile
     assert need(first_layer(32, 12), 3, 4).tile > unshuffled.tile
     assert need(first_layer(32, 24), 6, 1).tile == unshuffled.tile + 4 * 6
-    assert need(NetworkSpec("other", {}, {}, ""), 3, 1) == need(first_layer(64, 3), 3, 1)
+    assert need(NetworkSpec("other", {}, {}, ""), 3, 1).tile == need(first_layer(64, 3), 3, 1).tile
 
 
 def test_the_package_needs_no_torch() -> None:
@@ -69,3 +71,13 @@ def test_the_package_needs_no_torch() -> None:
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_planned_bytes_follow_what_computes() -> None:
+    assert footprint("torch", "bf16", "compact") is TORCH
+    assert footprint("openvino", "bf16", "compact") is OPENVINO["bf16"]
+    small, large = first_layer(32, 12), first_layer(320, 12)
+    for each in (TORCH, *OPENVINO.values(), footprint("openvino", "fp32", "mirnet_v1")):
+        assert need(small, 3, 1, each).fixed == each.fixed + each.copies * 4 * 32 * 12 * 9
+        assert need(large, 3, 1, each).fixed > need(small, 3, 1, each).fixed
+        assert need(small, 3, 1, each).tile > need(small, 3, 1, each).whole
