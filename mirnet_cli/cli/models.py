@@ -199,7 +199,7 @@ def _file_facts(name: str) -> dict[str, Any]:
             "task": weights.task,
             "family": weights.family.name,
             "config": dict(weights.spec.config),
-            "parameters": sum(int(t.size) for t in weights.spec.tensors.values()),
+            "parameters": weights.parameters,
             "sha256": weights.sha256,
             "bytes": given.stat().st_size,
             "path": str(given),

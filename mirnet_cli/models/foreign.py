@@ -54,6 +54,11 @@ class Foreign:
         return self.spec.sha256
 
     @property
+    def parameters(self) -> int:
+        """How many numbers there are; a tensor that several names share counts once."""
+        return sum({id(each): int(each.size) for each in self.spec.tensors.values()}.values())
+
+    @property
     def task(self) -> str | None:
         """What they are for, where the network itself tells: two views of a dual-pixel sensor."""
         return DEFOCUS if self.family.whole(self.spec.config) else None

@@ -105,8 +105,7 @@ def _full(name: str, tmp_path: Path) -> None:
     del state
     found = _found(path)
     assert found.family.name == kind
-    count = sum(tensor.size for tensor in found.spec.tensors.values())
-    assert count == described["unique_parameters"]
+    assert found.parameters == described["unique_parameters"]
     x = parity.full_input(described["input_shape"][1]).numpy()
     result = _run(found, x)
     for crop, rows in (("crop_centre", slice(24, 40)), ("crop_top_left", slice(0, 8))):
