@@ -1,5 +1,6 @@
 """Every way in which a download fails: one line, soon, and nothing left behind."""
 
+import contextlib
 import logging
 import shutil
 import time
@@ -106,18 +107,27 @@ def test_a_full_disk(hub: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert hub.count("GET") == 0
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def small_files() -> Iterator[None]:
-    """No file of this process may grow beyond 500 bytes: what a quota does, seen from here."""
+    """No file of this process may grow beyond 500 bytes: what a quota does, seen from here.
+
+    For the shortest time: the test runner's own output may be a file too.
+    """
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (500, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_disk_that_fills_while_writing(hub: State, tmp_path: Path, small_files: None) -> None:
-    _fails(lambda: place.download(place.parse(NAME)), tmp_path, "no space is left")
+def test_a_disk_that_fills_while_writing(hub: State, tmp_path: Path) -> None:
+    def download() -> None:
+        with small_files():
+            place.download(place.parse(NAME))
+
+    _fails(download, tmp_path, "no space is left")
 
 
 def test_a_cache_that_cannot_be_written(
