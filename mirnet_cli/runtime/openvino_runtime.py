@@ -1,6 +1,7 @@
 """Networks run by OpenVINO on the CPU, without torch."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +55,9 @@ class OpenVinoRunner:
     def __init__(self, spec: NetworkSpec, scale: int | None, precision: str) -> None:
         self._spec = spec
         self._scale = scale
+        # Compiling and running switch flushing of denormals on in the thread that calls them, and
+        # let no signal through: neither may happen to the caller's.
+        self._worker = ThreadPoolExecutor(1, "mirnet-openvino")
         self._core = openvino.Core()
         self._compiled: _Compiled | None = None
         self.precision = precision
@@ -86,8 +90,7 @@ class OpenVinoRunner:
             sums = mask.sum((1, 2, 3), dtype=np.float64)
             shares = mask / np.maximum(sums, np.finfo(np.float32).tiny)[:, None, None, None]
             inputs.append(np.ascontiguousarray(shares, np.float32))
-        results = list(compiled.request.infer(inputs, share_inputs=True).values())
-        *measured, residual = results
+        *measured, residual = self._infer(compiled, inputs)
         return Output(residual, [] if sums is None else _records(compiled.pools, measured, sums))
 
     def _get(self, kind: tuple[bool, bool]) -> _Compiled:
@@ -95,9 +98,21 @@ class OpenVinoRunner:
             # First, so that the memory of the old one can be used for the new one.
             self._compiled = None
             graph = self._write(kind)
-            network = self._core.compile_model(graph.model, "CPU", _options(self.precision))
-            self._compiled = _Compiled(kind, network.create_infer_request(), graph.pools)
+            options = _options(self.precision)
+            work = self._worker.submit(self._core.compile_model, graph.model, "CPU", options)
+            self._compiled = _Compiled(kind, work.result().create_infer_request(), graph.pools)
         return self._compiled
+
+    def _infer(self, compiled: _Compiled, inputs: list[Floats]) -> list[Floats]:
+        work = self._worker.submit(compiled.request.infer, inputs, share_inputs=True)
+        try:
+            return list(work.result().values())
+        except BaseException:
+            if not work.done():
+                # A signal: what runs is given up, and the request with it.
+                compiled.request.cancel()
+                self._compiled = None
+            raise
 
     def _write(self, kind: tuple[bool, bool]) -> Graph:
         replay, record = kind
