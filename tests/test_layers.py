@@ -18,7 +18,8 @@ LAYERS = (
     {"photo", "networks"},
     {"models", "runtime"},
     {"restore"},
-    {"batches", "measure", "report", "training"},
+    {"batches", "measure", "report"},
+    {"training"},
     {"cli"},
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}

@@ -72,7 +72,11 @@ def command(
     hours: Annotated[
         float | None,
         option(
-            "--hours", metavar="N", panel=RUN, parser=values.positive, help="Stop after so many."
+            "--hours",
+            metavar="N",
+            panel=RUN,
+            parser=values.positive,
+            help="Train for about so many, earlier stretches of the run included.",
         ),
     ] = None,
     steps: Annotated[
@@ -82,7 +86,7 @@ def command(
             metavar="N",
             panel=RUN,
             parser=values.count,
-            help="Of each network. [default: the recipe's]",
+            help="Of the longest-trained network. [default: the recipe's]",
         ),
     ] = None,
     seed: Annotated[
@@ -96,7 +100,12 @@ def command(
         ),
     ] = 0,
     resume: Annotated[
-        bool, option("--resume", panel=RUN, help="Go on exactly where the run in --out stopped.")
+        bool,
+        option(
+            "--resume",
+            panel=RUN,
+            help="Go on exactly where the run in --out stopped; longer, if asked.",
+        ),
     ] = False,
     config: Annotated[
         str | None,
@@ -179,7 +188,7 @@ class _Reporter:
         self._display.steps(progress.step, progress.steps, text)
         checked = progress.psnr is not None
         if checked:
-            text += f", PSNR {progress.psnr:.2f} dB"
+            text += f", PSNR {progress.psnr:.2f} dB, SSIM {progress.ssim:.4f}"
             if progress.baseline is not None:
                 text += f" (unchanged {progress.baseline:.2f})"
         now = time.monotonic()
@@ -196,6 +205,7 @@ class _Reporter:
                     "seconds": progress.seconds,
                     "loss": progress.loss,
                     "psnr": progress.psnr,
+                    "ssim": progress.ssim,
                     "baseline": progress.baseline,
                 }
             )

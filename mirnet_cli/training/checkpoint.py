@@ -47,15 +47,11 @@ def load(
     folder: Path, model: nn.Module, average: dict[str, Tensor], optimiser: optim.Optimizer
 ) -> dict[str, Any] | None:
     """Restores what :func:`save` wrote and returns its ``state``; None if there is nothing."""
-    if not folder.exists():
-        # A run killed between the two renames left the complete old one.
-        old = folder.with_name(folder.name + ".old")
-        if not old.exists():
-            return None
-        old.rename(folder)
+    state = read_state(folder)
+    if state is None:
+        return None
     model.load_state_dict(load_file(folder / "model.safetensors"))
     average.update(load_file(folder / "average.safetensors"))
-    state: dict[str, Any] = json.loads((folder / "state.json").read_text())
     names = [name for name, _ in model.named_parameters()]
     moments = {moment: load_file(folder / f"{moment}.safetensors") for moment in _MOMENTS}
     saved = optimiser.state_dict()
@@ -65,6 +61,18 @@ def load(
         if name in moments["exp_avg"]
     }
     optimiser.load_state_dict(saved)
+    return state
+
+
+def read_state(folder: Path) -> dict[str, Any] | None:
+    """The ``state`` that was saved in ``folder``; None if there is nothing."""
+    if not folder.exists():
+        # A run killed between the two renames left the complete old one.
+        old = folder.with_name(folder.name + ".old")
+        if not old.exists():
+            return None
+        old.rename(folder)
+    state: dict[str, Any] = json.loads((folder / "state.json").read_text())
     return state
 
 

@@ -53,10 +53,12 @@ def run(
         pairs: folders with ``input/`` and ``target/``.
         out: for checkpoints, the log, curves and weights; ``runs/NAME`` by default.
         start: a model's name or a weights file to start from.
-        hours: stop after these; the schedule is laid out over the steps. Shared by a model's parts.
-        steps: of each network; the recipe's (for fine-tuning 4000) by default.
+        hours: of training, about, those before a resumption included; the number of steps follows
+            from them. A model's networks share them as the recipe says.
+        steps: of the network with most; the recipe's (for fine-tuning 4000) by default.
         seed: of everything random.
-        resume: take up the checkpoint in ``out``; without it, a folder with one is refused.
+        resume: take up the checkpoint in ``out``; without it, a folder with one is refused. More
+            hours or steps than before make the run as if it had been so long from the start.
         config: TOML that changes the recipe: ``learning_rate``, ``steps``, ``pair_share``,
             ``stages`` (of ``until``, ``crop``, ``batch``) and a table ``network``.
         device: "auto", "cpu", "cuda", "mps".
@@ -89,6 +91,8 @@ def run(
     cache = settings.cache_folder() / "training"
     photos = [photo for path in data for photo in load_photos(path, cache)]
     given = [pair for path in pairs for pair in load_pairs(path, cache)]
+    longest, total = (f(part.steps for part in recipes) for f in (max, sum))
+    most = steps or (_FINE_TUNING_STEPS if start else longest)
     trained: dict[str, NetworkSpec] = {}
     history: dict[str, Any] = {}
     for part in recipes:
@@ -108,9 +112,9 @@ def run(
             pairs=training_pairs,
             held_out_photos=held_out,
             held_out_pairs=held_out_pairs,
-            steps=steps or (_FINE_TUNING_STEPS if start else part.steps),
+            steps=max(1, round(most * part.steps / longest)),
             seed=seed,
-            hours=math.inf if hours is None else hours / len(recipes),
+            hours=math.inf if hours is None else hours * part.steps / total,
             device=torch.device(_device(device)),
             initial=adopt(initial.get(part.part, initial["network"]), part) if initial else None,
             report=partial(report, part),
@@ -203,6 +207,7 @@ def _summary(this: Run) -> dict[str, Any]:
         "steps": best["step"] if best else 0,
         "hours": round(best["seconds"] / 3600, 2) if best else 0.0,
         "validation_psnr": round(best["psnr"], 2) if best else None,
+        "validation_ssim": round(best["ssim"], 4) if best else None,
         "validation_baseline": round(best["baseline"], 2) if best else None,
     }
 

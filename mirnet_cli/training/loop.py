@@ -1,21 +1,25 @@
-"""The training loop: AdamW, cosine schedule, averaged weights, bfloat16, exact resume.
+"""The training loop: AdamW, averaged weights, bfloat16, exact resume, and longer runs from shorter.
 
-Everything random in a step follows from the seed and the step's number, so that a run that was
-interrupted and resumed ends with the same weights as one that was not.
+The learning rate stays at its highest for most of a run and falls at its end. Until then nothing
+depends on how long the run will be: the state at that point is kept, and a run that turns out too
+short goes on from there as if it had been longer from the start. Everything random in a step
+follows from the seed and the step's number, so that a run that was interrupted and resumed ends
+with the same weights as one that was not.
 """
 
 import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, nn, optim
 
 from mirnet_cli.errors import MirnetError
+from mirnet_cli.measure import metrics
 from mirnet_cli.networks.compact import CompactMIRNet
 from mirnet_cli.training import checkpoint
 from mirnet_cli.training.photos import Pair, random_crops
@@ -23,6 +27,8 @@ from mirnet_cli.training.recipe import Batch, Recipe, Stage, as_batch
 
 _AVERAGE_DECAY = 0.999
 _WARM_UP = 300
+_STEADY = 0.7
+"""Share of a run before the learning rate falls."""
 _CLIP = 0.5
 _CHARBONNIER = 1e-3
 
@@ -37,12 +43,17 @@ class Progress:
     loss: float
     learning_rate: float
     psnr: float | None = None
+    ssim: float | None = None
     baseline: float | None = None
 
 
 @dataclass
 class Run:
-    """A training run: what is trained, on what, for how long, and where it is kept."""
+    """A training run: what is trained, on what, for how long, and where it is kept.
+
+    It ends after ``steps``, or after about ``hours`` of training, whichever comes first: the number
+    of steps that hours turned out to be is in the log, and gives the same weights again.
+    """
 
     recipe: Recipe
     folder: Path
@@ -65,25 +76,51 @@ def charbonnier(result: Tensor, target: Tensor) -> Tensor:
     return ((result - target) ** 2 + _CHARBONNIER**2).sqrt().mean()
 
 
-def learning_rate_at(step: int, steps: int, highest: float) -> float:
-    """Linear warm-up, then half a cosine down to a hundredth of the highest rate."""
-    if step < _WARM_UP:
-        return highest * (step + 1) / _WARM_UP
-    progress = min(1.0, (step - _WARM_UP) / max(1, steps - _WARM_UP))
-    return highest * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+@dataclass
+class Schedule:
+    """Where in a run a step is.
+
+    Attributes:
+        limit: steps at most.
+        hours: at most.
+        fall: the step at which the learning rate begins to fall; None while that is open.
+    """
+
+    limit: int
+    hours: float
+    fall: int | None = None
+
+    @property
+    def steps(self) -> int:
+        """Length of the run, as far as it is known."""
+        if self.fall is None or self.fall >= round(_STEADY * self.limit):
+            return self.limit
+        return round(self.fall / _STEADY)
+
+    def due(self, step: int, seconds: float) -> bool:
+        """Whether the fall has to begin at this step, or earlier."""
+        return step >= round(_STEADY * self.limit) or seconds >= _STEADY * self.hours * 3600
+
+    def rate(self, step: int, highest: float) -> float:
+        """Linear warm-up, the highest, then half a cosine down to a hundredth of it."""
+        rate = highest * min(1.0, (step + 1) / _WARM_UP)
+        if self.fall is None or step < self.fall:
+            return rate
+        progress = (step - self.fall) / max(1, self.steps - self.fall)
+        return rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+    def stage(self, stages: Sequence[Stage], step: int) -> Stage:
+        """The first stage until the fall, then the one for this share of the run."""
+        if self.fall is None or step < self.fall:
+            return stages[0]
+        return next((stage for stage in stages if step < stage.until * self.steps), stages[-1])
 
 
-def stage_at(stages: Sequence[Stage], share: float) -> Stage:
-    """The stage of the run after this share of its steps."""
-    return next((stage for stage in stages if share < stage.until), stages[-1])
-
-
-def make_batch(run: Run, step: int) -> Batch:
+def make_batch(run: Run, step: int, stage: Stage) -> Batch:
     """The batch of a step, on the run's device; the same whenever it is asked for."""
     generator = torch.Generator(run.device)
     generator.manual_seed((run.seed << 32) + step)
     choice = torch.Generator().manual_seed((run.seed << 32) + step + (1 << 62))
-    stage = stage_at(run.recipe.stages, step / run.steps)
     scales = run.recipe.scales
     scale = scales[int(torch.randint(len(scales), (1,), generator=choice))]
     use_pairs = bool(run.pairs) and (
@@ -127,15 +164,32 @@ def psnr(result: Tensor, target: Tensor) -> float:
     return float((-10 * error.log10()).mean())
 
 
-def validate(model: nn.Module, batches: Sequence[Batch]) -> tuple[float, float]:
-    """Mean PSNR in dB of the model's results, and of the bases: doing nothing."""
-    results, baselines = [], []
+def ssim(result: Tensor, target: Tensor) -> float:
+    """Mean SSIM over a batch, of values clamped to 0..1; see :func:`mirnet_cli.measure.metrics`."""
+    first, second = (x.clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy() for x in (result, target))
+    return sum(metrics.ssim(a, b) for a, b in zip(first, second, strict=True)) / len(first)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Means over the validation: of the model's results, and of the bases (doing nothing)."""
+
+    psnr: float
+    ssim: float
+    baseline: float
+
+
+def validate(model: nn.Module, batches: Sequence[Batch]) -> Scores:
+    """Scores a model."""
+    psnrs, ssims, baselines = [], [], []
     with torch.inference_mode():
         for batch in batches:
             result = batch.base + model(_laid_out(batch.inputs), scale=batch.scale).float()
-            results.append(psnr(result, batch.targets))
+            psnrs.append(psnr(result, batch.targets))
+            ssims.append(ssim(result, batch.targets))
             baselines.append(psnr(batch.base, batch.targets))
-    return sum(results) / len(results), sum(baselines) / len(baselines)
+    means = (sum(values) / len(values) for values in (psnrs, ssims, baselines))
+    return Scores(*means)
 
 
 def train(run: Run) -> dict[str, Tensor]:
@@ -153,47 +207,68 @@ def train(run: Run) -> dict[str, Tensor]:
     model = model.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = {name: value.detach().clone() for name, value in model.state_dict().items()}
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-4)
-    state = checkpoint.load(run.folder / "checkpoint", model, average, optimiser) or {
+    state = _resume(run, model, average, optimiser) or {
         "step": 0,
         "seconds": 0.0,
         "best": -math.inf,
         "baseline": None,
+        "fall": None,
     }
+    schedule = Schedule(run.steps, run.hours, state["fall"])
     average = {name: value.to(run.device) for name, value in average.items()}
     judge = CompactMIRNet(run.recipe.config).to(run.device).eval()
     batches = validation_batches(run)
     log = _Log(run.folder / "log.jsonl", state["step"])
-    started = time.monotonic()
-    seconds_before: float = state["seconds"]
+    started = time.monotonic() - state["seconds"]
     losses: list[float] = []
 
-    for step in range(state["step"], run.steps):
-        seconds = time.monotonic() - started
-        if seconds > run.hours * 3600:
+    def keep(name: str) -> None:
+        checkpoint.save(run.folder / name, model, average, optimiser, state)
+
+    while True:
+        step = state["step"]
+        state["seconds"] = time.monotonic() - started
+        if schedule.fall is None and schedule.due(step, state["seconds"]):
+            keep("steady")
+            state["fall"] = schedule.fall = step
+        if step >= schedule.steps:
             break
-        rate = learning_rate_at(step, run.steps, run.recipe.learning_rate)
-        losses.append(_step(model, optimiser, average, make_batch(run, step), rate, step))
+        rate = schedule.rate(step, run.recipe.learning_rate)
+        batch = make_batch(run, step, schedule.stage(run.recipe.stages, step))
+        losses.append(_step(model, optimiser, average, batch, rate, step))
         state["step"] = step + 1
-        state["seconds"] = seconds_before + seconds
         if state["step"] % run.report_every == 0:
             progress = Progress(
-                state["step"], run.steps, state["seconds"], sum(losses) / len(losses), rate
+                state["step"], schedule.steps, state["seconds"], sum(losses) / len(losses), rate
             )
             losses.clear()
             if state["step"] % run.validate_every == 0:
                 progress = _judged(progress, judge, average, batches, run, state)
-                checkpoint.save(run.folder / "checkpoint", model, average, optimiser, state)
+                keep("checkpoint")
             log.write(progress)
             run.report(progress)
     mean_loss = sum(losses) / len(losses) if losses else math.nan
-    progress = Progress(state["step"], run.steps, state["seconds"], mean_loss, 0.0)
+    progress = Progress(state["step"], schedule.steps, state["seconds"], mean_loss, 0.0)
     progress = _judged(progress, judge, average, batches, run, state)
     if losses:
         # What was done since the last line.
         log.write(progress)
     run.report(progress)
-    checkpoint.save(run.folder / "checkpoint", model, average, optimiser, state)
+    keep("checkpoint")
     return best_weights(run.folder)
+
+
+def _resume(
+    run: Run, model: nn.Module, average: dict[str, Tensor], optimiser: optim.Optimizer
+) -> dict[str, Any] | None:
+    """Takes up the run's checkpoint; where the run is to be longer, the one before the fall."""
+    state = checkpoint.load(run.folder / "checkpoint", model, average, optimiser)
+    steady = checkpoint.read_state(run.folder / "steady")
+    if state is None or state["fall"] is None or steady is None:
+        return state
+    if Schedule(run.steps, run.hours).due(steady["step"], steady["seconds"]):
+        return state
+    return checkpoint.load(run.folder / "steady", model, average, optimiser)
 
 
 def _step(
@@ -237,18 +312,17 @@ def _judged(
     from safetensors.torch import save_file
 
     judge.load_state_dict(average)
-    score, baseline = validate(judge, batches)
-    if baseline != state.get("baseline"):
+    scores = validate(judge, batches)
+    if scores.baseline != state["baseline"]:
         # The validation's pictures are others than before: old scores do not compare.
         state["best"] = -math.inf
-        state["baseline"] = baseline
-    if score > state["best"]:
-        state["best"] = score
+        state["baseline"] = scores.baseline
+    if scores.psnr > state["best"]:
+        state["best"] = scores.psnr
         part = run.folder / "best.part"
         save_file({k: v.cpu().contiguous() for k, v in average.items()}, part)
         part.replace(run.folder / "best.safetensors")
-    fields = {**progress.__dict__, "psnr": score, "baseline": baseline}
-    return Progress(**fields)
+    return replace(progress, **asdict(scores))
 
 
 def best_weights(folder: Path) -> dict[str, Tensor]:

@@ -35,7 +35,10 @@ Degrade = Callable[["Recipe", Tensor, torch.Generator, int], Batch]
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the run: up to which share of the steps, with which crops and how many."""
+    """A part of the run: up to which share of the steps, with which crops and how many.
+
+    The first lasts as long as the learning rate stays at its highest, whatever its ``until``.
+    """
 
     until: float
     crop: int
@@ -54,7 +57,7 @@ class Recipe:
         degrade: clean crops -> batch.
         stages: crops and batches over the run; crops are output pixels.
         learning_rate: of AdamW at its highest.
-        steps: length of the full run.
+        steps: length of the full run; beside another network in the same file, its share of it.
         whole: crops show most of a photo, reduced, instead of a piece at full scale.
         brightness: lowest and highest mean (0..1) of photos that are taken; targets of brightening
             should be well exposed themselves.
@@ -68,7 +71,7 @@ class Recipe:
     config: CompactConfig
     degrade: Degrade
     stages: tuple[Stage, ...] = (
-        Stage(0.45, 64, 16),
+        Stage(0.7, 64, 16),
         Stage(0.85, 96, 8),
         Stage(1.0, 144, 4),
     )
@@ -121,7 +124,7 @@ def enlarge(small: Tensor, scale: int) -> Tensor:
     return down @ (small @ across.T)
 
 
-_WELL_EXPOSED = (0.3, 0.72)
+_WELL_EXPOSED = (0.22, 0.72)
 _PLAIN = CompactConfig(widths=(32, 64, 128), groups=2, blocks=1)
 
 RECIPES: dict[str, tuple[Recipe, ...]] = {
@@ -133,7 +136,7 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
             "guided",
             _PLAIN,
             _enhance,
-            stages=(Stage(0.6, 96, 8), Stage(0.9, 144, 4), Stage(1.0, 208, 2)),
+            stages=(Stage(0.7, 96, 8), Stage(0.85, 144, 4), Stage(1.0, 208, 2)),
             whole=True,
             brightness=_WELL_EXPOSED,
         ),
@@ -144,6 +147,7 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
             # Two streams: brightness is the thumbnail's business, and both networks share a file.
             replace(_PLAIN, inputs=6, widths=(32, 64)),
             _enhance_detail,
+            steps=30_000,
             brightness=_WELL_EXPOSED,
         ),
     ),
@@ -155,10 +159,10 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
             replace(_PLAIN, unshuffle=1, scales=(2, 3, 4)),
             _upscale,
             # Multiples of 48: of every scale, and of the body's stride at the small size.
-            stages=(Stage(0.5, 96, 16), Stage(0.85, 144, 8), Stage(1.0, 192, 4)),
+            stages=(Stage(0.7, 96, 16), Stage(0.85, 144, 8), Stage(1.0, 192, 4)),
         ),
     ),
-    "upscale-x1": (Recipe("upscale", "network", "input", _PLAIN, _upscale),),
+    "upscale-x1": (Recipe("upscale", "network", "input", _PLAIN, _upscale, pair_share=0.65),),
 }
 """For each model the networks in its file, in the order in which they are trained."""
 

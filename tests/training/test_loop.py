@@ -1,6 +1,7 @@
 """The training loop on pictures made here: it learns, stops, and goes on exactly."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,7 @@ def test_every_recipe_makes_a_step(tmp_path: Path, name: str, part: int) -> None
     reports: list[loop.Progress] = []
     loop.train(small_run(tmp_path, name, part, steps=2, report=reports.append))
     assert np.isfinite(reports[-1].psnr or np.nan)
+    assert 0 < (reports[-1].ssim or 0) <= 1
 
 
 @pytest.mark.slow
@@ -92,7 +94,7 @@ def test_denoising_improves_on_doing_nothing(tmp_path: Path) -> None:
 
 def test_pairs_are_trained_on(tmp_path: Path) -> None:
     pairs = [Pair(p.name, np.concatenate([p.pixels, p.pixels // 2], 2)) for p in photos(3)]
-    batch = loop.make_batch(small_run(tmp_path, photos=[], pairs=pairs), 0)
+    batch = loop.make_batch(small_run(tmp_path, photos=[], pairs=pairs), 0, Stage(1.0, 48, 2))
     torch.testing.assert_close(batch.targets, batch.inputs / 2, atol=0.01, rtol=0)
 
 
@@ -115,11 +117,33 @@ def test_split_keeps_crops_of_a_scene_together() -> None:
     assert validation
 
 
-def test_learning_rate_warms_up_and_falls() -> None:
-    rates = [loop.learning_rate_at(step, 2000, 1.0) for step in range(2000)]
+def test_learning_rate_warms_up_stays_and_falls() -> None:
+    schedule = loop.Schedule(2000, math.inf, fall=1400)
+    rates = [schedule.rate(step, 1.0) for step in range(2000)]
     assert rates[0] < 0.01
-    assert max(rates) == pytest.approx(1.0)
+    assert set(rates[300:1400]) == {1.0}
     assert rates[-1] == pytest.approx(0.01, abs=0.001)
+    assert rates == sorted(rates[:300]) + rates[300:1400] + sorted(rates[1400:], reverse=True)
+
+
+@pytest.mark.parametrize("step", [1, 2, 7, 700, 1234])
+def test_hours_choose_a_length_that_its_number_of_steps_gives_again(step: int) -> None:
+    by_hours = loop.Schedule(60_000, 1.0, fall=step)
+    again = loop.Schedule(by_hours.steps, math.inf)
+    assert again.due(step, 0)
+    assert not again.due(step - 1, 0)
+    again.fall = step
+    assert again.steps == by_hours.steps
+
+
+def test_a_longer_run_goes_on_as_if_it_had_been_so_long_from_the_start(tmp_path: Path) -> None:
+    loop.train(small_run(tmp_path / "once", steps=20))
+    loop.train(small_run(tmp_path / "twice", steps=10))
+    loop.train(small_run(tmp_path / "twice", steps=20))
+    for file in ("model", "average", "exp_avg", "exp_avg_sq"):
+        one = (tmp_path / "once/checkpoint" / f"{file}.safetensors").read_bytes()
+        two = (tmp_path / "twice/checkpoint" / f"{file}.safetensors").read_bytes()
+        assert one == two, file
 
 
 def test_the_end_of_a_run_is_logged_once(tmp_path: Path) -> None:

@@ -89,12 +89,13 @@ def darken(pictures: Tensor, mild: Tensor, generator: torch.Generator) -> Tensor
     shown = camera.to_display(dim, camera.random_curve(n, generator, curved=0.25))
     grey = shown.mean(dim=1, keepdim=True)
     faded = torch.where(
-        mild, draw.uniform(n, 0.5, 1.05, generator), draw.uniform(n, 0.4, 1.15, generator)
+        mild, draw.uniform(n, 0.45, 1.0, generator), draw.uniform(n, 0.4, 1.15, generator)
     )
     shown = grey + (shown - grey) * faded
     # Stray light and careful rendering lift black; white comes down with the contrast.
-    lift = torch.where(mild, 0.12, 0.03) * draw.uniform(n, 0, 1, generator).square()
-    drop = torch.where(mild, 0.2, 0.0) * draw.uniform(n, 0, 1, generator).square()
+    lift = torch.where(mild, 0.14, 0.03 * draw.uniform(n, 0, 1, generator))
+    drop = torch.where(mild, 0.25, 0.0)
+    lift, drop = (most * draw.uniform(n, 0, 1, generator) for most in (lift, drop))
     return (lift + shown * (1 - lift - drop)).clamp_(0, 1)
 
 
@@ -104,8 +105,8 @@ def enhance_pair(
     generator: torch.Generator,
     *,
     noise: float = 1.0,
-    identity: float = 0.23,
-    mild: float = 0.3,
+    identity: float = 0.2,
+    mild: float = 0.4,
     compressed: float = 0.4,
 ) -> tuple[Tensor, Tensor]:
     """Make training pairs for enhancement: a dark or dull photo, and the good one.

@@ -17,17 +17,17 @@ from mirnet_cli.training.degrade import blur, camera, draw
 from mirnet_cli.training.degrade.jpeg import random_jpeg
 
 # Shares of a batch, and the standard deviations (levels of 255, mid-grey, before JPEG) they span.
-_CLEAN = 0.10
-_STRONG = 0.87
-_MODERATE = (1.0, 13.0)
+_CLEAN = 0.20
+_STRONG = 0.88
+_MODERATE = (0.8, 13.0)
 _HIGH = (9.0, 36.0)
 
 
 def strengths(count: int, generator: torch.Generator) -> Tensor:
     """Draw noise strengths: N,1,1,1 standard deviation at mid-grey in 0..1 units.
 
-    A tenth of the samples has none or next to none, most are moderate (1 to 13 levels of 255),
-    13 % strong (9 to 36). The colours' own deviation is up to twice that of their mean.
+    A fifth of the samples has none or next to none, most are moderate (0.8 to 13 levels of 255),
+    12 % strong (9 to 36). The colours' own deviation is up to twice that of their mean.
     """
     place = draw.stratum(count, generator)
     none = draw.uniform(count, 0, 0.4, generator)
@@ -186,7 +186,7 @@ def denoise_pair(
     """Make training pairs for denoising: a photo as a camera delivers it, and the same noise-free.
 
     Input and target differ by noise and compression alone: same colours, same brightness, same
-    sharpness. About a tenth of the samples has (nearly) no noise.
+    sharpness. About a fifth of the samples has (nearly) no noise.
 
     Args:
         clean: N,3,H,W float32 sRGB, 0..1.
