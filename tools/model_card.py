@@ -99,7 +99,7 @@ TODO: how the inputs were made from the targets.
 
 ## Recipe
 
-TODO: the command (`mirnet train …`), loss, schedule, crops; what else was tried and why not taken.
+TODO: loss, schedule, crops; what else was tried and why not taken.
 
 ## Known weaknesses
 
@@ -108,27 +108,35 @@ TODO: what it is bad at, with pictures where they may be published.
 
 
 def measured(
-    weights: Weights, described: Mapping[str, str], scores: Sequence[Score], machine: str
+    weights: Weights,
+    described: Mapping[str, str],
+    scores: Sequence[Score],
+    machine: str,
+    curves: Sequence[str] = (),
 ) -> str:
-    """The part of the card that no hand writes, marks included."""
+    """The part of the card that no hand writes, marks included; ``curves`` are links."""
     blocks = [BEGIN, "## File", _rows(("", ""), described.items())]
     runs = {k: v for k, v in weights.training.items() if isinstance(v, Mapping)}
     if runs:
-        header = (
-            "network",
-            "photos",
-            "pairs",
-            "seed",
-            "steps",
-            "hours",
-            "validation PSNR",
-            "before",
-        )
-        keys = (*header[1:6], "validation_psnr", "validation_baseline")
-        rows = [[part, *(_shown(run.get(key)) for key in keys)] for part, run in runs.items()]
-        blocks += ["## Training run", _rows(header, rows)]
+        columns = {
+            "photos": "photos",
+            "pairs": "pairs",
+            "seed": "seed",
+            "steps": "steps",
+            "hours": "hours",
+            "validation PSNR": "validation_psnr",
+            "before": "validation_baseline",
+            "validation SSIM": "validation_ssim",
+        }
+        rows = [
+            [part, *(_shown(run.get(key)) for key in columns.values())]
+            for part, run in runs.items()
+        ]
+        blocks += ["## Training run", _rows(("network", *columns), rows)]
         if machine:
             blocks.append(f"Machine: {machine}.")
+        blocks.append(f"```bash\n{_training_command(weights.name, list(runs.values()))}\n```")
+        blocks += [f"![validation and loss against hours]({link})" for link in curves]
     if scores:
         blocks += ["## Scores", _score_table(scores)]
         first = scores[0].summary
@@ -139,6 +147,15 @@ def measured(
         commands = "\n".join(score.command(weights.name) for score in scores)
         blocks.append(f"```bash\n{commands}\n```")
     return "\n\n".join([*blocks, END])
+
+
+def _training_command(name: str, runs: Sequence[Mapping[str, Any]]) -> str:
+    """The command that trains these weights again."""
+    longest = max(runs, key=lambda run: int(run["steps"]))
+    words = ["mirnet", "train", name]
+    words += ["--data", "photos/"] if longest["photos"] else []
+    words += ["--pairs", "pairs/"] if longest["pairs"] else []
+    return shlex.join([*words, "--steps", str(longest["steps"]), "--seed", str(longest["seed"])])
 
 
 def facts(weights: Weights, size: int) -> dict[str, str]:

@@ -8,11 +8,12 @@
 Scores are taken only from evaluations of the very file that is shipped (by its sha256); those of
 an older file are dropped with it. A card that does not exist is made from a template, whose parts
 marked TODO are for people to write; in one that exists, only what stands between the two marks is
-replaced.
+replaced. The curves that the training drew beside the weights go with them.
 """
 
 import argparse
 import json
+import os
 import re
 import sys
 import tomllib
@@ -45,10 +46,12 @@ def ship(
     scores: Sequence[Score] = (),
     machine: str = "",
     commercial: bool | None = None,
+    curves: Path | None = None,
 ) -> list[str]:
     """Puts ``export`` into ``folder`` and brings catalogue and card up to date.
 
-    What is not given stays as the catalogue has it.
+    What is not given stays as the catalogue has it. The pictures ``PART/curve.png`` beside the
+    export are copied to the folder ``curves``.
 
     Returns:
         What was written and what is left to do, in lines.
@@ -84,7 +87,12 @@ def ship(
     _check_catalogue(text, catalogue_file)
 
     card = folder / f"{weights.name}.md"
-    part = measured(weights, facts(weights, len(data)), scores, machine)
+    pictures = {
+        curves / f"{weights.name}-{path.parent.name}.png": path
+        for path in (sorted(export.parent.glob("*/curve.png")) if curves else [])
+    }
+    links = [Path(os.path.relpath(path, folder)).as_posix() for path in pictures]
+    part = measured(weights, facts(weights, len(data)), scores, machine, links)
     if card.exists():
         new = renewed(card.read_text(encoding="utf-8"), part)
         if new is None:
@@ -92,6 +100,9 @@ def ship(
     else:
         new = template(weights, entry["title"], part)
     folder.mkdir(parents=True, exist_ok=True)
+    for copy, picture in pictures.items():
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(copy, picture.read_bytes(), overwrite=True)
     write_atomically(folder / entry["file"], data, overwrite=True)
     write_atomically(card, new.encode(), overwrite=True)
     write_atomically(catalogue_file, text.encode(), overwrite=True)
@@ -200,6 +211,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--machine", default="", help="what it was trained on")
     parser.add_argument("--non-commercial", action="store_true", default=None)
     parser.add_argument("--weights-dir", type=Path, default=ROOT / "weights")
+    parser.add_argument("--curves", type=Path, default=ROOT / "docs" / "images" / "curves")
     parser.add_argument(
         "--catalogue", type=Path, default=ROOT / "mirnet_cli" / "models" / "catalogue.toml"
     )
@@ -213,6 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             default_for=given.default_for,
             scores=[read_score(text) for text in given.scores],
             machine=given.machine,
+            curves=given.curves,
             commercial=None if given.non_commercial is None else False,
         )
     except MirnetError as error:

@@ -30,6 +30,8 @@ _WARM_UP = 300
 _STEADY = 0.7
 """Share of a run before the learning rate falls."""
 _CLIP = 0.5
+_KEEP_EVERY = 300.0
+"""Seconds of training that an interruption may cost."""
 _CHARBONNIER = 1e-3
 
 
@@ -220,10 +222,13 @@ def train(run: Run) -> dict[str, Tensor]:
     batches = validation_batches(run)
     log = _Log(run.folder / "log.jsonl", state["step"])
     started = time.monotonic() - state["seconds"]
+    kept = time.monotonic()
     losses: list[float] = []
 
     def keep(name: str) -> None:
+        nonlocal kept
         checkpoint.save(run.folder / name, model, average, optimiser, state)
+        kept = time.monotonic()
 
     while True:
         step = state["step"]
@@ -242,8 +247,10 @@ def train(run: Run) -> dict[str, Tensor]:
                 state["step"], schedule.steps, state["seconds"], sum(losses) / len(losses), rate
             )
             losses.clear()
-            if state["step"] % run.validate_every == 0:
+            validating = state["step"] % run.validate_every == 0
+            if validating:
                 progress = _judged(progress, judge, average, batches, run, state)
+            if validating or time.monotonic() - kept > _KEEP_EVERY:
                 keep("checkpoint")
             log.write(progress)
             run.report(progress)
