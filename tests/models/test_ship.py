@@ -124,6 +124,19 @@ def test_a_first_and_a_second_time(run: Callable[..., int], tmp_path: Path) -> N
     assert model.sha256 in card
 
 
+def test_curves_and_the_command_of_the_training_are_on_the_card(
+    run: Callable[..., int], tmp_path: Path
+) -> None:
+    export = _export(tmp_path)
+    (tmp_path / "network").mkdir()
+    (tmp_path / "network" / "curve.png").write_bytes(b"a picture")
+    assert run(export, "--curves", str(tmp_path / "pictures")) == 0
+    assert (tmp_path / "pictures" / "denoise-network.png").read_bytes() == b"a picture"
+    card = (tmp_path / "weights" / "denoise.md").read_text()
+    assert "](../pictures/denoise-network.png)" in card
+    assert "mirnet train denoise --data photos/ --steps 9 --seed 7" in card
+
+
 def test_shipping_the_same_again_changes_nothing(run: Callable[..., int], tmp_path: Path) -> None:
     export = _export(tmp_path)
     assert run(export) == 0
