@@ -1,11 +1,12 @@
-"""Make the README's pictures with the weights that ship.
+"""Make the pictures of the README and of the models' cards with the weights that ship.
 
     python tools/pictures.py --photos FOLDER
 
 FOLDER holds ``speaker-iso3200-14mp.jpg`` (Pierre-Selim Huard, CC BY-SA), ``rocket-dusk.jpg``
-(SpaceX, public domain), ``cat.png`` (Stefan van der Walt, CC0) and ``coffee.png`` (Rachel
-Michetti, CC0). Each picture shows before and after
-side by side at the same place; the terminal picture is a real run.
+(SpaceX, public domain), ``night-bridge.jpg`` (Derek Jensen, public domain), ``bee.jpg`` (John
+Severns, public domain), ``cat.png`` (Stefan van der Walt, CC0) and ``coffee.png`` (Rachel Michetti,
+CC0). Each picture shows before and after side by side at the same place; the terminal picture is a
+real run.
 """
 
 import argparse
@@ -95,6 +96,37 @@ def upscale(photos: Path) -> None:
     save(labelled(("bicubic", bicubic), ("mirnet upscale --scale 4", large)), "upscale")
 
 
+def weaknesses(photos: Path) -> None:
+    """What each model is bad at, for its card."""
+
+    def opened(name: str) -> Image.Image:
+        return Image.open(photos / name).convert("RGB")
+
+    def doubled(picture: Image.Image) -> Image.Image:
+        return picture.resize((picture.width * 2, picture.height * 2), Image.Resampling.NEAREST)
+
+    coffee = opened("coffee.png")
+    clean = Image.fromarray(mirnet.load("denoise")(np.asarray(coffee)))
+    before, after = (doubled(p.crop((0, 100, 220, 290))) for p in (coffee, clean))
+    save(labelled(("clean, 200 %", before), ("mirnet denoise", after)), "denoise-weak")
+
+    night = opened("night-bridge.jpg").resize((651, 476), Image.Resampling.LANCZOS)
+    bright = Image.fromarray(mirnet.load("enhance")(np.asarray(night)))
+    save(labelled(("at night", night), ("mirnet enhance", bright)), "enhance-weak")
+
+    for name, scale in (("upscale", 4), ("upscale-x1", 1)):
+        # Reduced four times, so that there is an original to compare with.
+        whole = opened("bee.jpg").crop((400, 300, 800, 700))
+        small = whole.resize((whole.width // 4, whole.height // 4), Image.Resampling.BICUBIC)
+        if scale == 1:
+            small = whole.resize((whole.width // 2, whole.height // 2), Image.Resampling.BICUBIC)
+            small = small.resize(whole.size, Image.Resampling.BICUBIC)
+        after = Image.fromarray(mirnet.load("upscale", scale=scale)(np.asarray(small)))
+        labels = ("given", f"mirnet upscale --scale {scale}", "what was there")
+        small = small.resize(whole.size, Image.Resampling.NEAREST)
+        save(labelled(*zip(labels, (small, after, whole), strict=True)), f"{name}-weak")
+
+
 def terminal(photos: Path) -> None:
     """What a run looks like."""
     console = Console(record=True, width=100, file=io.StringIO())
@@ -128,7 +160,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, required=True)
     photos: Path = parser.parse_args().photos
     IMAGES.mkdir(parents=True, exist_ok=True)
-    for make in (denoise, enhance, upscale, terminal):
+    for make in (denoise, enhance, upscale, weaknesses, terminal):
         make(photos)
 
 
