@@ -14,7 +14,7 @@ PACKAGE = ROOT / "mirnet_cli"
 
 #: Each part may import those of the rows above it, and itself.
 LAYERS = (
-    {"_version", "errors", "files", "settings"},
+    {"_version", "errors", "extras", "files", "settings"},
     {"photo", "networks"},
     {"models", "runtime"},
     {"restore"},
@@ -60,7 +60,7 @@ def test_imports_point_one_way(path: Path) -> None:
 
 
 def test_leaves_import_only_leaves() -> None:
-    for name in ("errors", "files", "settings"):
+    for name in ("errors", "extras", "files", "settings"):
         for line, other in parts_imported(PACKAGE / f"{name}.py"):
             assert LEVEL[other] == 0, f"{name}.py:{line} imports {other}"
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mirnet_cli import extras
 from mirnet_cli.cli import values
 from mirnet_cli.cli.options import COMPUTING, Words, flat, option
 from mirnet_cli.cli.options import EPILOG as EPILOG
@@ -140,6 +141,7 @@ def command(
             raise UsageError("no such folder", "check --data and --pairs", subject=name)
     if not data and not pairs:
         raise UsageError("nothing to train on", "give --data DIR, --pairs DIR, or both")
+    extras.require("torch", "training")
     console = Console(json=words.json, quiet=words.quiet, verbose=words.verbose)
     console.detail("loading torch")
     from mirnet_cli import training

@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from mirnet_cli import settings
+from mirnet_cli import extras, settings
 from mirnet_cli._version import __version__
 from mirnet_cli.errors import MirnetError
 from mirnet_cli.models import catalogue
@@ -22,7 +22,6 @@ from mirnet_cli.models import catalogue
 State = Literal["ok", "info", "problem", "broken"]
 
 LIBRARIES = {
-    "torch": "torch",
     "numpy": "numpy",
     "opencv": "cv2",
     "pillow": "PIL",
@@ -33,6 +32,9 @@ LIBRARIES = {
     "platformdirs": "platformdirs",
 }
 """What mirnet is installed with, and the module of each."""
+
+OPTIONAL = {"torch": "torch"}
+"""What an extra brings, and the module of each."""
 
 PYTHONS = ((3, 11), (3, 15))
 """The first Python that is supported, and the first that is not."""
@@ -102,6 +104,12 @@ def _software() -> Iterator[Check]:
     required = _requirements()
     for name, module in LIBRARIES.items():
         yield _library(name, module, required.get(name, ""))
+    for name, module in OPTIONAL.items():
+        if extras.installed(module):
+            yield _library(name, module, required.get(name, ""))
+        else:
+            value = f"not installed; where it is needed: {extras.remedy(module)}"
+            yield Check("software", name, "info", value)
 
 
 def _library(name: str, module: str, required: str) -> Check:
@@ -130,7 +138,11 @@ def _requirements() -> dict[str, str]:
         declared = [Requirement(text) for text in requires("mirnet-cli") or []]
     except (ImportError, PackageNotFoundError):
         return {}
-    ranges = {each.name: str(each.specifier) for each in declared if each.marker is None}
+    ranges = {
+        each.name: str(each.specifier)
+        for each in declared
+        if each.marker is None or each.name in OPTIONAL
+    }
     ranges["opencv"] = ranges.pop(_OPENCV, "")
     return ranges
 
@@ -244,8 +256,10 @@ def _devices() -> Iterator[Check]:
             yield Check("devices", f"runtime {name}", "ok", _runtime(name))
             here.append(name)
         except ImportError as error:
-            value = f"not here, torch computes instead: {_words(error)}"
-            yield Check("devices", f"runtime {name}", "info", value)
+            yield Check("devices", f"runtime {name}", "info", f"not here: {_words(error)}")
+    if not here:
+        value = "neither OpenVINO nor torch is here"
+        yield Check("devices", "runtime", "problem", value, extras.remedy("torch"))
     devices = available()
     for device in devices:
         parts = [device.title]
@@ -255,15 +269,17 @@ def _devices() -> Iterator[Check]:
         parts.append(", ".join(device.precisions))
         yield Check("devices", device.name, "ok", "; ".join(parts))
     if all(device.kind != "cuda" for device in devices) and _has_nvidia():
+        cannot = "cannot use it" if "torch" in here else "is not installed"
         yield Check(
             "devices",
             "cuda",
             "problem",
-            "there is an NVIDIA GPU, but torch cannot use it",
+            f"there is an NVIDIA GPU, but torch {cannot}",
             "install torch with CUDA as https://pytorch.org/get-started says; check nvidia-smi",
         )
-    for device in devices:
-        yield from _runs(device, "torch", device.name)
+    if "torch" in here:
+        for device in devices:
+            yield from _runs(device, "torch", device.name)
     if "openvino" in here:
         from mirnet_cli.runtime import openvino_runtime
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mirnet_cli import extras
 from mirnet_cli.errors import ModelError
 from mirnet_cli.models import pickles
 from mirnet_cli.models.pickles import Refused, Storage, Tensor, Walked
@@ -91,8 +92,9 @@ def load(data: bytes, described: Described, path: Path) -> dict[str, Array]:
         Arrays in float16, float32 or float64 (bfloat16 becomes float32); aliases share memory.
 
     Raises:
-        ModelError: where torch finds it damaged.
+        ModelError: where torch finds it damaged, or is not installed.
     """
+    extras.require("torch", "reading a PyTorch checkpoint", error=ModelError, subject=path)
     import torch
 
     loaded = _loaded(data, path)

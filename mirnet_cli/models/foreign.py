@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mirnet_cli import extras
 from mirnet_cli.errors import ModelError, UsageError
 from mirnet_cli.models import checkpoint, container
 from mirnet_cli.models.catalogue import DEFOCUS, SCALES, TASKS
@@ -213,7 +214,12 @@ def _account(
 
 
 def expected_shapes(family: Family, config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """The shape of each tensor of a network, by this project's names; takes no memory for them."""
+    """The shape of each tensor of a network, by this project's names; takes no memory for them.
+
+    Raises:
+        ModelError: torch is not installed.
+    """
+    extras.require("torch", f"checking weights of {family.title}", error=ModelError)
     import torch
 
     with torch.device("meta"):

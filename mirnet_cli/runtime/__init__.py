@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mirnet_cli import extras
 from mirnet_cli.errors import UsageError
 from mirnet_cli.networks.spec import NetworkSpec
 
@@ -126,9 +127,8 @@ def _module(runtime: str, family: str, device: str) -> ModuleType:
         raise UsageError(f"unknown runtime {runtime!r}", f"use auto, {' or '.join(RUNTIMES)}")
     module = _imported(runtime)
     if module is None:
-        raise UsageError(
-            f"the runtime {runtime} is not installed", f"pip install {runtime}, or --runtime auto"
-        )
+        remedy = extras.remedy(runtime) if runtime in extras.EXTRAS else f"pip install {runtime}"
+        raise UsageError(f"the runtime {runtime} is not installed", remedy)
     return module
 
 

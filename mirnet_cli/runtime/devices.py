@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from mirnet_cli import extras
 from mirnet_cli.errors import UsageError
 
 PRECISIONS = ("fp32", "fp16", "bf16")
@@ -60,7 +61,13 @@ def _may_have_accelerator() -> bool:
 
 
 def available() -> list[Device]:
-    """All devices, the preferred first: CUDA, then MPS, then the CPU."""
+    """All devices, the preferred first: CUDA, then MPS, then the CPU, alone without torch."""
+    devices = _accelerators() if extras.installed("torch") else []
+    devices.append(Device("cpu", cpu_title(), None, ("fp32", "bf16")))
+    return devices
+
+
+def _accelerators() -> list[Device]:
     import torch
 
     devices = []
@@ -74,7 +81,6 @@ def available() -> list[Device]:
             )
     if torch.backends.mps.is_available():
         devices.append(Device("mps", "Apple GPU", None, ("fp32", "fp16")))
-    devices.append(Device("cpu", cpu_title(), None, ("fp32", "bf16")))
     return devices
 
 
@@ -93,6 +99,8 @@ def find(name: str) -> Device:
         ":" in wanted and not (kind == "cuda" and index.isdecimal())
     ):
         raise UsageError(f"unknown device {name!r}", "use auto, cpu, cuda, cuda:N or mps")
+    if kind in ("cuda", "mps"):
+        extras.require("torch", f"the device {wanted}")
     devices = available()
     if wanted == "auto":
         return devices[0]

@@ -1,9 +1,8 @@
 """The course of a run as a picture."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
-from mirnet_cli.errors import UsageError
+from mirnet_cli import extras
 from mirnet_cli.training.loop import read_log
 
 
@@ -13,8 +12,7 @@ def check_available() -> None:
     Raises:
         UsageError: if matplotlib is not installed.
     """
-    if find_spec("matplotlib") is None:
-        raise UsageError("training draws its curve with matplotlib", "pip install matplotlib")
+    extras.require("matplotlib", "drawing the curve of a training run")
 
 
 def draw(log: Path, picture: Path) -> None:

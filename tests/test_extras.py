@@ -1,0 +1,75 @@
+"""Without the libraries that extras bring: what works, and what is said where one is needed."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from mirnet_cli.measure import health
+from mirnet_cli.models import catalogue
+from tests.models import checkpoints
+
+Real = Callable[..., Any]
+
+HOW = "pip install 'mirnet-cli[torch]'"
+
+pytestmark = pytest.mark.skipif(
+    not catalogue.entries(), reason="this state of the project ships no weights"
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_torch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As where torch is not installed; a checkpoint and a photo are in the folder."""
+    torch.save(checkpoints.small("mirnet_v2"), tmp_path / "weights.pth")
+    Image.new("RGB", (40, 30), (90, 80, 70)).save(tmp_path / "photo.png")
+    (tmp_path / "photos").mkdir()
+    for name in [name for name in sys.modules if name.startswith("mirnet_cli.runtime.torch")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+
+
+@pytest.mark.parametrize("task", ["denoise", "enhance", "upscale"])
+def test_what_ships_needs_no_torch(real: Real, task: str) -> None:
+    pytest.importorskip("openvino")
+    ran = real(task, "photo.png", "-o", "out.png", "--verbose")
+    assert (ran.code, Path("out.png").exists()) == (0, True), ran.err
+    assert "openvino" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["denoise", "photo.png", "--runtime", "torch"], 2),
+        (["denoise", "photo.png", "--device", "cuda"], 2),
+        (["denoise", "photo.png", "--device", "mps"], 2),
+        (["train", "denoise", "--data", "photos"], 2),
+        (["denoise", "photo.png", "--weights", "weights.pth"], 3),
+    ],
+)
+def test_what_needs_torch_says_how_to_get_it(real: Real, words: list[str], code: int) -> None:
+    ran = real(*words)
+    assert ran.code == code
+    assert len(ran.err.splitlines()) == 1
+    assert HOW in ran.err
+
+
+def test_doctor_is_content(real: Real, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino")
+    monkeypatch.setattr(health, "_has_nvidia", lambda: False)
+    ran = real("doctor")
+    assert "not installed; where it is needed: pip install" in ran.out
+    assert "problem torch" not in ran.out
+
+
+def test_doctor_tells_of_a_gpu_that_is_not_used(
+    real: Real, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "_has_nvidia", lambda: True)
+    ran = real("doctor")
+    assert ran.code == 1
+    assert "there is an NVIDIA GPU, but torch is not installed" in ran.out
