@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mirnet_cli.batches.run import Report
     from mirnet_cli.batches.work import Settings
     from mirnet_cli.cli.console import Console
+    from mirnet_cli.report.batch import BatchPage
     from mirnet_cli.restore import Restorer
 
 WHICH = "Which photos"
@@ -124,6 +125,15 @@ def command(
             help="Start nothing new after this long (90s, 30m, 2h); run again to go on.",
         ),
     ] = None,
+    report: Annotated[
+        str | None,
+        option(
+            "--report",
+            metavar="FILE.html",
+            panel="What is said",
+            help="A page to look at: each photo before and after, times, warnings, failures.",
+        ),
+    ] = None,
     words: Words,
 ) -> int:
     """Do a whole folder; run it again to go on where it was stopped.
@@ -153,13 +163,33 @@ def command(
     if not plan.items:
         console.note(f"mirnet: {root}: no photos found" + _hint(root, recursive))
         return int(ExitCode.OK)
+    page = None if report is None or dry_run else _page(report, root, into, settings, recursive)
     restorer = load_restorer(task, computing, scale=factor, console=console)
     console.detail(describe(restorer))
     if dry_run:
         from mirnet_cli.cli.dry_run import show_plan
 
         return show_plan(console, plan, restorer, settings, retry_failed=retry_failed)
-    return _work(console, plan, restorer, settings, retry_failed=retry_failed, max_time=max_time)
+    return _work(
+        console, plan, restorer, settings, page, retry_failed=retry_failed, max_time=max_time
+    )
+
+
+def _page(
+    report: str, root: Path, into: Path, settings: "Settings", recursive: bool
+) -> "BatchPage":
+    """The page of ``--report``; its pictures must not be taken for photos the next time."""
+    from mirnet_cli.report.batch import BatchPage
+
+    place, photos = (Path(os.path.realpath(each)) for each in (Path(report).parent, root))
+    results = Path(os.path.realpath(into))
+    if recursive and place.is_relative_to(photos) and not place.is_relative_to(results):
+        raise UsageError(
+            "among the photos, its pictures would be taken for some",
+            f"write it to {into / Path(report).name}",
+            subject=report,
+        )
+    return BatchPage(Path(report), root, crop=settings.crop)
 
 
 def _check(task: str, scale: int | None, jobs: int, suffix: str) -> None:
@@ -253,6 +283,7 @@ def _work(
     plan: "Plan",
     restorer: "Restorer",
     settings: "Settings",
+    page: "BatchPage | None",
     *,
     retry_failed: bool,
     max_time: float | None,
@@ -280,12 +311,17 @@ def _work(
                 for each in reports:
                     display.finish(sizes.get(each.item.key, 0))
                     tally.add(each)
+                    if page is not None:
+                        page.add(each.item.key, each.outcome.result)
                     if each.left:
                         console.record(each.outcome.result.as_dict())
                     else:
                         report(console, each.outcome)
     finally:
         tally.show(console, plan.into)
+        if page is not None:
+            page.write()
+            console.note(f"report in {page.target}")
     return int(tally.exit_code)
 
 

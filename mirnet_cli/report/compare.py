@@ -120,9 +120,8 @@ def page(
     change = pictures.difference(pair)
     gain = pictures.amplification(change)
     overview = pictures.fitted(pair.after, OVERVIEW)
-    template = Template((files("mirnet_cli.report") / "page.html").read_text("utf-8"))
-    return template.substitute(
-        version=__version__,
+    return filled(
+        "compare.html",
         title=f"{_text(before)} → {_text(after)}",
         facts="\n".join(f"<li>{html.escape(fact)}</li>" for fact in _facts(pair)),
         before=pictures.jpeg(pictures.fitted(pair.before, OVERVIEW)),
@@ -133,6 +132,17 @@ def page(
         change=pictures.jpeg(pictures.fitted(change, OVERVIEW), quality=95),
         gain=gain,
         step=gain.bit_length() - 1,
+    )
+
+
+def filled(name: str, **parts: object) -> str:
+    """A template of this package with its parts, and what all pages share."""
+    folder = files("mirnet_cli.report")
+    return Template((folder / name).read_text("utf-8")).substitute(
+        version=__version__,
+        style=(folder / "style.css").read_text("utf-8"),
+        script=(folder / "slider.js").read_text("utf-8"),
+        **parts,
     )
 
 

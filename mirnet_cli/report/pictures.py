@@ -61,30 +61,44 @@ class Place:
         return pixels[self.top : self.top + self.height, self.left : self.left + self.width]
 
 
-def read_pair(before: Path, after: Path, *, max_pixels: int = 500_000_000) -> Pair:
+def read_pair(
+    before: Path,
+    after: Path,
+    *,
+    max_pixels: int = 500_000_000,
+    crop: tuple[int, int, int, int] | None = None,
+) -> Pair:
     """Decode two photos for the screen.
 
     The first is enlarged or reduced (bicubic, or area where it shrinks) if only its size differs.
+
+    Args:
+        before, after: the files.
+        max_pixels: larger ones are refused before they are decoded.
+        crop: (x, y, width, height), the part of the first that the second shows.
 
     Raises:
         InputError: one cannot be read, or they have different shapes.
     """
     first = shown(decode(before, max_pixels=max_pixels))
+    if crop is not None:
+        x, y, across, down = crop
+        first = first[y : y + down, x : x + across]
     second = shown(decode(after, max_pixels=max_pixels))
     height, width = second.shape[:2]
     old_height, old_width = first.shape[:2]
     if (old_width, old_height) == (width, height):
         return Pair(first, second)
-    across, down = width / old_width, height / old_height
-    if abs(across / down - 1) > _TOLERANCE + 2 / min(width, height, old_width, old_height):
+    wider, higher = width / old_width, height / old_height
+    if abs(wider / higher - 1) > _TOLERANCE + 2 / min(width, height, old_width, old_height):
         raise InputError(
             f"{width}x{height} pixels do not show the same as {old_width}x{old_height}",
             "compare pictures of the same shape",
             subject=after,
         )
-    how = cv2.INTER_CUBIC if across > 1 else cv2.INTER_AREA
+    how = cv2.INTER_CUBIC if wider > 1 else cv2.INTER_AREA
     resized = np.asarray(cv2.resize(first, (width, height), interpolation=how), np.uint8)
-    word = "enlarged by bicubic interpolation" if across > 1 else "reduced"
+    word = "enlarged by bicubic interpolation" if wider > 1 else "reduced"
     return Pair(resized, second, f"before is {old_width}x{old_height}, {word} for this page")
 
 
@@ -197,10 +211,25 @@ def jpeg(pixels: Pixels, quality: int = 90) -> str:
     return _address(pixels, "jpeg", quality=quality, subsampling="4:4:4")
 
 
-def _address(pixels: Pixels, kind: str, **options: object) -> str:
+def encoded(pixels: Pixels, kind: str, **options: object) -> bytes:
+    """A picture file: ``kind`` is "png" or "jpeg", the options are Pillow's."""
     stream = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(stream, kind, **options)
-    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
+    return stream.getvalue()
+
+
+def _address(pixels: Pixels, kind: str, **options: object) -> str:
+    data = encoded(pixels, kind, **options)
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def tones(pixels: Pixels, bins: int) -> list[list[int]]:
+    """How many in a thousand pixels have each value of red, green and blue, in so many steps."""
+    found = []
+    for channel in range(3):
+        counts, _ = np.histogram(pixels[..., channel], bins=bins, range=(0, 256))
+        found.append([round(1000 * int(count) / pixels[..., channel].size) for count in counts])
+    return found
 
 
 def side_by_side(pair: Pair, gap: int = 8) -> Pixels:

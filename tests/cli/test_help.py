@@ -28,7 +28,7 @@ PHOTO_OPTIONS = """
     strength ensemble crop format quality strip preserve overwrite json quiet verbose
 """
 BATCH_OPTIONS = """
-    task recursive include exclude suffix files-from jobs retry-failed dry-run shard max-time
+    task recursive include exclude suffix files-from jobs retry-failed dry-run shard max-time report
 """
 
 
