@@ -1,0 +1,17 @@
+# mirnet for CPUs: docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD:/photos" mirnet denoise photo.jpg
+FROM python:3.12-slim AS build
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY man man
+COPY weights weights
+COPY mirnet_cli mirnet_cli
+RUN python -m venv /opt/mirnet && /opt/mirnet/bin/pip install --no-cache-dir .
+
+FROM python:3.12-slim
+COPY --from=build /opt/mirnet /opt/mirnet
+# Any user may run it: what is cached goes where all may write.
+ENV PATH=/opt/mirnet/bin:$PATH MIRNET_CACHE=/tmp/mirnet HF_HOME=/tmp/huggingface
+WORKDIR /photos
+USER 65534
+ENTRYPOINT ["mirnet"]
+CMD ["--help"]
