@@ -1,6 +1,6 @@
 PYTHON ?= python3
 
-.PHONY: help install test test-all lint format build clean
+.PHONY: help install test test-all lint format docs build clean
 
 help:  ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,8 +23,12 @@ format:  ## put the code into shape
 	$(PYTHON) -m ruff format .
 	$(PYTHON) -m ruff check --fix .
 
+docs:  ## bring the --help texts and man pages up to date, and make the site
+	$(PYTHON) tools/documents.py
+	$(PYTHON) -m zensical build --strict
+
 build:  ## make the wheel and the source archive
 	$(PYTHON) -m build
 
 clean:  ## remove what the other targets made
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
