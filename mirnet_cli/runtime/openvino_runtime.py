@@ -26,17 +26,20 @@ may show where the residual is large, as in low light; of trained ones nothing i
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
+_Kind = tuple[bool, bool, tuple[int, ...]]
+
+
 @dataclass(frozen=True)
 class _Compiled:
     """A graph ready to run.
 
     Attributes:
-        kind: whether it replays, and whether it records.
+        kind: whether it replays, whether it records, and the shape of its batches.
         request: runs it.
         pools: of the graph.
     """
 
-    kind: tuple[bool, bool]
+    kind: _Kind
     request: Any
     pools: tuple[Pool, ...]
 
@@ -44,9 +47,9 @@ class _Compiled:
 class OpenVinoRunner:
     """A network on the CPU in one precision; see :class:`mirnet_cli.runtime.Runner`.
 
-    One graph is compiled at a time, of the kind last needed (plain, recording, replaying, both): a
-    compiled graph keeps the memory of the largest batch it has run, and another one would take as
-    much again. Compiling takes as long as a third of a megapixel (compact network).
+    One graph is compiled at a time, of the kind last needed (plain, recording, replaying, both) and
+    for the size last needed: a compiled graph keeps the memory of its features, and another one
+    would take as much again. Compiling takes as long as two thirds of a megapixel (compact network).
     """
 
     runtime = "openvino"
@@ -62,7 +65,7 @@ class OpenVinoRunner:
         self._compiled: _Compiled | None = None
         self.precision = precision
         # Whatever does not fit in the weights is found here, before any photo is read.
-        self._write((False, False))
+        write(spec, scale=scale, replay=False, record=False)
 
     def run(
         self,
@@ -81,7 +84,7 @@ class OpenVinoRunner:
             raise OutOfDeviceMemoryError(str(error)) from error
 
     def _run(self, batch: Floats, context: Sequence[Floats] | None, mask: Floats | None) -> Output:
-        compiled = self._get((bool(context), mask is not None))
+        compiled = self._get((bool(context), mask is not None, batch.shape))
         inputs = [np.ascontiguousarray(batch, np.float32)]
         if context:
             inputs.append(np.concatenate(context)[None].astype(np.float32, copy=False))
@@ -93,7 +96,7 @@ class OpenVinoRunner:
         *measured, residual = self._infer(compiled, inputs)
         return Output(residual, [] if sums is None else _records(compiled.pools, measured, sums))
 
-    def _get(self, kind: tuple[bool, bool]) -> _Compiled:
+    def _get(self, kind: _Kind) -> _Compiled:
         if self._compiled is None or self._compiled.kind != kind:
             # First, so that the memory of the old one can be used for the new one.
             self._compiled = None
@@ -114,9 +117,10 @@ class OpenVinoRunner:
                 self._compiled = None
             raise
 
-    def _write(self, kind: tuple[bool, bool]) -> Graph:
-        replay, record = kind
-        return write(self._spec, scale=self._scale, replay=replay, record=record)
+    def _write(self, kind: _Kind) -> Graph:
+        replay, record, (count, _, height, width) = kind
+        size = (count, height, width)
+        return write(self._spec, scale=self._scale, replay=replay, record=record, size=size)
 
 
 def _options(precision: str) -> dict[str, Any]:
