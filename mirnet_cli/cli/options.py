@@ -198,10 +198,10 @@ class Computing:
         ),
     ] = None
     context: Annotated[
-        Literal["auto", "whole", "proxy", "refine", "window", "tile"],
+        Literal["auto", "whole", "proxy", "sample", "refine", "window", "tile"],
         option(
             "--context",
-            metavar="auto|whole|proxy|refine|window|tile",
+            metavar="auto|whole|proxy|sample|refine|window|tile",
             panel=COMPUTING,
             help="How tiles are made to agree with the whole. [default: per model]",
         ),

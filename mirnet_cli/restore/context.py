@@ -9,8 +9,10 @@ brightness and colour. Here the vectors are measured once for the picture and re
     one pass over the uncut picture measures, where memory allows;
 ``proxy``
     a pass over the reduced picture measures;
+``sample``
+    a pass over patches of the picture at full scale measures;
 ``refine``
-    as proxy; then each pass over the tiles also measures, and passes are repeated until the
+    as sample; then each pass over the tiles also measures, and passes are repeated until the
     vectors that went in are the vectors that come out. A vector depends on earlier ones only, so
     each pass makes at least one more of them exact.
 """
@@ -25,7 +27,7 @@ from numpy.typing import NDArray
 from mirnet_cli.errors import UsageError
 from mirnet_cli.runtime import Record, Vectors
 
-CONTEXTS = ("tile", "whole", "proxy", "refine")
+CONTEXTS = ("tile", "whole", "proxy", "sample", "refine")
 """What ``--context`` takes besides ``auto``, which is the model's own choice."""
 
 PROXY_SIDE = 512

@@ -18,7 +18,7 @@ from mirnet_cli.restore.sizing import (
     check_overlap,
     fitting_overlap,
 )
-from mirnet_cli.restore.tiles import plan, round_up
+from mirnet_cli.restore.tiles import Plan, plan, round_up
 from mirnet_cli.runtime import OutOfDeviceMemoryError
 from mirnet_cli.runtime.memory import device_ceiling
 
@@ -112,7 +112,7 @@ class Cutter:
         context = self._affordable_context(picture, tile, room, outcome)
         while True:
             try:
-                self._run(picture, out, tile, context, request, outcome)
+                self._run(picture, out, tile, context, room, request, outcome)
             except (OutOfDeviceMemoryError, MemoryError) as error:
                 tile = self._smaller(picture, tile, error, outcome)
                 context = "refine" if context == "whole" else context
@@ -125,14 +125,13 @@ class Cutter:
         out: NDArray[Any],
         tile: int,
         context: str,
+        room: Room,
         request: Request,
         outcome: Outcome,
     ) -> None:
         network = self._network
         overlap = self._fitting(tile)
-        # On their own, tiles differ everywhere: then the blend is as wide as it can be.
-        feather = overlap if context == "tile" else None
-        tiles = plan(picture.height, picture.width, tile, overlap, network.stride, feather=feather)
+        tiles = self._plan(picture.height, picture.width, tile, context)
         base, unsafe = network.base(picture, request.ensemble)
         evaluate = network.evaluator(request.ensemble)
         progress = Progress(request.progress, len(tiles))
@@ -145,6 +144,9 @@ class Cutter:
             scale=network.scale,
             base_beside=network.base_beside,
             strength=request.strength,
+            overlap=overlap,
+            # After "out of memory", what fits is what the smaller tile takes.
+            limit=min(room.tile, self._largest**2) if self._largest else room.tile,
             progress=progress,
         ).run(context, self.refinement)
         progress.finish()
@@ -174,11 +176,9 @@ class Cutter:
         Raises:
             OutOfMemoryError: where not even the smallest tile fits.
         """
-        network = self._network
-        height, width = height * network.enlarge, width * network.enlarge
-        room = self._room(3 * height * width * (1 + network.scale**2))
-        tile = self._choose_tile(height, width, room)
-        tiles = plan(height, width, tile, self._fitting(tile), network.stride)
+        tiles = self.tiles(height, width)
+        height, width = height * self._network.enlarge, width * self._network.enlarge
+        room = self._room(3 * height * width * (1 + self._network.scale**2))
         rows, columns = tiles.tile_shape
         if tiles.whole:
             memory = room.taken + rows * columns * room.need.whole
@@ -191,6 +191,23 @@ class Cutter:
             memory=room.taken + rows * columns * room.need.tile,
             pixels=len(tiles) * rows * columns * passes,
         )
+
+    def tiles(self, height: int, width: int) -> Plan:
+        """The tiles of a picture of 8 bits a sample, as the network sees it.
+
+        Raises:
+            OutOfMemoryError: where not even the smallest tile fits.
+        """
+        network = self._network
+        height, width = height * network.enlarge, width * network.enlarge
+        room = self._room(3 * height * width * (1 + network.scale**2))
+        return self._plan(height, width, self._choose_tile(height, width, room), self.context)
+
+    def _plan(self, height: int, width: int, tile: int, context: str) -> Plan:
+        overlap = self._fitting(tile)
+        # On their own, tiles differ everywhere: then the blend is as wide as it can be.
+        feather = overlap if context == "tile" else None
+        return plan(height, width, tile, overlap, self._network.stride, feather=feather)
 
     def _fitting(self, tile: int) -> int:
         """The overlap for a tile."""

@@ -23,6 +23,7 @@ from mirnet_cli.restore.picture import Picture, check
 from mirnet_cli.restore.prepared import Prepared
 from mirnet_cli.restore.result import Result
 from mirnet_cli.restore.sizing import Forecast, parse_tile
+from mirnet_cli.restore.tiles import Plan
 from mirnet_cli.runtime.memory import ceiling
 
 
@@ -272,6 +273,14 @@ class Restorer:
             OutOfMemoryError: where not even the smallest tile fits.
         """
         return self._cutter.foresee(height, width)
+
+    def tiles(self, width: int, height: int) -> Plan:
+        """How a photo of this size is cut, as the network sees it.
+
+        Raises:
+            OutOfMemoryError: where not even the smallest tile fits.
+        """
+        return self._cutter.tiles(height, width)
 
     def _provenance(self, strength: float, ensemble: bool) -> dict[str, str]:
         said = {
