@@ -12,8 +12,10 @@ from mirnet_cli.cli.options import Computing, flat, option
 from mirnet_cli.errors import ExitCode
 from mirnet_cli.files import printable
 
-EPILOG = "Exit code 0 where all is well, 1 where something is not (with --tiling: where tiles differ),\
+EPILOG = (
+    "Exit code 0 where all is well, 1 where something is not (with --tiling: where tiles differ),\
  3 where weights are not intact."
+)
 
 _MARKS = {"ok": "ok", "info": "-", "problem": "PROBLEM", "broken": "PROBLEM"}
 
@@ -38,7 +40,9 @@ def command(
     ] = None,
     task: Annotated[
         str,
-        option("--task", metavar="enhance|denoise|upscale", panel=TILING, help="[default: denoise]"),
+        option(
+            "--task", metavar="enhance|denoise|upscale", panel=TILING, help="[default: denoise]"
+        ),
     ] = "denoise",
     scale: Annotated[
         int | None,

@@ -115,7 +115,9 @@ def check(
         typer.echo(f"{describe(whole_in)}; {width}x{height} pixels, tiles against the whole")
         for line in lines(_HEADER, rows, _ALIGN):
             typer.echo(line)
-        typer.echo("PSNR in dB; LARGEST difference, STEP at the worst border and BESIDE it in 1/255")
+        typer.echo(
+            "PSNR in dB; LARGEST difference, STEP at the worst border and BESIDE it in 1/255"
+        )
         for target in targets:
             typer.echo(f"difference, {tiling.AMPLIFIED} times as large: {target}")
     return ExitCode.OK if all(each["equal"] for each in results) else ExitCode.FAILED

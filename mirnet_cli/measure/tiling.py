@@ -55,9 +55,7 @@ class Tiling:
     @property
     def equal(self) -> bool:
         """Whether the difference is one that nobody sees."""
-        return (
-            self.psnr >= ENOUGH and self.largest <= LARGEST and self.step - self.nearby <= STEP
-        )
+        return self.psnr >= ENOUGH and self.largest <= LARGEST and self.step - self.nearby <= STEP
 
 
 def compare(whole: Floats, tiled: Floats, plan: Plan) -> Tiling:

@@ -14,7 +14,10 @@ brightness and colour. Here the vectors are measured once for the picture and re
 ``refine``
     as sample; then each pass over the tiles also measures, and passes are repeated until the
     vectors that went in are the vectors that come out. A vector depends on earlier ones only, so
-    each pass makes at least one more of them exact.
+    each pass makes at least one more of them exact;
+``window``
+    each place pools over a window around it, of half as much again as the crops of the training;
+    pictures in one piece do so too, and no pass measures.
 """
 
 import math
@@ -27,7 +30,7 @@ from numpy.typing import NDArray
 from mirnet_cli.errors import UsageError
 from mirnet_cli.runtime import Record, Vectors
 
-CONTEXTS = ("tile", "whole", "proxy", "sample", "refine")
+CONTEXTS = ("tile", "whole", "proxy", "sample", "refine", "window")
 """What ``--context`` takes besides ``auto``, which is the model's own choice."""
 
 PROXY_SIDE = 512

@@ -20,7 +20,10 @@ from mirnet_cli.restore.sizing import (
 )
 from mirnet_cli.restore.tiles import Plan, plan, round_up
 from mirnet_cli.runtime import OutOfDeviceMemoryError
-from mirnet_cli.runtime.memory import device_ceiling
+from mirnet_cli.runtime.memory import Ceiling, device_ceiling
+
+_FAIR_TILE = 512
+"""Side in pixels of tiles for which memory is taken without being asked."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,12 @@ class Cutter:
     """
 
     def __init__(
-        self, network: Prepared, tile: int | None, overlap: int | None, context: str, ceiling: int
+        self,
+        network: Prepared,
+        tile: int | None,
+        overlap: int | None,
+        context: str,
+        ceiling: Ceiling,
     ) -> None:
         """Checks what was asked for.
 
@@ -74,7 +82,7 @@ class Cutter:
             tile: largest side of a tile; 0 never cuts, None decides for each picture.
             overlap: of tiles; None is the network's own.
             context: "auto", or one of :data:`mirnet_cli.restore.context.CONTEXTS`.
-            ceiling: bytes that the process may take.
+            ceiling: what the process may take.
 
         Raises:
             UsageError: for an overlap without room in the tile, or an unknown context.
@@ -145,6 +153,7 @@ class Cutter:
             base_beside=network.base_beside,
             strength=request.strength,
             overlap=overlap,
+            window=network.window,
             # After "out of memory", what fits is what the smaller tile takes.
             limit=min(room.tile, self._largest**2) if self._largest else room.tile,
             progress=progress,
@@ -156,6 +165,7 @@ class Cutter:
                 f" {network.runner.precision} and computed again in fp32"
             )
         if tiles.whole:
+            outcome.context = "window" if context == "window" else "whole"
             return
         outcome.tile, outcome.context = max(tiles.tile_shape), context
         outcome.overlap = round_up(overlap, network.stride)
@@ -236,7 +246,9 @@ class Cutter:
         need = self._network.need
         if self._device_ceiling is not None:
             return Room(self._device_ceiling, 0, need)
-        return Room(self._ceiling, need.fixed + pictures, need)
+        taken = need.fixed + pictures
+        # Beside pictures that are large themselves there has to be room for a fair tile.
+        return Room(self._ceiling.beside(taken + _FAIR_TILE**2 * need.tile), taken, need)
 
     def _choose_tile(self, height: int, width: int, room: Room) -> int:
         tile = self._tile

@@ -74,6 +74,7 @@ class Job:
         base_beside: the network sees the base beside the picture.
         strength: share of the result in the blend with the original, 0 to 1.
         overlap: of tiles.
+        window: side of the sliding window of the context "window".
         limit: pixels that one run may take while it records.
         progress: told of every run of the network.
     """
@@ -87,6 +88,7 @@ class Job:
     base_beside: bool
     strength: float
     overlap: int
+    window: int
     limit: int
     progress: Progress
 
@@ -105,6 +107,9 @@ class Job:
                 overwritten.
             ResultError: where the network's result is not finite.
         """
+        if context == "window":
+            self._sweep(None, record=False, window=self.window)
+            return True
         if self.plan.whole or context == "tile":
             self._sweep(None, record=False)
             return True
@@ -182,6 +187,7 @@ class Job:
         *,
         record: bool,
         probes: dict[int, Floats] | None = None,
+        window: int | None = None,
     ) -> Contexts:
         """One pass over the tiles, which writes the result.
 
@@ -189,6 +195,7 @@ class Job:
             contexts: vectors to replay.
             record: whether to measure vectors too.
             probes: indices of tiles of which a part of the residual is to be put here.
+            window: pool over a sliding window of so many pixels.
 
         Returns:
             The vectors it measured.
@@ -197,7 +204,8 @@ class Job:
         mergers = [Merger() for _ in self.evaluate.symmetries]
         for index, tile in enumerate(self.plan):
             x = self._seen(tile)
-            residual, records = self.evaluate(x, contexts, _core(tile) if record else None)
+            mask = _core(tile) if record else None
+            residual, records = self.evaluate(x, contexts, mask, window)
             for merger, measured in zip(mergers, records, strict=False):
                 merger.add(measured)
             if probes is not None and index in probes:

@@ -1,9 +1,8 @@
 """A sample of a picture at full scale: patches from all over it, laid side by side.
 
-One run of the network over such a mosaic pools nearly what a run over the whole picture would: every
-vector of it belongs to the same picture as the others, and grain and detail are those of the
-picture, which a reduced copy has lost. What a patch sees across its border is another patch; so only
-its core counts.
+One run of the network over such a mosaic pools nearly what a run over the whole picture would: all
+its vectors belong together, and grain and detail are those of the picture, which a reduced copy has
+lost. What a patch sees across its border is another patch; so only its core counts.
 """
 
 import math
