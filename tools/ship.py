@@ -152,6 +152,7 @@ def _entry(
         "commercial": old.get("commercial", True),
         "source": "shipped",
         "default_for": list(old.get("default_for", [])),
+        **({"context": old["context"]} if "context" in old else {}),
         "scores": {score.pictures: score.figures() for score in scores},
     }
 

@@ -76,9 +76,9 @@ def command(
     With --tiling: measure whether a photo of yours comes out the same in tiles as in one piece.
     """
     if tiling is not None:
-        from mirnet_cli.cli.tiling import check
+        from mirnet_cli.cli.tiling import check as check_tiling
 
-        return check(
+        return check_tiling(
             tiling,
             computing,
             task=task,

@@ -28,10 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirnet_cli.errors import UsageError
+from mirnet_cli.models.catalogue import CONTEXTS
 from mirnet_cli.runtime import Record, Vectors
-
-CONTEXTS = ("tile", "whole", "proxy", "sample", "refine", "window")
-"""What ``--context`` takes besides ``auto``, which is the model's own choice."""
 
 PROXY_SIDE = 512
 """Longer side of the reduced picture, in pixels."""
@@ -86,7 +84,7 @@ def choose(context: str, default: str) -> str:
     """The context to use for ``--context``.
 
     Raises:
-        UsageError: for a name that is none of :data:`CONTEXTS`.
+        UsageError: for a name that is none of :data:`mirnet_cli.models.catalogue.CONTEXTS`.
     """
     chosen = default if context == "auto" else context
     if chosen not in CONTEXTS:

@@ -81,7 +81,7 @@ class Cutter:
             network: what computes.
             tile: largest side of a tile; 0 never cuts, None decides for each picture.
             overlap: of tiles; None is the network's own.
-            context: "auto", or one of :data:`mirnet_cli.restore.context.CONTEXTS`.
+            context: "auto", or one of :data:`mirnet_cli.models.catalogue.CONTEXTS`.
             ceiling: what the process may take.
 
         Raises:
@@ -193,13 +193,13 @@ class Cutter:
         if tiles.whole:
             memory = room.taken + rows * columns * room.need.whole
             return Forecast(1, 0, memory, rows * columns)
-        # Measuring takes as much as one pass; refinement ended after three where it was tried.
-        passes = {"whole": 2, "refine": 3}.get(self.context, 1)
+        # Measuring the whole takes as much as a pass; refinement mostly ends after its first.
+        passes = {"whole": 2, "refine": 1.5}.get(self.context, 1)
         return Forecast(
             tiles=len(tiles),
             tile=max(rows, columns),
             memory=room.taken + rows * columns * room.need.tile,
-            pixels=len(tiles) * rows * columns * passes,
+            pixels=int(len(tiles) * rows * columns * passes),
         )
 
     def tiles(self, height: int, width: int) -> Plan:

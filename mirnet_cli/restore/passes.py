@@ -96,7 +96,7 @@ class Job:
         """Restores the picture.
 
         Args:
-            context: one of :data:`mirnet_cli.restore.context.CONTEXTS`.
+            context: one of :data:`mirnet_cli.models.catalogue.CONTEXTS`.
             refinement: when refinement ends.
 
         Returns:

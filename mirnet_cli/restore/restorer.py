@@ -54,7 +54,7 @@ def load(
         device, precision, runtime: as :func:`mirnet_cli.runtime.prepare` takes them.
         tile: "auto", 0 (pictures are never cut), or the largest side of a tile in pixels.
         overlap: what a tile sees beyond its part on each inner side; None is the model's own.
-        context: "auto" (the model's own), or one of :data:`mirnet_cli.restore.context.CONTEXTS`.
+        context: "auto" (the model's own), or one of :data:`mirnet_cli.models.catalogue.CONTEXTS`.
         max_memory: a ceiling for the process, in bytes or like "4G"; None is half of the machine's
             (or container's) memory, and less where more buys no speed.
 
