@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mirnet_cli.cli import values
-from mirnet_cli.cli.options import Computing, flat, option
+from mirnet_cli.cli.options import Computing, flat_without_environment, option
 from mirnet_cli.errors import ExitCode
 from mirnet_cli.files import printable
 
@@ -23,7 +23,7 @@ _MARKS = {"ok": "ok", "info": "-", "problem": "PROBLEM", "broken": "PROBLEM"}
 TILING = "Tiles against the whole"
 
 
-@flat
+@flat_without_environment
 def command(
     computing: Computing,
     json: Annotated[bool, option("--json", help="One JSON object on stdout.")] = False,
@@ -41,12 +41,23 @@ def command(
     task: Annotated[
         str,
         option(
-            "--task", metavar="enhance|denoise|upscale", panel=TILING, help="[default: denoise]"
+            "--task",
+            metavar="enhance|denoise|upscale",
+            panel=TILING,
+            envvar=None,
+            help="[default: denoise]",
         ),
     ] = "denoise",
     scale: Annotated[
         int | None,
-        option("--scale", metavar="1|2|3|4", panel=TILING, parser=values.scale, help="Of upscale."),
+        option(
+            "--scale",
+            metavar="1|2|3|4",
+            panel=TILING,
+            envvar=None,
+            parser=values.scale,
+            help="Of upscale.",
+        ),
     ] = None,
     crop: Annotated[
         Any,
@@ -54,6 +65,7 @@ def command(
             "--crop",
             metavar="X,Y,W,H",
             panel=TILING,
+            envvar=None,
             parser=values.crop,
             help="Only this part, where the whole takes more memory than there is.",
         ),
@@ -64,6 +76,7 @@ def command(
             *("-o", "--output"),
             metavar="FOLDER",
             panel=TILING,
+            envvar=None,
             help="For PHOTO-tiling-256.png and the like. [default: beside the photo]",
         ),
     ] = None,
