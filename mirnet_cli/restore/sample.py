@@ -17,7 +17,7 @@ from mirnet_cli.restore.tiles import round_up
 PATCH = 256
 """Side of a patch, in pixels."""
 
-FEWEST, MOST = 3, 5
+FEWEST, MOST = 3, 4
 """Patches along each side of the mosaic."""
 
 SHARE = 8
