@@ -20,7 +20,7 @@ PATCH = 256
 FEWEST, MOST = 3, 4
 """Patches along each side of the mosaic."""
 
-SHARE = 8
+SHARE = 16
 """The mosaic takes one in so many pixels of the picture, unless the bounds above say otherwise."""
 
 
