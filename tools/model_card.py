@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mirnet_cli.models.weights import Weights
@@ -113,8 +114,18 @@ def measured(
     scores: Sequence[Score],
     machine: str,
     curves: Sequence[str] = (),
+    contexts: Mapping[str, Any] | None = None,
 ) -> str:
-    """The part of the card that no hand writes, marks included; ``curves`` are links."""
+    """The part of the card that no hand writes, marks included.
+
+    Args:
+        weights: the file.
+        described: :func:`facts` of it.
+        scores: evaluations of it.
+        machine: that it was trained on.
+        curves: links to pictures of its training.
+        contexts: what ``tools/contexts.py`` measured of it.
+    """
     blocks = [BEGIN, "## File", _rows(("", ""), described.items())]
     runs = {k: v for k, v in weights.training.items() if isinstance(v, Mapping)}
     if runs:
@@ -146,6 +157,8 @@ def measured(
         )
         commands = "\n".join(score.command(weights.name) for score in scores)
         blocks.append(f"```bash\n{commands}\n```")
+    if contexts:
+        blocks += ["## Tiles", *_tile_tables(contexts)]
     return "\n\n".join([*blocks, END])
 
 
@@ -156,6 +169,49 @@ def _training_command(name: str, runs: Sequence[Mapping[str, Any]]) -> str:
     words += ["--data", "photos/"] if longest["photos"] else []
     words += ["--pairs", "pairs/"] if longest["pairs"] else []
     return shlex.join([*words, "--steps", str(longest["steps"]), "--seed", str(longest["seed"])])
+
+
+def contexts_of(weights: Weights, path: Path) -> Mapping[str, Any] | None:
+    """What ``tools/contexts.py`` has measured of these very weights; None where it has not."""
+    if not path.exists():
+        return None
+    entry: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8")).get(weights.name, {})
+    return entry if entry.get("sha256") == weights.sha256 else None
+
+
+def _tile_tables(contexts: Mapping[str, Any]) -> list[str]:
+    parts = []
+    header = ("photo", "tiles", "context", "PSNR", "largest", "step", "passes")
+    rows = [
+        [
+            photo,
+            *(_shown(row[key]) for key in ("side", "context")),
+            _shown(row["psnr"], 1),
+            *(_shown(row[key], 2) for key in ("largest", "step", "passes")),
+        ]
+        for photo, each in contexts.get("agreement", {}).items()
+        for row in each
+    ]
+    if rows:
+        parts += [
+            "Tiles against the same photo in one piece: PSNR in dB, largest difference and step at"
+            " the worst border in 1/255, and CPU time over that of one pass in one piece, compiling"
+            " included.",
+            _rows(header, rows),
+        ]
+    quality = contexts.get("quality", {})
+    if quality:
+        columns = [*next(iter(quality.values()))]
+        found = [
+            [pairs, *(_shown(each[column], 2) for column in columns)]
+            for pairs, each in quality.items()
+        ]
+        parts += [
+            "PSNR against the targets of pairs: in one piece, with the sliding window in one piece,"
+            " and in tiles of 256 on their own.",
+            _rows(("pairs", *columns), found),
+        ]
+    return parts
 
 
 def facts(weights: Weights, size: int) -> dict[str, str]:

@@ -18,6 +18,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,16 @@ ROOT = Path(__file__).resolve().parents[1]
 # The checkout this script belongs to, whichever mirnet is installed.
 sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
-from model_card import BEGIN, END, Score, facts, measured, renewed, template  # noqa: E402
+from model_card import (  # noqa: E402
+    BEGIN,
+    END,
+    Score,
+    contexts_of,
+    facts,
+    measured,
+    renewed,
+    template,
+)
 
 from mirnet_cli.errors import MirnetError, UsageError  # noqa: E402
 from mirnet_cli.files import write_atomically  # noqa: E402
@@ -34,6 +44,7 @@ from mirnet_cli.models import weights as weights_file  # noqa: E402
 from mirnet_cli.models.weights import Weights  # noqa: E402
 
 LARGEST = 6_000_000
+CONTEXTS = ROOT / "tools" / "contexts.json"
 
 
 def ship(
@@ -92,7 +103,10 @@ def ship(
         for path in (sorted(export.parent.glob("*/curve.png")) if curves else [])
     }
     links = [Path(os.path.relpath(path, folder)).as_posix() for path in pictures]
-    part = measured(weights, facts(weights, len(data)), scores, machine, links)
+    # The context of the catalogue, which may be a newer choice than the file's.
+    chosen = replace(weights, context=entry.get("context", weights.context))
+    described = facts(chosen, len(data))
+    part = measured(chosen, described, scores, machine, links, contexts_of(weights, CONTEXTS))
     if card.exists():
         new = renewed(card.read_text(encoding="utf-8"), part)
         if new is None:
@@ -152,6 +166,7 @@ def _entry(
         "commercial": old.get("commercial", True),
         "source": "shipped",
         "default_for": list(old.get("default_for", [])),
+        **({"context": old["context"]} if "context" in old else {}),
         "scores": {score.pictures: score.figures() for score in scores},
     }
 

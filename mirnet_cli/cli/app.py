@@ -23,6 +23,7 @@ COMMANDS = {
     "models": "List, show, verify the weights.",
     "evaluate": "Measure PSNR and SSIM over pairs of pictures.",
     "train": "Train weights, or fine-tune them on your own pairs.",
+    "bench": "Measure how fast it is here.",
     "doctor": "Check versions, devices and weights, and say what to do.",
 }
 

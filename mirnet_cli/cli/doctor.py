@@ -2,23 +2,105 @@
 
 import json as _json
 from dataclasses import asdict
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from mirnet_cli.cli.options import option
+from mirnet_cli.cli import values
+from mirnet_cli.cli.options import Computing, flat_without_environment, option
 from mirnet_cli.errors import ExitCode
 from mirnet_cli.files import printable
 
-EPILOG = "Exit code 0 where all is well, 1 where something is not, 3 where weights are not intact."
+EPILOG = (
+    "Exit code 0 where all is well, 1 where something is not (with --tiling: where tiles differ),\
+ 3 where weights are not intact."
+)
 
 _MARKS = {"ok": "ok", "info": "-", "problem": "PROBLEM", "broken": "PROBLEM"}
 
 
+TILING = "Tiles against the whole"
+
+
+@flat_without_environment
 def command(
+    computing: Computing,
     json: Annotated[bool, option("--json", help="One JSON object on stdout.")] = False,
+    tiling: Annotated[
+        Path | None,
+        option(
+            "--tiling",
+            metavar="PHOTO",
+            panel=TILING,
+            envvar=None,
+            help="Restore this photo in one piece and in tiles (of 256 and 512, or of --tile), "
+            "measure what differs, and write a picture of it.",
+        ),
+    ] = None,
+    task: Annotated[
+        str,
+        option(
+            "--task",
+            metavar="enhance|denoise|upscale",
+            panel=TILING,
+            envvar=None,
+            help="[default: denoise]",
+        ),
+    ] = "denoise",
+    scale: Annotated[
+        int | None,
+        option(
+            "--scale",
+            metavar="1|2|3|4",
+            panel=TILING,
+            envvar=None,
+            parser=values.scale,
+            help="Of upscale.",
+        ),
+    ] = None,
+    crop: Annotated[
+        Any,
+        option(
+            "--crop",
+            metavar="X,Y,W,H",
+            panel=TILING,
+            envvar=None,
+            parser=values.crop,
+            help="Only this part, where the whole takes more memory than there is.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        option(
+            *("-o", "--output"),
+            metavar="FOLDER",
+            panel=TILING,
+            envvar=None,
+            help="For PHOTO-tiling-256.png and the like. [default: beside the photo]",
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, option("--overwrite", panel=TILING, envvar=None, help="Replace files that exist.")
+    ] = False,
 ) -> int:
-    """Check versions, devices, precisions, memory, cache and weights, and say what to do."""
+    """Check versions, devices, precisions, memory, cache and weights, and say what to do.
+
+    With --tiling: measure whether a photo of yours comes out the same in tiles as in one piece.
+    """
+    if tiling is not None:
+        from mirnet_cli.cli.tiling import check as check_tiling
+
+        return check_tiling(
+            tiling,
+            computing,
+            task=task,
+            scale=scale,
+            crop=crop,
+            folder=output,
+            overwrite=overwrite,
+            json=json,
+        )
     from mirnet_cli._version import __version__
     from mirnet_cli.measure.health import Check, checks
 

@@ -195,14 +195,15 @@ def _memory() -> Iterator[Check]:
         f"{_gib(limit)} {where}{available}",
         "large photos may not fit; try --max-memory and a small --tile" if little else "",
     )
-    if free is not None and free < memory.ceiling(None, limit) and not little:
+    usual = memory.ceiling(None, limit).usual
+    if free is not None and free < usual and not little:
         remedy = f"close other programs, or use --max-memory {max(free >> 21, 256)}M"
         yield Check("memory", "free", "problem", f"only {_gib(free)} is free now", remedy)
     yield Check(
         "memory",
         "ceiling",
         "info",
-        f"{_gib(memory.ceiling(None, limit))} for a process unless --max-memory says otherwise",
+        f"{_gib(usual)} for a process unless --max-memory says otherwise",
     )
 
 

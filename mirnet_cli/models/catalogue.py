@@ -28,10 +28,13 @@ DEFOCUS = "defocus"
 SCALES = (1, 2, 3, 4)
 """Sides of the output over sides of the input that ``upscale`` offers."""
 
+CONTEXTS = ("whole", "proxy", "sample", "refine", "window", "tile")
+"""How tiles can be made to agree with the whole; see :mod:`mirnet_cli.restore.context`."""
+
 _T = TypeVar("_T")
 _PACKAGE = Path(__file__).resolve().parents[1]
 _FILE = Path(__file__).resolve().with_name("catalogue.toml")
-_TEXTS = ("repository", "revision", "url", "page", "licence_url", "note")
+_TEXTS = ("repository", "revision", "url", "page", "licence_url", "note", "context")
 _NEEDED: Mapping[str, tuple[str, ...]] = {
     "shipped": (),
     "hub": ("repository", "revision"),
@@ -72,6 +75,8 @@ class Model:
         page: where people find it, or read about it.
         licence_url: where the licence stands.
         note: what one should know of it.
+        context: how tiles are made to agree with the whole, where measurements since have chosen
+            otherwise than the file says.
     """
 
     name: str
@@ -93,6 +98,7 @@ class Model:
     page: str = ""
     licence_url: str = ""
     note: str = ""
+    context: str = ""
 
     @property
     def shipped(self) -> bool:
@@ -352,6 +358,8 @@ def _check(model: Model) -> None:
     for field in _NEEDED[model.source]:
         if not getattr(model, field):
             raise ValueError(f"{model.name}: the source {model.source} needs {field}")
+    if model.context and model.context not in CONTEXTS:
+        raise ValueError(f"{model.name}: unknown context {model.context!r}")
     if model.revision and not _COMMIT.fullmatch(model.revision):
         raise ValueError(f"{model.name}: revision is no commit of 40 digits")
     if model.url and not model.url.startswith("https://"):

@@ -1,5 +1,6 @@
 """From what a user asks for (a task, a name, a file, a scale) to weights."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from mirnet_cli.errors import ModelError, UsageError
@@ -64,8 +65,8 @@ def load_entry(entry: Model, *, report: Report | None = None) -> Weights:
     found = read(data, path, digest)
     if isinstance(found, Foreign):
         task = None if entry.task == DEFOCUS else entry.task
-        return found.weights(task, entry.scales[0], name=entry.name, licence=entry.licence)
-    return found
+        found = found.weights(task, entry.scales[0], name=entry.name, licence=entry.licence)
+    return replace(found, context=entry.context) if entry.context else found
 
 
 def read(data: bytes, path: Path, sha256: str | None = None) -> Weights | Foreign:

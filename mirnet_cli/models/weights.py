@@ -16,13 +16,12 @@ import numpy as np
 
 from mirnet_cli.errors import ModelError
 from mirnet_cli.models import container
-from mirnet_cli.models.catalogue import DEFOCUS, NAME, SCALES, TASKS
+from mirnet_cli.models.catalogue import CONTEXTS, DEFOCUS, NAME, SCALES, TASKS
 from mirnet_cli.models.container import Container
 from mirnet_cli.networks.spec import NetworkSpec
 
 FORMAT = 1
 BASES = ("input", "bicubic", "enlarged", "guided", "none")
-CONTEXTS = ("whole", "proxy", "refine", "window", "tile")
 
 _GUIDE = ("side", "radius", "epsilon")
 """Names in a thumbnail's configuration that are the guided filter's, not the network's."""

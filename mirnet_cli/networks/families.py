@@ -27,6 +27,8 @@ class Family:
         stride: configuration -> what the sides of the network's input must be a multiple of.
         halo: pixels at a tile's inner border that differ visibly from the whole picture's when the
             pooled vectors are the same; the default overlap of tiles.
+        window: side in pixels of the sliding window of the context "window": half as much again as
+            the largest crop of the training, a multiple of four times the stride.
         inputs: configuration -> channels of the network's input: 3, or 6 where the base is given
             beside the picture.
         scales: configuration -> sizes of the output over the input that the network can make.
@@ -51,6 +53,7 @@ class Family:
     build: Callable[[Config], "nn.Module"]
     stride: Callable[[Config], int]
     halo: int
+    window: int
     inputs: Callable[[Config], int] = lambda config: int(config.get("inputs", 3))
     scales: Callable[[Config], tuple[int, ...]] = lambda config: (1,)
     half_precision: tuple[str, ...] = ("fp16", "bf16")
@@ -168,6 +171,7 @@ FAMILIES: dict[str, Family] = {
             build=_build_v1,
             stride=lambda config: 2 ** (int(config.get("levels", 3)) - 1),
             halo=32,
+            window=192,
             fields=_V1_FIELDS,
             renames=authors.v1_renames,
             signature=authors.V1_SIGNATURE,
@@ -183,6 +187,7 @@ FAMILIES: dict[str, Family] = {
             build=_build_community,
             stride=lambda config: 2 ** (int(config.get("levels", 3)) - 1),
             halo=32,
+            window=192,
             fields=_V1_FIELDS,
             renames=authors.community_renames,
             signature=authors.COMMUNITY_SIGNATURE,
@@ -196,6 +201,7 @@ FAMILIES: dict[str, Family] = {
             build=_build_v2,
             stride=lambda config: 4,
             halo=32,
+            window=576,
             # Nothing is known of its float16 beyond the context softmax, which is in float32 here.
             half_precision=("bf16",),
             whole=lambda config: bool(config.get("feature_skip", False)),
@@ -212,6 +218,7 @@ FAMILIES: dict[str, Family] = {
                 int(config.get("unshuffle", 2)) * 2 ** (len(config.get("widths", (0, 0, 0))) - 1)
             ),
             halo=32,
+            window=224,
             scales=lambda config: tuple(config.get("scales", (1,))),
             fields=_COMPACT_FIELDS,
         ),

@@ -32,7 +32,8 @@ class ContextBlock(nn.Module):
 
     def forward(self, x: Tensor, pooling: Pooling) -> Tensor:
         context = pooling.softmax_mean(x, self.score(x))
-        return x + self.transform2(self.activation(self.transform1(context)))
+        change = self.transform2(self.activation(self.transform1(context)))
+        return x + pooling.spread(change, x)
 
 
 class RCB(nn.Module):

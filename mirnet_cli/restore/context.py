@@ -9,10 +9,15 @@ brightness and colour. Here the vectors are measured once for the picture and re
     one pass over the uncut picture measures, where memory allows;
 ``proxy``
     a pass over the reduced picture measures;
+``sample``
+    a pass over patches of the picture at full scale measures;
 ``refine``
-    as proxy; then each pass over the tiles also measures, and passes are repeated until the
+    as sample; then each pass over the tiles also measures, and passes are repeated until the
     vectors that went in are the vectors that come out. A vector depends on earlier ones only, so
-    each pass makes at least one more of them exact.
+    each pass makes at least one more of them exact;
+``window``
+    each place pools over a window around it, of half as much again as the crops of the training;
+    pictures in one piece do so too, and no pass measures.
 """
 
 import math
@@ -23,10 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirnet_cli.errors import UsageError
+from mirnet_cli.models.catalogue import CONTEXTS
 from mirnet_cli.runtime import Record, Vectors
-
-CONTEXTS = ("tile", "whole", "proxy", "refine")
-"""What ``--context`` takes besides ``auto``, which is the model's own choice."""
 
 PROXY_SIDE = 512
 """Longer side of the reduced picture, in pixels."""
@@ -81,7 +84,7 @@ def choose(context: str, default: str) -> str:
     """The context to use for ``--context``.
 
     Raises:
-        UsageError: for a name that is none of :data:`CONTEXTS`.
+        UsageError: for a name that is none of :data:`mirnet_cli.models.catalogue.CONTEXTS`.
     """
     chosen = default if context == "auto" else context
     if chosen not in CONTEXTS:

@@ -18,9 +18,12 @@ from mirnet_cli.restore.sizing import (
     check_overlap,
     fitting_overlap,
 )
-from mirnet_cli.restore.tiles import plan, round_up
+from mirnet_cli.restore.tiles import Plan, plan, round_up
 from mirnet_cli.runtime import OutOfDeviceMemoryError
-from mirnet_cli.runtime.memory import device_ceiling
+from mirnet_cli.runtime.memory import Ceiling, device_ceiling
+
+_FAIR_TILE = 512
+"""Side in pixels of tiles for which memory is taken without being asked."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,12 @@ class Cutter:
     """
 
     def __init__(
-        self, network: Prepared, tile: int | None, overlap: int | None, context: str, ceiling: int
+        self,
+        network: Prepared,
+        tile: int | None,
+        overlap: int | None,
+        context: str,
+        ceiling: Ceiling,
     ) -> None:
         """Checks what was asked for.
 
@@ -73,8 +81,8 @@ class Cutter:
             network: what computes.
             tile: largest side of a tile; 0 never cuts, None decides for each picture.
             overlap: of tiles; None is the network's own.
-            context: "auto", or one of :data:`mirnet_cli.restore.context.CONTEXTS`.
-            ceiling: bytes that the process may take.
+            context: "auto", or one of :data:`mirnet_cli.models.catalogue.CONTEXTS`.
+            ceiling: what the process may take.
 
         Raises:
             UsageError: for an overlap without room in the tile, or an unknown context.
@@ -112,7 +120,7 @@ class Cutter:
         context = self._affordable_context(picture, tile, room, outcome)
         while True:
             try:
-                self._run(picture, out, tile, context, request, outcome)
+                self._run(picture, out, tile, context, room, request, outcome)
             except (OutOfDeviceMemoryError, MemoryError) as error:
                 tile = self._smaller(picture, tile, error, outcome)
                 context = "refine" if context == "whole" else context
@@ -125,14 +133,13 @@ class Cutter:
         out: NDArray[Any],
         tile: int,
         context: str,
+        room: Room,
         request: Request,
         outcome: Outcome,
     ) -> None:
         network = self._network
         overlap = self._fitting(tile)
-        # On their own, tiles differ everywhere: then the blend is as wide as it can be.
-        feather = overlap if context == "tile" else None
-        tiles = plan(picture.height, picture.width, tile, overlap, network.stride, feather=feather)
+        tiles = self._plan(picture.height, picture.width, tile, context)
         base, unsafe = network.base(picture, request.ensemble)
         evaluate = network.evaluator(request.ensemble)
         progress = Progress(request.progress, len(tiles))
@@ -145,6 +152,10 @@ class Cutter:
             scale=network.scale,
             base_beside=network.base_beside,
             strength=request.strength,
+            overlap=overlap,
+            window=network.window,
+            # After "out of memory", what fits is what the smaller tile takes.
+            limit=min(room.tile, self._largest**2) if self._largest else room.tile,
             progress=progress,
         ).run(context, self.refinement)
         progress.finish()
@@ -154,6 +165,7 @@ class Cutter:
                 f" {network.runner.precision} and computed again in fp32"
             )
         if tiles.whole:
+            outcome.context = "window" if context == "window" else "whole"
             return
         outcome.tile, outcome.context = max(tiles.tile_shape), context
         outcome.overlap = round_up(overlap, network.stride)
@@ -174,23 +186,38 @@ class Cutter:
         Raises:
             OutOfMemoryError: where not even the smallest tile fits.
         """
-        network = self._network
-        height, width = height * network.enlarge, width * network.enlarge
-        room = self._room(3 * height * width * (1 + network.scale**2))
-        tile = self._choose_tile(height, width, room)
-        tiles = plan(height, width, tile, self._fitting(tile), network.stride)
+        tiles = self.tiles(height, width)
+        height, width = height * self._network.enlarge, width * self._network.enlarge
+        room = self._room(3 * height * width * (1 + self._network.scale**2))
         rows, columns = tiles.tile_shape
         if tiles.whole:
             memory = room.taken + rows * columns * room.need.whole
             return Forecast(1, 0, memory, rows * columns)
-        # Measuring takes as much as one pass; refinement ended after three where it was tried.
-        passes = {"whole": 2, "refine": 3}.get(self.context, 1)
+        # Measuring the whole takes as much as a pass; refinement mostly ends after its first.
+        passes = {"whole": 2, "refine": 1.5}.get(self.context, 1)
         return Forecast(
             tiles=len(tiles),
             tile=max(rows, columns),
             memory=room.taken + rows * columns * room.need.tile,
-            pixels=len(tiles) * rows * columns * passes,
+            pixels=int(len(tiles) * rows * columns * passes),
         )
+
+    def tiles(self, height: int, width: int) -> Plan:
+        """The tiles of a picture of 8 bits a sample, as the network sees it.
+
+        Raises:
+            OutOfMemoryError: where not even the smallest tile fits.
+        """
+        network = self._network
+        height, width = height * network.enlarge, width * network.enlarge
+        room = self._room(3 * height * width * (1 + network.scale**2))
+        return self._plan(height, width, self._choose_tile(height, width, room), self.context)
+
+    def _plan(self, height: int, width: int, tile: int, context: str) -> Plan:
+        overlap = self._fitting(tile)
+        # On their own, tiles differ everywhere: then the blend is as wide as it can be.
+        feather = overlap if context == "tile" else None
+        return plan(height, width, tile, overlap, self._network.stride, feather=feather)
 
     def _fitting(self, tile: int) -> int:
         """The overlap for a tile."""
@@ -219,7 +246,9 @@ class Cutter:
         need = self._network.need
         if self._device_ceiling is not None:
             return Room(self._device_ceiling, 0, need)
-        return Room(self._ceiling, need.fixed + pictures, need)
+        taken = need.fixed + pictures
+        # Beside pictures that are large themselves there has to be room for a fair tile.
+        return Room(self._ceiling.beside(taken + _FAIR_TILE**2 * need.tile), taken, need)
 
     def _choose_tile(self, height: int, width: int, room: Room) -> int:
         tile = self._tile

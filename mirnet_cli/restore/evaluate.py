@@ -29,7 +29,11 @@ class Evaluator:
     unsafe: int = 0
 
     def __call__(
-        self, x: Floats, contexts: Sequence[Vectors] | None = None, mask: Floats | None = None
+        self,
+        x: Floats,
+        contexts: Sequence[Vectors] | None = None,
+        mask: Floats | None = None,
+        window: int | None = None,
     ) -> tuple[Floats, list[Record]]:
         """Runs the network.
 
@@ -37,6 +41,7 @@ class Evaluator:
             x: ``(h, w, C)``.
             contexts: pooled vectors to replay, for each symmetry.
             mask: ``(h, w, 1)``: pool and record over these weights.
+            window: pool over a sliding window of so many pixels.
 
         Returns:
             The residual ``(scale * h, scale * w, 3)``, to which the caller may write, and for each
@@ -53,6 +58,7 @@ class Evaluator:
                 _batch(symmetry.apply(x)),
                 None if contexts is None or not contexts[index] else contexts[index],
                 None if mask is None else _batch(symmetry.apply(mask)),
+                window,
             )
             residual = symmetry.undo(output.residual[0].transpose(1, 2, 0))
             total = residual if total is None else np.add(total, residual, out=_writable(total))
@@ -62,13 +68,15 @@ class Evaluator:
             total /= np.float32(len(self.symmetries))
         return _writable(total), records
 
-    def _finite(self, batch: Floats, context: Vectors | None, mask: Floats | None) -> Output:
-        output = self.runner.run(batch, context, mask)
+    def _finite(
+        self, batch: Floats, context: Vectors | None, mask: Floats | None, window: int | None
+    ) -> Output:
+        output = self.runner.run(batch, context, mask, window)
         if _is_finite(output):
             return output
         if self.safe is not None:
             self.unsafe += 1
-            output = self.safe().run(batch, context, mask)
+            output = self.safe().run(batch, context, mask, window)
             if _is_finite(output):
                 return output
         raise ResultError(

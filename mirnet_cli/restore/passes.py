@@ -13,6 +13,7 @@ from mirnet_cli.restore.context import PROXY_SIDE, Merger, Refinement, change
 from mirnet_cli.restore.evaluate import Evaluator
 from mirnet_cli.restore.picture import Picture, pad, store
 from mirnet_cli.restore.resample import Floats
+from mirnet_cli.restore.sample import sample
 from mirnet_cli.restore.tiles import Plan, Tile
 from mirnet_cli.runtime import Vectors
 
@@ -72,6 +73,9 @@ class Job:
         scale: output pixels for each input pixel, along one axis.
         base_beside: the network sees the base beside the picture.
         strength: share of the result in the blend with the original, 0 to 1.
+        overlap: of tiles.
+        window: side of the sliding window of the context "window".
+        limit: pixels that one run may take while it records.
         progress: told of every run of the network.
     """
 
@@ -83,13 +87,16 @@ class Job:
     scale: int
     base_beside: bool
     strength: float
+    overlap: int
+    window: int
+    limit: int
     progress: Progress
 
     def run(self, context: str, refinement: Refinement) -> bool:
         """Restores the picture.
 
         Args:
-            context: one of :data:`mirnet_cli.restore.context.CONTEXTS`.
+            context: one of :data:`mirnet_cli.models.catalogue.CONTEXTS`.
             refinement: when refinement ends.
 
         Returns:
@@ -100,11 +107,15 @@ class Job:
                 overwritten.
             ResultError: where the network's result is not finite.
         """
+        if context == "window":
+            self._sweep(None, record=False, window=self.window)
+            return True
         if self.plan.whole or context == "tile":
             self._sweep(None, record=False)
             return True
-        contexts = self._whole() if context == "whole" else self._proxy()
-        if context != "refine" or not any(contexts):
+        measure = {"whole": self._whole, "proxy": self._proxy}.get(context, self._sample)
+        contexts, exact = measure()
+        if context != "refine" or exact or not any(contexts):
             self._sweep(contexts, record=False)
             return True
         for _ in range(refinement.rounds):
@@ -136,20 +147,36 @@ class Job:
             values += moved.size
         return squares <= refinement.deviation**2 * values
 
-    def _whole(self) -> Contexts:
+    def _whole(self) -> tuple[Contexts, bool]:
         rows, columns = (0, self.plan.rows.padded), (0, self.plan.columns.padded)
-        return self._measure(self._input(self.picture.padded(rows, columns), rows, columns))
+        x = self._input(self.picture.padded(rows, columns), rows, columns)
+        return self._measure(x, np.ones((*x.shape[:2], 1), np.float32)), True
 
-    def _proxy(self) -> Contexts:
+    def _proxy(self) -> tuple[Contexts, bool]:
         side = min(PROXY_SIDE, max(self.plan.tile_shape))
         reduced = self.picture.reduced(side)
         x = reduced
         if self.base_beside:
             x = np.concatenate([reduced, proxy_base(self.base, reduced)], axis=2)
-        return self._measure(pad(x, self.plan.stride))
+        x = pad(x, self.plan.stride)
+        return self._measure(x, np.ones((*x.shape[:2], 1), np.float32)), False
 
-    def _measure(self, x: Floats) -> Contexts:
-        mask = np.ones((*x.shape[:2], 1), np.float32)
+    def _sample(self) -> tuple[Contexts, bool]:
+        size = (self.plan.rows.padded, self.plan.columns.padded)
+        chosen = sample(*size, self.overlap, self.plan.stride, self.limit)
+        if chosen is None:
+            return self._whole()
+        lines = [
+            [
+                self._input(self.picture.padded(rows, columns), rows, columns)
+                for columns in chosen.columns
+            ]
+            for rows in chosen.rows
+        ]
+        mosaic = np.concatenate([np.concatenate(line, axis=1) for line in lines])
+        return self._measure(mosaic, chosen.mask()), False
+
+    def _measure(self, x: Floats, mask: Floats) -> Contexts:
         _, records = self.evaluate(x, None, mask)
         self.progress.step()
         return [[vector for vector, _ in record] for record in records]
@@ -160,6 +187,7 @@ class Job:
         *,
         record: bool,
         probes: dict[int, Floats] | None = None,
+        window: int | None = None,
     ) -> Contexts:
         """One pass over the tiles, which writes the result.
 
@@ -167,6 +195,7 @@ class Job:
             contexts: vectors to replay.
             record: whether to measure vectors too.
             probes: indices of tiles of which a part of the residual is to be put here.
+            window: pool over a sliding window of so many pixels.
 
         Returns:
             The vectors it measured.
@@ -175,7 +204,8 @@ class Job:
         mergers = [Merger() for _ in self.evaluate.symmetries]
         for index, tile in enumerate(self.plan):
             x = self._seen(tile)
-            residual, records = self.evaluate(x, contexts, _core(tile) if record else None)
+            mask = _core(tile) if record else None
+            residual, records = self.evaluate(x, contexts, mask, window)
             for merger, measured in zip(mergers, records, strict=False):
                 merger.add(measured)
             if probes is not None and index in probes:

@@ -27,6 +27,7 @@ class Prepared:
         runner: the network.
         stride: what the sides of its input must be multiples of.
         halo: overlap of tiles that the weights, or their family, ask for.
+        window: side of the sliding window of the context "window".
         base_beside: whether the network sees the base beside the picture.
         two_views: whether the network sees two views of one scene and gives one picture.
         need: memory for each pixel.
@@ -59,6 +60,7 @@ class Prepared:
         self.runner = self._prepare(spec, self.scale, precision)
         self.stride = family.stride(spec.config)
         self.halo = family.halo if weights.overlap is None else weights.overlap
+        self.window = family.window
         inputs = family.inputs(spec.config)
         self.two_views = weights.base == "none"
         self.base_beside = inputs == 6 and not self.two_views

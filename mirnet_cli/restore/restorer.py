@@ -23,6 +23,7 @@ from mirnet_cli.restore.picture import Picture, check
 from mirnet_cli.restore.prepared import Prepared
 from mirnet_cli.restore.result import Result
 from mirnet_cli.restore.sizing import Forecast, parse_tile
+from mirnet_cli.restore.tiles import Plan
 from mirnet_cli.runtime.memory import ceiling
 
 
@@ -53,7 +54,7 @@ def load(
         device, precision, runtime: as :func:`mirnet_cli.runtime.prepare` takes them.
         tile: "auto", 0 (pictures are never cut), or the largest side of a tile in pixels.
         overlap: what a tile sees beyond its part on each inner side; None is the model's own.
-        context: "auto" (the model's own), or one of :data:`mirnet_cli.restore.context.CONTEXTS`.
+        context: "auto" (the model's own), or one of :data:`mirnet_cli.models.catalogue.CONTEXTS`.
         max_memory: a ceiling for the process, in bytes or like "4G"; None is half of the machine's
             (or container's) memory, and less where more buys no speed.
 
@@ -272,6 +273,14 @@ class Restorer:
             OutOfMemoryError: where not even the smallest tile fits.
         """
         return self._cutter.foresee(height, width)
+
+    def tiles(self, width: int, height: int) -> Plan:
+        """How a photo of this size is cut, as the network sees it.
+
+        Raises:
+            OutOfMemoryError: where not even the smallest tile fits.
+        """
+        return self._cutter.tiles(height, width)
 
     def _provenance(self, strength: float, ensemble: bool) -> dict[str, str]:
         said = {

@@ -7,11 +7,6 @@ from mirnet_cli.errors import OutOfMemoryError, UsageError
 from mirnet_cli.restore.tiles import round_up
 from mirnet_cli.runtime.memory import Need
 
-LARGEST = 768
-"""Largest automatic tile, in pixels. Larger ones gain nothing: on one CPU core the compact network
-took 3.0 to 3.6 CPU seconds a megapixel in tiles of 384 to 896 and 5.3 to 6.5 from 1024 on, where
-the allocator fetches every buffer from the system anew."""
-
 SMALLEST = 128
 """Smallest automatic tile, and where halving after "out of memory" ends."""
 
@@ -87,7 +82,7 @@ def automatic_tile(height: int, width: int, stride: int, room: Room) -> int:
     """
     if round_up(height, stride) * round_up(width, stride) <= room.whole:
         return 0
-    side = min(math.isqrt(room.tile), LARGEST) // stride * stride
+    side = min(math.isqrt(room.tile), room.need.largest) // stride * stride
     if side < SMALLEST:
         needed = room.taken + SMALLEST**2 * room.need.tile
         raise OutOfMemoryError(

@@ -72,6 +72,7 @@ class Runner(Protocol):
         batch: Floats,
         context: Sequence[Floats] | None = None,
         mask: Floats | None = None,
+        window: int | None = None,
     ) -> Output:
         """Runs the network.
 
@@ -80,6 +81,8 @@ class Runner(Protocol):
             context: vectors to use in place of what the batch would pool, the same for every
                 picture of the batch.
             mask: ``(N, 1, H, W)``: pool, and record, over these weights.
+            window: pool over a sliding window of so many pixels instead of over everything; without
+                context and mask, and a multiple of four times the stride.
 
         Raises:
             OutOfDeviceMemoryError: where the device's memory does not suffice.

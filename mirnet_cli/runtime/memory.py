@@ -9,8 +9,8 @@ from mirnet_cli.networks.spec import NetworkSpec
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE | re.ASCII)
 
-USEFUL = 9 << 28
-"""Bytes (2.25 GiB) beyond which a ceiling that nobody set is not used: more buys no speed."""
+USEFUL = 7 << 28
+"""Bytes (1.75 GiB) beyond which a ceiling that nobody set is not used: more buys no speed."""
 
 
 @dataclass(frozen=True)
@@ -21,17 +21,19 @@ class Footprint:
         fixed: bytes of the process with its libraries, OpenCV and Pillow loaded, and what the
             allocator does not give back.
         copies: of the weights in float32 that are held at once.
-        whole: streams that one run takes at its peak.
+        whole: streams that one run takes at its peak, over a picture in one piece.
         tile: streams that many runs take, which also record what they pool.
+        largest: side in pixels of the largest tiles that are worth it.
     """
 
     fixed: int
     copies: int
     whole: int
     tile: int
+    largest: int
 
 
-TORCH = Footprint(fixed=420 << 20, copies=2, whole=20, tile=36)
+TORCH = Footprint(fixed=420 << 20, copies=2, whole=20, tile=36, largest=768)
 """Measured as the growth of the process's peak over runs and stitching, one thread, torch 2.13.
 
 The process: 280 MiB with a compact network. One run, in streams of float32 at the body's size:
@@ -44,23 +46,23 @@ run, was measured too: less memory, 15 to 80 % more time.
 """
 
 OPENVINO = {
-    "fp32": Footprint(fixed=200 << 20, copies=4, whole=24, tile=44),
-    "bf16": Footprint(fixed=200 << 20, copies=4, whole=12, tile=38),
+    "fp32": Footprint(fixed=200 << 20, copies=4, whole=13, tile=16, largest=1536),
+    "bf16": Footprint(fixed=200 << 20, copies=4, whole=11, tile=13, largest=1536),
 }
-"""Measured likewise with OpenVINO 2026.4 by precision.
+"""Measured likewise with OpenVINO 2026.4 by precision, graphs compiled for one size.
 
-The process: 120 MiB with a compact network compiled, 440 MiB with mirnet_v1, whose weights are
-121 MiB in float32. One run of compact (32, 64, 128): 22, 21, 20 streams at 512, 768, 1024 in
-float32 and 12, 11.5, 11 in bfloat16. Recording: 46 at 512 (of which some is
-fixed) and 42 at 768 in float32, 40 and 36 in bfloat16, where what is pooled stays in float32.
+The process: 100 MiB with a compact network written down, 440 MiB with mirnet_v1, whose weights are
+121 MiB in float32. Beyond that and the weights, compact (32, 64, 128), in streams: in bfloat16 6 in
+one piece (2048x2048), recording 10.5, replaying and recording 12 in tiles of 1024 and 14 of 768; in
+float32 12, 12 and 14 to 15.5. CPU seconds a megapixel in bfloat16, replaying: 0.84 in tiles of 512,
+0.94 of 768, 0.86 of 1024, 0.87 of 1536, 0.85 of 2048; so the fewer the overlaps the better.
 """
 
-
-OPENVINO_DEEP = Footprint(fixed=200 << 20, copies=4, whole=38, tile=130)
+OPENVINO_DEEP = Footprint(fixed=200 << 20, copies=4, whole=14, tile=18, largest=768)
 """The same for networks of other families than compact, in any precision.
 
-At 256x256 in float32: mirnet_v1 35 streams, recording 123; mirnet_v2 10 and 78 (in bfloat16 5 and
-61). What is recorded is often computed last, and the features wait for it.
+In float32 at 256x256, replaying and recording: mirnet_v1 17 streams, mirnet_v2 15.5; at 384x384 14
+and 11; without recording 2 to 3 fewer. (With sizes left open it was 123 and 78.)
 """
 
 
@@ -89,19 +91,37 @@ def parse_size(text: str | int) -> int:
     return size
 
 
-def ceiling(max_memory: int | str | None, limit: int) -> int:
+@dataclass(frozen=True)
+class Ceiling:
+    """Bytes that the process may take.
+
+    Attributes:
+        usual: unless there is need of more.
+        most: in any case.
+    """
+
+    usual: int
+    most: int
+
+    def beside(self, needed: int) -> int:
+        """The ceiling where so much is needed."""
+        return min(max(self.usual, needed), self.most)
+
+
+def ceiling(max_memory: int | str | None, limit: int) -> Ceiling:
     """Bytes that the process may take.
 
     Args:
-        max_memory: ``--max-memory``; None is half of ``limit``, or less where more buys no speed.
+        max_memory: ``--max-memory``; None is half of ``limit``, and less where more buys no speed.
         limit: memory of the machine or container.
 
     Raises:
         UsageError: for an amount that cannot be read.
     """
     if max_memory is None:
-        return min(limit // 2, USEFUL)
-    return parse_size(max_memory)
+        return Ceiling(min(limit // 2, USEFUL), limit // 2)
+    size = parse_size(max_memory)
+    return Ceiling(size, size)
 
 
 def device_ceiling(device: str) -> int | None:
@@ -126,11 +146,13 @@ class Need:
         whole: for each pixel of a picture that it sees once, uncut.
         tile: for each pixel of a tile, when it sees many and records what they pool.
         fixed: whatever it sees, with the whole process.
+        largest: side in pixels of the largest tiles that are worth it.
     """
 
     whole: int
     tile: int
     fixed: int
+    largest: int
 
 
 def need(spec: NetworkSpec, inputs: int, scale: int, footprint: Footprint = TORCH) -> Need:
@@ -149,4 +171,4 @@ def need(spec: NetworkSpec, inputs: int, scale: int, footprint: Footprint = TORC
     rest = 2 * inputs + OUTPUTS * 3 * scale**2
     whole, tile = (int(4 * (n * stream + rest)) for n in (footprint.whole, footprint.tile))
     weights = 4 * sum(tensor.size for tensor in spec.tensors.values())
-    return Need(whole, tile, footprint.fixed + footprint.copies * weights)
+    return Need(whole, tile, footprint.fixed + footprint.copies * weights, footprint.largest)

@@ -1,6 +1,6 @@
 """Networks run by OpenVINO on the CPU, without torch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from mirnet_cli.networks import FAMILIES, NetworkSpec
 from mirnet_cli.runtime import Floats, OutOfDeviceMemoryError, Output, Record
 from mirnet_cli.runtime.devices import Device, choose_precision, cpu_title, only_cpu
 from mirnet_cli.runtime.openvino_graph import GRAPHS, Graph, Pool, write
-from mirnet_cli.runtime.openvino_library import openvino
+from mirnet_cli.runtime.openvino_library import openvino, ops
 
 AUTO_BF16 = ("compact",)
 """Families that run in bfloat16 unless asked otherwise, where the CPU computes in it.
@@ -27,16 +27,32 @@ _HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
 @dataclass(frozen=True)
+class _Kind:
+    """What a graph is for.
+
+    Attributes:
+        replay, record: whether pooled vectors come in, or go out.
+        window: of pooling; None is everything.
+        shape: of batches.
+    """
+
+    replay: bool
+    record: bool
+    window: int | None
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class _Compiled:
     """A graph ready to run.
 
     Attributes:
-        kind: whether it replays, and whether it records.
+        kind: what it is for.
         request: runs it.
         pools: of the graph.
     """
 
-    kind: tuple[bool, bool]
+    kind: _Kind
     request: Any
     pools: tuple[Pool, ...]
 
@@ -44,9 +60,10 @@ class _Compiled:
 class OpenVinoRunner:
     """A network on the CPU in one precision; see :class:`mirnet_cli.runtime.Runner`.
 
-    One graph is compiled at a time, of the kind last needed (plain, recording, replaying, both): a
-    compiled graph keeps the memory of the largest batch it has run, and another one would take as
-    much again. Compiling takes as long as a third of a megapixel (compact network).
+    One graph is compiled at a time, of the kind last needed (plain, recording, replaying, both) and
+    for the size last needed: a compiled graph keeps the memory of its features, and another one
+    would take as much again. Compiling takes as long as two thirds of a megapixel (compact
+    network).
     """
 
     runtime = "openvino"
@@ -62,17 +79,18 @@ class OpenVinoRunner:
         self._compiled: _Compiled | None = None
         self.precision = precision
         # Whatever does not fit in the weights is found here, before any photo is read.
-        self._write((False, False))
+        write(spec, scale=scale, replay=False, record=False)
 
     def run(
         self,
         batch: Floats,
         context: Sequence[Floats] | None = None,
         mask: Floats | None = None,
+        window: int | None = None,
     ) -> Output:
         """Runs the network; see :meth:`mirnet_cli.runtime.Runner.run`."""
         try:
-            return self._run(batch, context, mask)
+            return self._run(batch, context, mask, window)
         except MemoryError as error:
             raise OutOfDeviceMemoryError(str(error)) from error
         except RuntimeError as error:
@@ -80,8 +98,15 @@ class OpenVinoRunner:
                 raise
             raise OutOfDeviceMemoryError(str(error)) from error
 
-    def _run(self, batch: Floats, context: Sequence[Floats] | None, mask: Floats | None) -> Output:
-        compiled = self._get((bool(context), mask is not None))
+    def _run(
+        self,
+        batch: Floats,
+        context: Sequence[Floats] | None,
+        mask: Floats | None,
+        window: int | None,
+    ) -> Output:
+        local = window if window is not None and window < max(batch.shape[2:]) else None
+        compiled = self._get(_Kind(bool(context), mask is not None, local, batch.shape))
         inputs = [np.ascontiguousarray(batch, np.float32)]
         if context:
             inputs.append(np.concatenate(context)[None].astype(np.float32, copy=False))
@@ -93,7 +118,7 @@ class OpenVinoRunner:
         *measured, residual = self._infer(compiled, inputs)
         return Output(residual, [] if sums is None else _records(compiled.pools, measured, sums))
 
-    def _get(self, kind: tuple[bool, bool]) -> _Compiled:
+    def _get(self, kind: _Kind) -> _Compiled:
         if self._compiled is None or self._compiled.kind != kind:
             # First, so that the memory of the old one can be used for the new one.
             self._compiled = None
@@ -114,9 +139,16 @@ class OpenVinoRunner:
                 self._compiled = None
             raise
 
-    def _write(self, kind: tuple[bool, bool]) -> Graph:
-        replay, record = kind
-        return write(self._spec, scale=self._scale, replay=replay, record=record)
+    def _write(self, kind: _Kind) -> Graph:
+        count, _, height, width = kind.shape
+        return write(
+            self._spec,
+            scale=self._scale,
+            replay=kind.replay,
+            record=kind.record,
+            window=kind.window,
+            size=(count, height, width),
+        )
 
 
 def _options(precision: str) -> dict[str, Any]:
@@ -195,3 +227,20 @@ def prepare(spec: NetworkSpec, *, scale: int | None, device: str, precision: str
         has = ", ".join(str(each) for each in family.scales(spec.config))
         raise ModelError(f"this network has no scale {scale}", f"it has {has}")
     return OpenVinoRunner(spec, scale, chosen)
+
+
+def product(matrix: Floats, precision: str) -> Callable[[], Any]:
+    """A product of a square matrix with itself, ready to run: what this machine is capable of.
+
+    Args:
+        matrix: ``(n, n)``.
+        precision: "fp32" or "bf16".
+    """
+    given = ops.parameter(list(matrix.shape), openvino.Type.f32, "matrix")
+    # A mean of it: what leaves the device is next to nothing.
+    result = ops.reduce_mean(ops.matmul(given, ops.constant(matrix), False, False), [0])
+    model = openvino.Model([result], [given], "product")
+    request = (
+        openvino.Core().compile_model(model, "CPU", _options(precision)).create_infer_request()
+    )
+    return lambda: request.infer([matrix], share_inputs=True)

@@ -47,11 +47,12 @@ class TorchRunner:
         batch: Floats,
         context: Sequence[Floats] | None = None,
         mask: Floats | None = None,
+        window: int | None = None,
     ) -> Output:
         """Runs the network; see :meth:`mirnet_cli.runtime.Runner.run`."""
         try:
             with torch.inference_mode(), self._settings():
-                return self._run(batch, context, mask)
+                return self._run(batch, context, mask, window)
         except MemoryError as error:
             raise OutOfDeviceMemoryError(str(error)) from error
         except RuntimeError as error:
@@ -63,11 +64,20 @@ class TorchRunner:
                 # What one size of tile leaves behind must not stand in the way of the next.
                 self._forget_failed_allocation()
 
-    def _run(self, batch: Floats, context: Sequence[Floats] | None, mask: Floats | None) -> Output:
+    def _run(
+        self,
+        batch: Floats,
+        context: Sequence[Floats] | None,
+        mask: Floats | None,
+        window: int | None,
+    ) -> Output:
+        height, width = batch.shape[2:]
+        local = window is not None and window < max(height, width)
         pooling = Pooling(
             replay=None if context is None else [self._tensor(v)[None] for v in context],
             mask=None if mask is None else self._tensor(mask),
             record=mask is not None,
+            window=(window, height) if window is not None and local else None,
         )
         x = self._tensor(batch).contiguous(memory_format=torch.channels_last)
         residual = self._module(x, pooling=pooling, **self._options)

@@ -80,7 +80,7 @@ class Recipe:
     whole: bool = False
     brightness: tuple[float, float] = (0.0, 1.0)
     pair_share: float = 0.5
-    context: str = "whole"
+    context: str = "sample"
     overlap: int = 32
 
     @property

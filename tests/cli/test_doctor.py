@@ -6,12 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from mirnet_cli import settings
 from mirnet_cli.measure import health
 from mirnet_cli.models import catalogue
 from mirnet_cli.models.catalogue import Model
+from mirnet_cli.photo import decode
 from tests.models.builders import tiny_network
 
 Run = Callable[..., Any]
@@ -160,3 +163,43 @@ def test_settings_are_shown(real: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     ran = real("doctor")
     assert "MIRNET_TILE" in ran.out
     assert "\x1b" not in ran.out
+
+
+def png(pixels: np.ndarray) -> bytes:
+    return bytes(cv2.imencode(".png", pixels)[1])
+
+
+def test_tiling_measures_a_photo_of_ones_own(real: Run, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    random = np.random.default_rng(0)
+    photo.write_bytes(png(random.integers(0, 256, (150, 170, 3), np.uint8)))
+    out = tmp_path / "out"
+    out.mkdir()
+    words = ("doctor", "--tiling", str(photo), "--tile", "96", "-o", str(out))
+    ran = real(*words, "--json")
+    assert ran.code == 0, ran.err
+    found = json.loads(ran.out)
+    assert (found["width"], found["height"], found["model"]) == (170, 150, "denoise")
+    (tiling,) = found["tilings"]
+    assert tiling["tile"] <= 96
+    assert tiling["equal"]
+    assert tiling["psnr"] is None or tiling["psnr"] > 50
+    assert decode(Path(tiling["difference"])).pixels.shape == (150, 170, 3)
+    assert Path(tiling["difference"]) == out / "photo-tiling-96.png"
+
+    again = real(*words)
+    assert again.code == 1
+    assert "exists already" in again.err
+    again = real(*words, "--overwrite")
+    assert again.code == 0
+    assert "equal" in again.out
+    assert "photo-tiling-96.png" in again.out
+
+
+def test_tiling_needs_more_than_one_tile(real: Run, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(png(np.zeros((60, 60, 3), np.uint8)))
+    ran = real("doctor", "--tiling", str(photo), "--tile", "96")
+    assert ran.code == 2
+    assert "smaller --tile" in ran.err
+    assert list(tmp_path.glob("*tiling*")) == []

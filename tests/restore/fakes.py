@@ -40,6 +40,7 @@ class FakeRunner:
         batch: Floats,
         context: Sequence[Floats] | None = None,
         mask: Floats | None = None,
+        window: int | None = None,
     ) -> Output:
         self.shapes.append(batch.shape)
         self.measured += mask is not None

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mirnet_cli.restore import Restorer, RestoreWarning
+from mirnet_cli.restore import Restorer, RestoreWarning, sample
 from mirnet_cli.restore.context import Refinement
 from mirnet_cli.restore.symmetry import ALL, Symmetry
 from mirnet_cli.restore.tiles import plan
@@ -108,15 +108,19 @@ def test_tiles_on_their_own_differ(restorer: Callable[..., Restorer]) -> None:
     assert np.abs(cut - whole).max() > 0.005
 
 
-def test_a_proxy_is_nearer_than_tiles_on_their_own(restorer: Callable[..., Restorer]) -> None:
+def test_what_is_measured_first_is_nearer_than_tiles_on_their_own(
+    restorer: Callable[..., Restorer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sample, "PATCH", 24)
     pixels = floats(150, 150)
     pixels[:, :75] *= 0.2
     whole = restorer(overlap=16, tile=0)(pixels)
     errors = [
         np.abs(restorer(overlap=16, tile=48, context=context)(pixels) - whole).mean()
-        for context in ("refine", "proxy", "tile")
+        for context in ("refine", "proxy", "sample", "tile")
     ]
-    assert errors[0] < errors[1] < errors[2]
+    assert errors[0] < min(errors[1:3])
+    assert max(errors[1:3]) < errors[3]
 
 
 def test_every_run_of_a_cut_picture_has_one_shape(
@@ -127,8 +131,11 @@ def test_every_run_of_a_cut_picture_has_one_shape(
 
 
 def test_refinement_ends_when_the_result_is_found(
-    restorer: Callable[..., Restorer], runners: list[FakeRunner]
+    restorer: Callable[..., Restorer], runners: list[FakeRunner], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # As if the picture were much larger than what may be sampled.
+    monkeypatch.setattr(sample, "PATCH", 16)
+    monkeypatch.setattr(sample, "MOST", 3)
     pixels = floats(150, 131)
     pixels[:, :65] *= 0.2
     whole = restorer(overlap=16, tile=0)(pixels)
@@ -138,7 +145,7 @@ def test_refinement_ends_when_the_result_is_found(
     cut = model(pixels, progress=lambda done, total: seen.append((done, total)))
     tiles = len(plan(150, 131, 48, 16, 8))
     probes = len(model.refinement.probed(tiles))
-    # One run for the proxy, then passes, each with a few probes.
+    # One run for the sample, then passes, each with a few probes.
     passes, probed = divmod(len(runners[0].shapes) - 1, tiles)
     assert 2 <= passes <= 3
     assert probed <= passes * probes

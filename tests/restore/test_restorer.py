@@ -241,7 +241,7 @@ def test_whole_context_that_does_not_fit_is_refined(restorer: Make) -> None:
         {"tile": 1.5},
         {"overlap": -1},
         {"tile": 64, "overlap": 32},
-        {"context": "window"},
+        {"context": "everything"},
         {"max_memory": "much"},
         {"max_memory": 0},
         {"scale": 3},

@@ -13,6 +13,7 @@ from mirnet_cli.runtime.memory import (
     OUTPUTS,
     TORCH,
     USEFUL,
+    Ceiling,
     ceiling,
     footprint,
     need,
@@ -45,9 +46,16 @@ def test_what_is_no_size(text: str | int) -> None:
 
 
 def test_the_ceiling() -> None:
-    assert ceiling(None, 2 << 30) == 1 << 30
-    assert ceiling(None, 64 << 30) == USEFUL
-    assert ceiling("8G", 2 << 30) == 8 << 30
+    assert ceiling(None, 2 << 30) == Ceiling(1 << 30, 1 << 30)
+    assert ceiling(None, 64 << 30) == Ceiling(USEFUL, 32 << 30)
+    assert ceiling("8G", 2 << 30) == Ceiling(8 << 30, 8 << 30)
+
+
+def test_large_pictures_get_more_unless_a_ceiling_was_set() -> None:
+    assert ceiling(None, 64 << 30).beside(1 << 20) == USEFUL
+    assert ceiling(None, 64 << 30).beside(5 << 30) == 5 << 30
+    assert ceiling(None, 8 << 30).beside(5 << 30) == 4 << 30
+    assert ceiling("1G", 64 << 30).beside(5 << 30) == 1 << 30
 
 
 def first_layer(features: int, inputs: int) -> NetworkSpec:

@@ -18,7 +18,7 @@ from mirnet_cli.runtime import Output, Runner, prepare
 from mirnet_cli.runtime import openvino_runtime as runtime
 from tests.runtime.networks import SMALL, random_spec
 
-KINDS = ("plain", "record", "replay", "replay and record")
+KINDS = ("plain", "record", "replay", "replay and record", "window")
 
 
 def batch(count: int = 2, channels: int = 3, height: int = 48, width: int = 64) -> np.ndarray:
@@ -43,6 +43,8 @@ def outputs(runners: tuple[Runner, Runner], kind: str, x: np.ndarray) -> list[Ou
     mask = np.zeros((len(x), 1, *x.shape[2:]), np.float32)
     mask[:, :, 8:40, :44] = 1
     options: dict[str, Any] = {"mask": mask} if "record" in kind else {}
+    if kind == "window":
+        options["window"] = 32
     if "replay" in kind:
         other = runners[0].run(x[:, :, ::-1] ** 2, mask=mask).pooled[0]
         options["context"] = [vector for vector, _ in other]

@@ -1,0 +1,162 @@
+"""``mirnet bench``: how fast it is here."""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mirnet_cli.cli import values
+from mirnet_cli.cli.console import Console
+from mirnet_cli.cli.options import WEIGHTS, Computing, flat, option
+from mirnet_cli.cli.table import memory
+from mirnet_cli.errors import ExitCode, UsageError
+from mirnet_cli.models.catalogue import TASKS
+
+if TYPE_CHECKING:
+    from mirnet_cli.measure.bench import Row
+
+EPILOG = "Each figure is measured in a process of its own. Close other programs before."
+
+MEASURE = "What is measured"
+_HEADER = (
+    *("WHAT", "MP", "RUNTIME", "PRECISION", "TILE", "CONTEXT"),
+    *("COLD s", "WARM s", "MP/s", "MEMORY", "OF PEAK", "RATIO"),
+)
+
+
+@flat
+def command(
+    computing: Computing,
+    photo: Annotated[
+        Path | None,
+        typer.Argument(metavar="PHOTO", help="A photo of yours. [default: made ones]"),
+    ] = None,
+    task: Annotated[
+        str,
+        option(
+            "--task",
+            metavar="enhance|denoise|upscale",
+            panel=WEIGHTS,
+            help="Which restoration. [default: denoise]",
+        ),
+    ] = "denoise",
+    scale: Annotated[
+        int | None,
+        option(
+            "--scale", metavar="1|2|3|4", panel=WEIGHTS, parser=values.scale, help="Of upscale."
+        ),
+    ] = None,
+    megapixels: Annotated[
+        Any,
+        option(
+            "--megapixels",
+            metavar="N,N…",
+            panel=MEASURE,
+            help="Sizes of the photos that are made. [default: 0.26,2]",
+        ),
+    ] = "0.26,2",
+    repeat: Annotated[
+        int,
+        option(
+            "--repeat", metavar="N", panel=MEASURE, min=1, max=100, help="Warm runs. [default: 2]"
+        ),
+    ] = 2,
+    compare: Annotated[
+        bool,
+        option(
+            "--compare",
+            panel=MEASURE,
+            help="Measure OpenCV's non-local means and plain float32 torch on the same photo too.",
+        ),
+    ] = False,
+    json: Annotated[bool, option("--json", help="One JSON object a line on stdout.")] = False,
+) -> int:
+    """Measure seconds, megapixels a second, peak memory and share of the machine's peak.
+
+    COLD is the first run (of the network: with compiling it), WARM the best of the others. OF PEAK
+    compares the network's operations with those of a large matrix product, measured in the same
+    run. RATIO is how many times as long the others take: torch against mirnet's network, OpenCV
+    against the whole command.
+    """
+    from mirnet_cli.measure import bench
+
+    if task not in TASKS:
+        raise UsageError("unknown task", f"use {', '.join(TASKS)}", subject=task)
+    console = Console(json=json, quiet=False, verbose=False)
+    words, options = _options(computing)
+    settings = bench.Settings(task, scale, words, options, repeat, compare)
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder:
+        photos = (
+            [photo]
+            if photo is not None
+            else [bench.synthetic(size, Path(folder)) for size in _sizes(str(megapixels))]
+        )
+        with console.display(files=len(photos)) as display:
+            for each in photos:
+                display.start(each.name)
+                for row in bench.measure(each, settings):
+                    console.record(row.as_dict())
+                    rows.append(row)
+                display.finish()
+    if not json:
+        _show(task, rows)
+    return ExitCode.OK
+
+
+def _sizes(text: str) -> list[float]:
+    try:
+        sizes = [float(part) for part in text.split(",")]
+    except ValueError:
+        sizes = []
+    if not sizes or not all(0.01 <= size <= 500 for size in sizes):
+        raise UsageError(f"--megapixels {text}", "write numbers from 0.01 to 500, like 1,12")
+    return sizes
+
+
+def _options(computing: Computing) -> tuple[list[str], dict[str, Any]]:
+    """What was asked for, as words of a command and as arguments of ``load``."""
+    from dataclasses import asdict
+
+    defaults = asdict(Computing())
+    options = {key: value for key, value in asdict(computing).items() if value != defaults[key]}
+    words = [
+        word
+        for key, value in options.items()
+        for word in (f"--{key.replace('_', '-')}", str(value))
+    ]
+    return words, options
+
+
+def _show(task: str, rows: "list[Row]") -> None:
+    from rich import box
+    from rich.console import Console as Rich
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, title=f"mirnet {task}", title_justify="left")
+    for name in _HEADER:
+        text = name in ("WHAT", "RUNTIME", "PRECISION", "CONTEXT")
+        table.add_column(name, justify="left" if text else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in _cells(row)))
+    # As wide as it needs where nobody's terminal sets a width.
+    Rich(width=None if Rich().is_terminal else 160).print(table)
+
+
+def _cells(row: "Row") -> list[str]:
+    return [
+        row.what,
+        f"{row.megapixels:.2f}",
+        row.runtime,
+        row.precision,
+        "-" if not row.tile else str(row.tile),
+        row.context or "-",
+        f"{row.cold:.2f}",
+        f"{row.seconds:.2f}",
+        f"{row.pace:.2f}",
+        "-" if row.memory is None else memory(row.memory),
+        "-" if row.share is None else f"{row.share:.0%}",
+        "-" if row.ratio is None else f"{row.ratio:.1f} x",
+    ]

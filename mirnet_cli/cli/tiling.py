@@ -1,0 +1,140 @@
+"""``mirnet doctor --tiling``: tiles against the whole, for a photo and a model of the user's."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from mirnet_cli.cli.console import Console
+from mirnet_cli.cli.options import Computing
+from mirnet_cli.cli.table import LEFT, RIGHT, lines
+from mirnet_cli.errors import ExitCode, OutputError, UsageError
+from mirnet_cli.models.catalogue import TASKS
+
+if TYPE_CHECKING:
+    from mirnet_cli.measure.tiling import Tiling
+    from mirnet_cli.restore import Restorer
+
+SIDES = (256, 512)
+"""Tiles that are compared unless ``--tile`` names one."""
+
+_HEADER = ("TILE", "TILES", "CONTEXT", "PSNR", "LARGEST", "STEP", "BESIDE", "")
+_ALIGN = (RIGHT, RIGHT, LEFT, RIGHT, RIGHT, RIGHT, RIGHT, LEFT)
+
+
+def check(
+    photo: Path,
+    computing: Computing,
+    *,
+    task: str,
+    scale: int | None,
+    crop: tuple[int, int, int, int] | None,
+    folder: Path | None,
+    overwrite: bool,
+    json: bool,
+) -> int:
+    """Restores the photo whole and in tiles, compares, and writes pictures of the difference.
+
+    Args:
+        photo: the file.
+        computing: model, device, tile, context ... as of the photo commands.
+        task, scale, crop: as there.
+        folder: for the pictures of the difference; None is beside the photo.
+        overwrite: they may replace files.
+        json: print one object instead of a table.
+
+    Returns:
+        The exit code: 1 where tiles are not equal to the whole.
+    """
+    from mirnet_cli.cli.photos import describe, load_restorer
+    from mirnet_cli.files import write_atomically
+    from mirnet_cli.measure import tiling
+    from mirnet_cli.restore import photos
+
+    if task not in TASKS:
+        raise UsageError("unknown task", f"use {', '.join(TASKS)}", subject=task)
+    console = Console(json=json, quiet=False, verbose=False)
+    sides = SIDES if computing.tile in ("auto", 0) else (int(computing.tile),)
+    targets = [_target(photo, folder, side) for side in sides]
+    for target in targets:
+        if target.exists() and not overwrite:
+            raise OutputError("exists already", "use --overwrite to replace it", subject=target)
+    found = photos.read(photo, crop=crop, max_pixels=500_000_000)
+    pixels = tiling.as_floats(found.pixels)
+    height, width = pixels.shape[:2]
+    results: list[dict[str, Any]] = []
+    rows: list[list[str]] = []
+    with console.display(files=1 + len(sides)) as display:
+
+        def restored(restorer: "Restorer", what: str) -> Any:
+            display.start(f"{photo} {what}")
+            result = restorer(pixels, progress=display.tiles)
+            display.finish()
+            return result
+
+        whole_in = load_restorer(task, replace(computing, tile=0), scale=scale, console=console)
+        whole = restored(whole_in, "in one piece")
+        for side, target in zip(sides, targets, strict=True):
+            restorer = load_restorer(task, replace(computing, tile=side), scale=scale)
+            plan = restorer.tiles(width, height)
+            if plan.whole:
+                what = f"one tile of {side} holds all its {width}x{height} pixels"
+                raise UsageError(what, "give a larger photo or a smaller --tile", subject=photo)
+            tiled = restored(restorer, f"in tiles of {side}")
+            measured = tiling.compare(whole, tiled, plan)
+            write_atomically(target, tiling.amplified(whole, tiled), overwrite=overwrite)
+            rows.append(_row(measured, restorer.context))
+            results.append(
+                {
+                    **asdict(measured),
+                    "psnr": tiling.decibels(measured.psnr),
+                    "context": restorer.context,
+                    "overlap": restorer.overlap,
+                    "equal": measured.equal,
+                    "difference": str(target),
+                }
+            )
+    console.record(
+        {
+            "input": str(photo),
+            "width": width,
+            "height": height,
+            "task": task,
+            "scale": whole_in.scale,
+            "model": whole_in.weights.name,
+            "sha256": whole_in.weights.sha256,
+            "runtime": whole_in.runtime,
+            "device": whole_in.device,
+            "precision": whole_in.precision,
+            "amplified": tiling.AMPLIFIED,
+            "tilings": results,
+        }
+    )
+    if not json:
+        typer.echo(f"{describe(whole_in)}; {width}x{height} pixels, tiles against the whole")
+        for line in lines(_HEADER, rows, _ALIGN):
+            typer.echo(line)
+        typer.echo(
+            "PSNR in dB; LARGEST difference, STEP at the worst border and BESIDE it in 1/255"
+        )
+        for target in targets:
+            typer.echo(f"difference, {tiling.AMPLIFIED} times as large: {target}")
+    return ExitCode.OK if all(each["equal"] for each in results) else ExitCode.FAILED
+
+
+def _target(photo: Path, folder: Path | None, side: int) -> Path:
+    return (folder or photo.parent) / f"{photo.stem}-tiling-{side}.png"
+
+
+def _row(measured: "Tiling", context: str) -> list[str]:
+    return [
+        str(measured.tile),
+        str(measured.tiles),
+        context,
+        f"{measured.psnr:.1f}",
+        f"{measured.largest:.2f}",
+        f"{measured.step:.3f}",
+        f"{measured.nearby:.3f}",
+        "equal" if measured.equal else "DIFFERS",
+    ]

@@ -1,0 +1,87 @@
+"""``mirnet bench``, in processes of its own as it is used."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mirnet_cli.measure import bench
+from mirnet_cli.photo import decode
+from mirnet_cli.runtime.openvino_graph import operations
+from tests.runtime.networks import random_spec
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mirnet_cli", "bench", *words],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_every_row_has_its_figures() -> None:
+    ran = run("--megapixels", "0.05", "--repeat", "1", "--compare", "--json", "--tile", "128")
+    assert ran.returncode == 0, ran.stderr
+    rows = {row["what"]: row for row in map(json.loads, ran.stdout.splitlines())}
+    assert list(rows) == ["command", "network", bench.PLAIN, bench.NLM]
+    for row in rows.values():
+        assert row["megapixels"] == pytest.approx(0.05, rel=0.02)
+        assert 0 < row["seconds"] <= row["cold"]
+        assert row["memory"] > 20 << 20
+    assert rows["command"]["tile"] <= 128
+    assert 0 < rows["network"]["share"] < 1.5
+    assert rows[bench.PLAIN]["ratio"] == pytest.approx(
+        rows[bench.PLAIN]["seconds"] / rows["network"]["seconds"]
+    )
+
+
+def test_a_photo_that_is_none_is_one_line(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(b"no photo")
+    ran = run(str(photo))
+    assert ran.returncode == 1
+    assert ran.stdout == ""
+    assert len(ran.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("sizes", ["", "big", "0", "1,,2", "1e9", "nan"])
+def test_sizes_that_are_none(sizes: str) -> None:
+    from mirnet_cli.cli.bench import _sizes
+    from mirnet_cli.errors import UsageError
+
+    with pytest.raises(UsageError):
+        _sizes(sizes)
+
+
+def test_made_photos_have_their_size(tmp_path: Path) -> None:
+    path = bench.synthetic(0.3, tmp_path)
+    pixels = decode(path).pixels
+    assert pixels.shape[0] * pixels.shape[1] == pytest.approx(3e5, rel=0.01)
+    assert np.std(pixels) > 20
+
+
+def test_operations_are_those_of_the_convolutions() -> None:
+    spec = random_spec("mirnet_v2", bias=False, conv_groups=[1])
+    torch = pytest.importorskip("torch")
+    from mirnet_cli.networks import FAMILIES
+
+    counted = 0
+
+    def count(layer, given, result):  # type: ignore[no-untyped-def]
+        nonlocal counted
+        counted += 2 * result[0, 0].numel() * layer.weight.numel()
+
+    module = FAMILIES["mirnet_v2"].build(spec.config)
+    for layer in module.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            layer.register_forward_hook(count)
+    with torch.inference_mode():
+        module(torch.zeros(1, 3, 64, 64))
+    found = operations(spec, scale=None, side=64)
+    assert found == pytest.approx(counted / 64**2, rel=1e-6)

@@ -1,0 +1,124 @@
+"""Measure how well each --context makes tiles agree with the whole, at which cost and quality.
+
+    python tools/contexts.py denoise photos/*.jpg --pairs "PolyU=polyu/input,polyu/target"
+
+For each photo, tile and context: PSNR and largest difference of the tiled result from the one in
+one piece (1/255), the step at the worst border beyond what is beside it, and the CPU time over that
+of one pass in one piece. Photos and pairs are named in the table as their files are. With --pairs
+also the mean PSNR against the targets: in one piece, with the sliding window in one piece, and in
+tiles of 256 on their own. Figures go to tools/contexts.json, where tools/ship.py finds them for the
+model's card as long as the weights are the same.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+# The checkout this script belongs to, whichever mirnet is installed.
+sys.path.insert(0, str(ROOT))
+
+import numpy as np  # noqa: E402
+
+from mirnet_cli.measure import evaluate, tiling  # noqa: E402
+from mirnet_cli.models.catalogue import CONTEXTS  # noqa: E402
+from mirnet_cli.restore import load, photos  # noqa: E402
+
+FIGURES = ROOT / "tools" / "contexts.json"
+SIDES = (256, 512)
+QUALITY = {"whole": ("whole", 0), "window": ("window", 0), "tile": ("tile", 256)}
+"""What is measured against targets: context and tile."""
+
+
+def restored(restorer: Any, pixels: Any) -> tuple[Any, float]:
+    """The result and the CPU seconds it took, the second time: nothing is compiled then."""
+    if restorer.context == "window" or len(restorer.tiles(*pixels.shape[1::-1])) == 1:
+        restorer(pixels)
+    begun = time.process_time()
+    return restorer(pixels), time.process_time() - begun
+
+
+def agreement(model: str, pixels: Any, options: dict[str, Any]) -> list[dict[str, Any]]:
+    """One row for each tile and context."""
+    rows = []
+    whole, pass_seconds = restored(load(model, tile=0, **options), pixels)
+    height, width = pixels.shape[:2]
+    for side in SIDES:
+        for context in CONTEXTS:
+            restorer = load(model, tile=side, context=context, **options)
+            tiled, seconds = restored(restorer, pixels)
+            reference = whole
+            if context == "window":
+                reference = load(model, tile=0, context=context, **options)(pixels)
+            measured = tiling.compare(reference, tiled, restorer.tiles(width, height))
+            rows.append(
+                {
+                    "megapixels": round(width * height / 1e6, 1),
+                    "side": side,
+                    "context": context,
+                    "precision": restorer.precision,
+                    "psnr": tiling.decibels(round(measured.psnr, 1)),
+                    "largest": round(measured.largest, 2),
+                    "step": round(max(measured.step - measured.nearby, 0), 3),
+                    "equal": measured.equal,
+                    "passes": round(seconds / pass_seconds, 2),
+                }
+            )
+            print(model, json.dumps(rows[-1]), flush=True)
+    return rows
+
+
+def quality(model: str, folders: str, options: dict[str, Any], most: int) -> dict[str, float]:
+    """Mean PSNR against the targets, for each of :data:`QUALITY`."""
+    inputs, targets = (Path(folder) for folder in folders.split(","))
+    pairs, _ = evaluate.find_pairs(inputs, targets)
+    pairs = pairs[:: max(len(pairs) // most, 1)]
+    found = {}
+    for name, (context, tile) in QUALITY.items():
+        restorer = load(model, tile=tile, context=context, **options)
+        rows = evaluate.evaluate(pairs, restorer, scale=restorer.scale)
+        values = [row.scores.psnr for row in rows if row.scores is not None]
+        found[name] = round(float(np.mean(values)), 2)
+        print(model, folders, name, len(values), found[name], flush=True)
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the script; see the module's text."""
+    summary, _, rest = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        description=summary, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model")
+    parser.add_argument("photos", nargs="*", type=Path)
+    parser.add_argument("--pairs", action="append", default=[], metavar="NAME=INPUT,TARGET")
+    parser.add_argument("--most", type=int, default=12, help="pairs of each set, evenly chosen")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--crop", type=int, nargs=4, metavar=("X", "Y", "W", "H"))
+    given = parser.parse_args(arguments)
+    options = {"precision": given.precision, "max_memory": "16G"}
+    weights = load(given.model).weights
+    figures = json.loads(FIGURES.read_text("utf-8")) if FIGURES.exists() else {}
+    entry = figures.get(given.model, {})
+    if entry.get("sha256") != weights.sha256:
+        entry = {"sha256": weights.sha256, "agreement": {}, "quality": {}}
+    for photo in given.photos:
+        crop = tuple(given.crop) if given.crop else None
+        pixels = tiling.as_floats(photos.read(photo, crop=crop, max_pixels=1 << 40).pixels)
+        rows = agreement(given.model, pixels, options)
+        size = f"{rows[0]['megapixels']} MP, {rows[0]['precision']}"
+        entry["agreement"][f"{photo.stem} ({size})"] = rows
+    for text in given.pairs:
+        name, _, folders = text.partition("=")
+        entry["quality"][name] = quality(given.model, folders, options, given.most)
+    figures[given.model] = entry
+    FIGURES.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
