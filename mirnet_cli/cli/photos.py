@@ -5,7 +5,7 @@ import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mirnet_cli.batches.names import ending, output_name, refuse_clashes
 from mirnet_cli.batches.run import format_of
@@ -122,21 +122,24 @@ def load_restorer(
 
         fetch_first(computing.model, computing.weights, console, task=task, scale=scale)
     try:
-        return mirnet_cli.load(
-            task,
-            scale=scale,
-            model=computing.model,
-            weights=computing.weights,
-            device=computing.device,
-            precision=computing.precision,
-            runtime=computing.runtime,
-            tile=computing.tile,
-            overlap=computing.overlap,
-            context=computing.context,
-            max_memory=computing.max_memory,
-        )
+        return mirnet_cli.load(task, scale=scale, **loading(computing))
     except MemoryError as error:
         raise ModelError("not enough memory to load the weights", "close other programs") from error
+
+
+def loading(computing: Computing) -> dict[str, Any]:
+    """The arguments of :func:`mirnet_cli.load` that the options say."""
+    return {
+        "model": computing.model,
+        "weights": computing.weights,
+        "device": computing.device,
+        "precision": computing.precision,
+        "runtime": computing.runtime,
+        "tile": computing.tile,
+        "overlap": computing.overlap,
+        "context": computing.context,
+        "max_memory": computing.max_memory,
+    }
 
 
 def describe(restorer: "Restorer") -> str:
