@@ -146,6 +146,12 @@ def same_file(first: Path, second: Path) -> bool:
         return False
 
 
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there; a name that is too long or leads in circles leads to none."""
+    # Path.is_dir raises for such names before Python 3.14.
+    return os.path.isdir(path)  # noqa: PTH112
+
+
 def printable(text: str) -> str:
     r"""``text`` with everything escaped that could move, hide or restyle what a terminal shows.
 

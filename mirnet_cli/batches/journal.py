@@ -32,7 +32,7 @@ from typing import Any, Self
 
 from mirnet_cli.batches.plan import Item
 from mirnet_cli.errors import DiskFullError, OutputError
-from mirnet_cli.files import lock, reason
+from mirnet_cli.files import is_folder, lock, reason
 
 NAME = ".mirnet-journal.jsonl"
 _PATTERN = ".mirnet-journal*.jsonl"
@@ -133,7 +133,7 @@ class Journal:
                 self._take(line, own=path == self.path)
 
     def _files(self) -> list[Path]:
-        return sorted(self.into.glob(_PATTERN)) if self.into.is_dir() else []
+        return sorted(self.into.glob(_PATTERN)) if is_folder(self.into) else []
 
     def _state(self) -> dict[Path, int]:
         """How much has been written so far."""

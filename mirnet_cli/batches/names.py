@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mirnet_cli.errors import UsageError
-from mirnet_cli.files import same_file
+from mirnet_cli.files import is_folder, same_file
 
 REMEDY = "give another -o, --suffix or --format"
 _ENDINGS = {"enhance": "enhanced", "denoise": "denoised"}
@@ -38,7 +38,7 @@ def folds_case(folder: Path) -> bool:
     Asked of the nearest existing folder by the other case of its own name.
     """
     for place in (folder, *folder.parents):
-        if place.is_dir():
+        if is_folder(place):
             other = place.with_name(place.name.swapcase()) if place.name else place
             return other != place and other.exists() and same_file(place, other)
     return False

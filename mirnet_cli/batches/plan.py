@@ -10,7 +10,7 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from mirnet_cli.batches.names import clashes, output_name, refuse_clashes
 from mirnet_cli.errors import InputError, UsageError
-from mirnet_cli.files import reason, same_file
+from mirnet_cli.files import is_folder, reason, same_file
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def make_plan(
     """
     found: dict[str, _Found] = {}
     for path in paths:
-        single = not path.is_dir()
+        single = not is_folder(path)
         for each in [_single(path, root)] if single else _below(path, into, selection):
             if single and not _chosen(PurePosixPath(each.key), selection):
                 continue
@@ -121,7 +121,7 @@ def make_plan(
         for each in sorted(found.values(), key=lambda each: each.key)
         if not (written and _place(each.source) in written)
     ]
-    if any(path.is_dir() and same_file(path, into) for path in paths if into.exists()):
+    if any(is_folder(path) and same_file(path, into) for path in paths if is_folder(into)):
         _refuse_in_place(items, into)
     if known is None:
         refuse_clashes(_pairs(items))
@@ -216,7 +216,7 @@ def _below(folder: Path, into: Path, selection: Selection) -> Iterator[_Found]:
             if _is_folder(entry):
                 if selection.recursive and Path(os.path.realpath(path)) != skip:
                     pending.append(path)
-            elif not entry.is_dir() and _wanted(path.relative_to(folder), selection):
+            elif not is_folder(path) and _wanted(path.relative_to(folder), selection):
                 yield _Found(path.relative_to(folder).as_posix(), path)
 
 

@@ -20,7 +20,7 @@ from mirnet_cli.errors import (
     OutputError,
     ResultError,
 )
-from mirnet_cli.files import reason
+from mirnet_cli.files import is_folder, reason
 
 if TYPE_CHECKING:
     from mirnet_cli.restore import Restorer, Result
@@ -261,7 +261,7 @@ def check_input(source: Path) -> None:
 
 def _check_output(target: Path, *, overwrite: bool) -> None:
     """Refuse now what would be refused after minutes of work, and make the folder."""
-    if target.is_dir():
+    if is_folder(target):
         raise OutputError("is a folder", "name a file", subject=target)
     if not overwrite and os.path.lexists(target):
         raise OutputError(

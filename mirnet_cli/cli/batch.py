@@ -11,6 +11,7 @@ from mirnet_cli.cli import values
 from mirnet_cli.cli.options import EPILOG as EPILOG
 from mirnet_cli.cli.options import HOW, WHERE, Computing, Look, Output, Words, flat, option
 from mirnet_cli.errors import ExitCode, InputError, UsageError
+from mirnet_cli.files import is_folder
 
 if TYPE_CHECKING:
     from mirnet_cli.batches.plan import Plan, Selection
@@ -213,15 +214,15 @@ def _folders(
         if output is None:
             raise UsageError("no folder for the results", "name one with -o")
     root = Path(folder or ".")
-    if not root.is_dir() and folder is not None:
-        if root.exists():
+    if not is_folder(root) and folder is not None:
+        if os.path.lexists(root):
             raise UsageError(
                 "is not a folder", f"for single photos use 'mirnet {task} FILE'", subject=root
             )
         raise InputError("no such folder", "check the name", subject=root)
     if output is not None:
         into = Path(output)
-        if into.exists() and not into.is_dir():
+        if os.path.lexists(into) and not is_folder(into):
             raise UsageError("is not a folder", "name another with -o", subject=into)
         return root, into
     named = root if root.name not in ("", "..") else Path(os.path.realpath(root))
@@ -267,7 +268,7 @@ def _listed_path(name: str, root: Path) -> Path:
     """A listed file, from the current folder or else from DIR."""
     path = Path(name)
     below = root / name
-    return below if not path.exists() and below.exists() else path
+    return below if not os.path.lexists(path) and os.path.lexists(below) else path
 
 
 def _hint(root: Path, recursive: bool) -> str:

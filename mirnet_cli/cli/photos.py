@@ -13,6 +13,7 @@ from mirnet_cli.batches.work import Outcome, Settings, check_input, failure, per
 from mirnet_cli.cli.console import Console
 from mirnet_cli.cli.options import Computing, Look, Output, Words
 from mirnet_cli.errors import ExitCode, InputError, MirnetError, ModelError, UsageError
+from mirnet_cli.files import is_folder
 
 if TYPE_CHECKING:
     from mirnet_cli.restore import Restorer, Result
@@ -190,7 +191,7 @@ def plan_tasks(files: list[str], output: Output, word: str) -> list[Task]:
 
 def _is_folder(where: str) -> bool:
     separators = tuple(each for each in (os.sep, os.altsep) if each)
-    return where.endswith(separators) or Path(where).is_dir()
+    return where.endswith(separators) or is_folder(Path(where))
 
 
 def _target(source: Path | None, output: Output, word: str, *, folder: bool) -> Path | None:
