@@ -114,6 +114,10 @@ class Restorer:
         if data.startswith(b"DISK"):
             time.sleep(0.1)
             raise errors.DiskFullError("no space is left", "free some", subject=target)
+        if data.startswith(b"LATE"):
+            raise errors.OutputError("cannot be encoded", "use another format", subject=target)
+        if data.startswith(b"LONG"):
+            time.sleep(0.3)
         made = f"{self.task} {self.scale}:".encode() + data
         if isinstance(target, Path):
             files.write_atomically(target, made, overwrite=overwrite)

@@ -63,7 +63,10 @@ class Pipeline:
             while True:
                 self._read_ahead(source, readers, None)
                 if not self._reading:
-                    break
+                    if self._next is None or not wanted():
+                        break
+                    yield self._written()
+                    continue
                 while not self._has_room():
                     yield self._written()
                 yield from self._done_by_now()
@@ -123,7 +126,9 @@ class Pipeline:
                 self._next = job, cost(self._restorer, job.item, job.settings)
             job, price = self._next
             before = [*([current] if current else []), *self._reading]
-            if before and not self._fit([*(step.cost for step in before), price]):
+            if (before or self._writing) and not self._fit(
+                [*(step.cost for step in before), price]
+            ):
                 return
             self._next = None
             self._reading.append(_Step(job, price, readers.submit(self._decode, job)))
