@@ -1,6 +1,6 @@
 PYTHON ?= python3
 
-.PHONY: help install test test-all lint format docs build clean
+.PHONY: help install test test-all fuzz lint format docs build clean
 
 help:  ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -13,6 +13,12 @@ test:  ## run the tests that take seconds
 
 test-all:  ## run all tests
 	$(PYTHON) -m pytest -q -m ''
+
+SECONDS ?= 600
+fuzz:  ## fuzz the decoders with atheris (pip install atheris), SECONDS=600
+	mkdir -p build/fuzz
+	$(PYTHON) -m tests.fuzz.decoder -max_total_time=$(SECONDS) -timeout=20 -rss_limit_mb=2048 \
+		-artifact_prefix=build/fuzz/ build/fuzz
 
 lint:  ## check format, style and types
 	$(PYTHON) -m ruff format --check .

@@ -35,6 +35,10 @@ class MirnetError(Exception):
         self.subject = None if subject is None else str(subject)
         super().__init__(self.__str__())
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let it pass from process to process whole."""
+        return _again, (type(self), self.what, self.remedy, self.subject)
+
     def __str__(self) -> str:
         text = f"{self.what}; {self.remedy}" if self.remedy else self.what
         return text if self.subject is None else f"{self.subject}: {text}"
@@ -78,3 +82,7 @@ class DownloadError(ModelError):
 
 class LicenceError(ModelError):
     """The licence of the weights has not been accepted."""
+
+
+def _again(kind: type[MirnetError], what: str, remedy: str, subject: str | None) -> MirnetError:
+    return kind(what, remedy, subject=subject)

@@ -18,6 +18,8 @@ PART_SUFFIX = ".mirnet-part"
 """Ends the name of every temporary file this module writes; the name starts with a dot."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_TAKEN = {errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK}
+_FAR = 1 << 40
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -82,12 +84,51 @@ def remove_leftovers(folder: Path) -> int:
         with contextlib.suppress(OSError):
             descriptor = os.open(entry, os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0))
             try:
-                _lock(descriptor)
+                lock(descriptor)
             finally:
                 os.close(descriptor)
             entry.unlink()
             removed += 1
     return removed
+
+
+def lock(descriptor: int) -> None:
+    """Take a file for this process until it is closed; a process that dies gives it back.
+
+    By flock(2), which NFS passes on to its server, and by locking(2) of Windows. Where the file
+    system has no locks, nothing happens.
+
+    Args:
+        descriptor: open for writing.
+
+    Raises:
+        BlockingIOError: another process has it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        _lock_on_windows(descriptor)
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _TAKEN:
+            raise BlockingIOError(error.errno, "another process has it") from error
+
+
+def _lock_on_windows(descriptor: int) -> None:
+    """Lock a byte far beyond the end: what is locked there cannot even be read by others."""
+    import msvcrt
+
+    place = os.lseek(descriptor, 0, os.SEEK_CUR)
+    os.lseek(descriptor, _FAR, os.SEEK_SET)
+    try:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    except OSError as error:
+        if error.errno in _TAKEN:
+            raise BlockingIOError(error.errno, "another process has it") from error
+    finally:
+        os.lseek(descriptor, place, os.SEEK_SET)
 
 
 def same_file(first: Path, second: Path) -> bool:
@@ -103,6 +144,12 @@ def same_file(first: Path, second: Path) -> bool:
         return first.resolve() == second.resolve()
     except (OSError, RuntimeError, ValueError):
         return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there; a name that is too long or leads in circles leads to none."""
+    # Path.is_dir raises for such names before Python 3.14.
+    return os.path.isdir(path)  # noqa: PTH112
 
 
 def printable(text: str) -> str:
@@ -175,7 +222,7 @@ def _write(
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
             flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
             descriptor = os.open(temporary, flags, 0o666)
-            _lock(descriptor)
+            lock(descriptor)
         for piece in pieces:
             _write_all(descriptor, piece)
         _dress(descriptor, mode, owner, times)
@@ -269,20 +316,6 @@ def _dress(
         os.fchmod(descriptor, mode)
     if times is not None and os.utime in os.supports_fd:
         os.utime(descriptor, ns=(times.st_atime_ns, times.st_mtime_ns))
-
-
-def _lock(descriptor: int) -> None:
-    """Mark a temporary file as being written; raise BlockingIOError if another process does."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: an open file cannot be removed there anyway
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise
-    except OSError:
-        return  # no locks on this file system: only remove_leftovers would need them
 
 
 def _discard(temporary: Path) -> None:

@@ -71,21 +71,53 @@ class Restorer:
     def weights(self) -> Any:
         return SimpleNamespace(name="fake", sha256=self.sha256)
 
+    max_memory: int = 1 << 30
+
     def file(
         self,
         source: Any,
         target: Any,
         *,
         progress: Callable[[int, int], None] | None = None,
+        strength: float = 1.0,
+        ensemble: bool = False,
+        crop: Any = None,
+        max_pixels: int = 500_000_000,
         overwrite: bool = False,
         **settings: Any,
     ) -> Any:
-        self.calls.append({"source": source, "target": target, "overwrite": overwrite, **settings})
+        work = self.read(source, target, crop=crop, max_pixels=max_pixels, overwrite=overwrite)
+        self.improve(work, strength=strength, ensemble=ensemble, progress=progress)
+        return self.write(work, overwrite=overwrite, **settings)
+
+    def read(self, source: Any, target: Any, **settings: Any) -> Any:
         data = source if isinstance(source, bytes) else Path(source).read_bytes()
-        fail(data, "-" if isinstance(source, bytes) else source, target)
+        if data.startswith(b"READ"):
+            raise errors.InputError("cannot be decoded", "use another", subject=source)
+        return SimpleNamespace(source=source, target=target, data=data, settings=dict(settings))
+
+    def improve(
+        self, work: Any, *, progress: Callable[[int, int], None] | None = None, **settings: Any
+    ) -> None:
+        work.settings |= settings
+        self.calls.append(work.settings)
+        fail(work.data, "-" if isinstance(work.source, bytes) else work.source, work.target)
+        if work.data.startswith(b"WAIT"):
+            time.sleep(0.3)
         for done in range(3):
             if progress is not None:
                 progress(done + 1, 3)
+
+    def write(self, work: Any, *, overwrite: bool = False, **settings: Any) -> Any:
+        work.settings |= {"overwrite": overwrite, **settings}
+        source, target, data = work.source, work.target, work.data
+        if data.startswith(b"DISK"):
+            time.sleep(0.1)
+            raise errors.DiskFullError("no space is left", "free some", subject=target)
+        if data.startswith(b"LATE"):
+            raise errors.OutputError("cannot be encoded", "use another format", subject=target)
+        if data.startswith(b"LONG"):
+            time.sleep(0.3)
         made = f"{self.task} {self.scale}:".encode() + data
         if isinstance(target, Path):
             files.write_atomically(target, made, overwrite=overwrite)

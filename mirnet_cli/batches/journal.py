@@ -4,18 +4,25 @@ Lines are appended and never changed, so that a run that is killed loses at most
 writing. Each run of a shard has a file of its own (appending from several machines is not atomic
 on network file systems); all of them are read. Lines that cannot be read are passed over.
 
+A run that writes holds a lock on its file, which the system gives back when the process ends,
+however it ends. Two runs that could do the same photos therefore never go on side by side: two
+without shards, the same shard twice, or shards of different numbers.
+
 A line is one event:
 
-``{"event": "run", "settings": …, "overwrite": …}`` and ``{"event": "end"}``
+``{"event": "run", "settings": …, "overwrite": …, "pid": …, "host": …}`` and ``{"event": "end"}``
     around a run that came to its end.
 ``{"event": "started" | "done" | "failed", "key": …, "settings": …, "input": …, …}``
     about one photo; the last one counts.
 """
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
+import platform
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -25,10 +32,11 @@ from typing import Any, Self
 
 from mirnet_cli.batches.plan import Item
 from mirnet_cli.errors import DiskFullError, OutputError
-from mirnet_cli.files import reason
+from mirnet_cli.files import is_folder, lock, reason
 
 NAME = ".mirnet-journal.jsonl"
 _PATTERN = ".mirnet-journal*.jsonl"
+_SHARD = re.compile(r"\.mirnet-journal\.\d+-of-(\d+)\.jsonl")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -105,36 +113,108 @@ class Journal:
         self.into = into
         name = NAME if shard is None else f".mirnet-journal.{shard[0]}-of-{shard[1]}.jsonl"
         self.path = into / name
-        self._entries: dict[str, Entry] = {}
-        self._outputs: set[str] = set()
-        self._fresh: set[str] = set()
-        self._unfinished: str | None = None
+        self._count = None if shard is None else shard[1]
         self._descriptor: int | None = None
-        for path in sorted(into.glob(_PATTERN)) if into.is_dir() else ():
-            self._load(path)
+        self._load()
 
     @property
     def outputs(self) -> frozenset[str]:
         """Keys of all files that the journal says were written, or begun, in the folder."""
         return frozenset(self._outputs)
 
-    def _load(self, path: Path) -> None:
-        own = path == self.path
-        for line in _lines(path):
-            event, key = line.get("event"), line.get("key")
-            if event == "run" and own:
-                self._unfinished = str(line.get("settings")) if line.get("overwrite") else None
-                self._fresh = set()
-            elif event == "end" and own:
-                self._unfinished = None
-            elif isinstance(key, str) and event in ("started", "done", "failed"):
-                entry = _entry(str(event), line)
-                # A failed second attempt does not undo what the first one wrote.
-                self._entries[key] = entry
-                if own:
-                    self._fresh.add(key)
-                if entry.output:
-                    self._outputs.add(entry.output)
+    def _load(self) -> None:
+        self._entries: dict[str, Entry] = {}
+        self._outputs: set[str] = set()
+        self._fresh: set[str] = set()
+        self._unfinished: str | None = None
+        self._read = self._state()
+        for path in self._files():
+            for line in _lines(path):
+                self._take(line, own=path == self.path)
+
+    def _files(self) -> list[Path]:
+        return sorted(self.into.glob(_PATTERN)) if is_folder(self.into) else []
+
+    def _state(self) -> dict[Path, int]:
+        """How much has been written so far."""
+        found = {}
+        for path in self._files():
+            with contextlib.suppress(OSError):
+                found[path] = path.stat().st_size
+        return found
+
+    def _take(self, line: Mapping[str, Any], *, own: bool) -> None:
+        """Learn from a line."""
+        event, key = line.get("event"), line.get("key")
+        if event == "run" and own:
+            self._unfinished = str(line.get("settings")) if line.get("overwrite") else None
+            self._fresh = set()
+        elif event == "end" and own:
+            self._unfinished = None
+        elif isinstance(key, str) and event in ("started", "done", "failed"):
+            entry = _entry(str(event), line)
+            # A failed second attempt does not undo what the first one wrote.
+            self._entries[key] = entry
+            if own:
+                self._fresh.add(key)
+            if entry.output:
+                self._outputs.add(entry.output)
+
+    def lock(self) -> bool:
+        """Take the folder for this run, until :meth:`close`.
+
+        Returns:
+            Whether others have written since it was read; it is read again then, and what was
+            decided has to be decided anew.
+
+        Raises:
+            OutputError: another run writes there, or the journal cannot be written.
+        """
+        if self._descriptor is not None:
+            return False
+        before = self._read
+        try:
+            self._descriptor = self._open()
+            self._take_lock(self.path, self._descriptor)
+            for path in self._files():
+                if path != self.path and self._excludes(path):
+                    self._check_free(path)
+        except OSError as error:
+            self.close()
+            raise self._unwritable(error) from error
+        except BaseException:
+            self.close()
+            raise
+        now = self._state()
+        if now == before or {path: size for path, size in now.items() if size} == before:
+            return False
+        self._load()
+        return True
+
+    def _excludes(self, other: Path) -> bool:
+        """Whether a run with that journal may do the same photos."""
+        found = _SHARD.fullmatch(other.name)
+        return self._count is None or found is None or int(found[1]) != self._count
+
+    def _check_free(self, path: Path) -> None:
+        try:
+            descriptor = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+        except (PermissionError, FileNotFoundError):
+            return
+        try:
+            self._take_lock(path, descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _take_lock(self, path: Path, descriptor: int) -> None:
+        try:
+            lock(descriptor)
+        except BlockingIOError as error:
+            raise OutputError(
+                f"another batch is writing here{_whose(path)}",
+                "wait for its end, name another folder with -o, or split the work with --shard",
+                subject=self.into,
+            ) from error
 
     def decide(
         self, item: Item, settings: str, *, overwrite: bool = False, retry_failed: bool = False
@@ -194,7 +274,8 @@ class Journal:
     def begin(self, settings: str, *, overwrite: bool) -> None:
         """Note that a run begins (or goes on after it was stopped)."""
         if not (overwrite and self._unfinished == settings):
-            self._append({"event": "run", "settings": settings, "overwrite": overwrite})
+            who = {"pid": os.getpid(), "host": platform.node()}
+            self._append({"event": "run", "settings": settings, "overwrite": overwrite, **who})
 
     def end(self) -> None:
         """Note that the run came to its end."""
@@ -240,23 +321,26 @@ class Journal:
         """Add one line in one write, and see it to the disk."""
         stamped = {**line, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
         data = json.dumps(stamped).encode("ascii") + b"\n"
+        self.lock()
+        assert self._descriptor is not None
         try:
-            if self._descriptor is None:
-                self._descriptor = self._open()
-            os.write(self._descriptor, data)
+            while data:
+                data = data[os.write(self._descriptor, data) :]
             os.fsync(self._descriptor)
         except OSError as error:
-            if error.errno in _FULL:
-                raise DiskFullError(
-                    "no space left for the journal",
-                    "free some space and run again",
-                    subject=self.path,
-                ) from error
-            raise OutputError(
-                f"cannot be written ({reason(error)})",
-                "check the folder's permissions",
-                subject=self.path,
-            ) from error
+            raise self._unwritable(error) from error
+        self._take(line, own=True)
+
+    def _unwritable(self, error: OSError) -> OutputError:
+        if error.errno in _FULL:
+            return DiskFullError(
+                "no space left for the journal", "free some space and run again", subject=self.path
+            )
+        return OutputError(
+            f"cannot be written ({reason(error)})",
+            "check the folder's permissions",
+            subject=self.path,
+        )
 
     def _open(self) -> int:
         self.into.mkdir(parents=True, exist_ok=True)
@@ -271,7 +355,7 @@ class Journal:
         return descriptor
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, which gives the folder free."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -281,6 +365,18 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _whose(path: Path) -> str:
+    """Which process writes a journal, where it says so."""
+    try:
+        runs = [line for line in _lines(path) if line.get("event") == "run"]
+    except OutputError:
+        return ""
+    if not runs or "pid" not in runs[-1]:
+        return ""
+    last = runs[-1]
+    return f" (process {last['pid']} on {last.get('host')}, since {last.get('time')})"
 
 
 def _fingerprint(path: Path) -> Fingerprint | None:

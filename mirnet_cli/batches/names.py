@@ -1,12 +1,13 @@
 """Names of outputs, and clashes among them, before anything is written."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mirnet_cli.errors import UsageError
-from mirnet_cli.files import same_file
+from mirnet_cli.files import is_folder, same_file
 
+REMEDY = "give another -o, --suffix or --format"
 _ENDINGS = {"enhance": "enhanced", "denoise": "denoised"}
 
 
@@ -37,7 +38,7 @@ def folds_case(folder: Path) -> bool:
     Asked of the nearest existing folder by the other case of its own name.
     """
     for place in (folder, *folder.parents):
-        if place.is_dir():
+        if is_folder(place):
             other = place.with_name(place.name.swapcase()) if place.name else place
             return other != place and other.exists() and same_file(place, other)
     return False
@@ -47,7 +48,7 @@ def refuse_clashes(
     pairs: Iterable[tuple[Path, Path]],
     *,
     in_place: bool = False,
-    remedy: str = "give another -o, --suffix or --format",
+    remedy: str = REMEDY,
 ) -> None:
     """Refuse outputs that are written twice or that are inputs.
 
@@ -59,6 +60,18 @@ def refuse_clashes(
     Raises:
         UsageError: for the first clash.
     """
+    for _, error in clashes(pairs, in_place=in_place, remedy=remedy):
+        raise error
+
+
+def clashes(
+    pairs: Iterable[tuple[Path, Path]], *, in_place: bool = False, remedy: str = REMEDY
+) -> Iterator[tuple[Path, UsageError]]:
+    """Outputs that are written twice or that are inputs: the later input of each, and why.
+
+    Args:
+        pairs, in_place, remedy: as :func:`refuse_clashes` takes them.
+    """
     known = list(pairs)
     identity = _Identity()
     by_input = {identity(source): source for source, _ in known}
@@ -68,15 +81,20 @@ def refuse_clashes(
         if place in seen:
             first = seen[place]
             if identity(first) == identity(source):
-                raise UsageError("given twice", "name each photo once", subject=source)
-            raise UsageError(
-                f"{first} and {source} would both be written here", remedy, subject=target
-            )
+                error = UsageError("given twice", "name each photo once", subject=source)
+            else:
+                what = f"{first} and {source} would both be written here"
+                error = UsageError(what, remedy, subject=target)
+            yield source, error
+            continue
         seen[place] = source
         if place in by_input and not (in_place and place == identity(source)):
             if place == identity(source):
-                raise UsageError("output and input are the same file", remedy, subject=source)
-            raise UsageError(f"is an input and the output of {source} too", remedy, subject=target)
+                error = UsageError("output and input are the same file", remedy, subject=source)
+            else:
+                what = f"is an input and the output of {source} too"
+                error = UsageError(what, remedy, subject=target)
+            yield source, error
 
 
 class _Identity:

@@ -4,13 +4,13 @@ import hashlib
 import os
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath, PurePosixPath
 
-from mirnet_cli.batches.names import output_name, refuse_clashes
+from mirnet_cli.batches.names import clashes, output_name, refuse_clashes
 from mirnet_cli.errors import InputError, UsageError
-from mirnet_cli.files import reason, same_file
+from mirnet_cli.files import is_folder, reason, same_file
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,7 @@ def make_plan(
     *,
     root: Path | None = None,
     outputs: Collection[str] = (),
+    known: Collection[str] | None = None,
 ) -> Plan:
     """Find the photos and name their results; nothing is decoded or written.
 
@@ -94,6 +95,8 @@ def make_plan(
         selection: which photos, and how results are called.
         root: single files below this folder keep their place below it; others only their name.
         outputs: keys in ``into`` that an earlier run has written (the journal's): not inputs.
+        known: keys of photos that have their place already. With them a clash is an error of the
+            photo that came later, and is not raised.
 
     Raises:
         InputError: a folder of ``paths`` does not exist.
@@ -101,7 +104,7 @@ def make_plan(
     """
     found: dict[str, _Found] = {}
     for path in paths:
-        single = not path.is_dir()
+        single = not is_folder(path)
         for each in [_single(path, root)] if single else _below(path, into, selection):
             if single and not _chosen(PurePosixPath(each.key), selection):
                 continue
@@ -118,12 +121,30 @@ def make_plan(
         for each in sorted(found.values(), key=lambda each: each.key)
         if not (written and _place(each.source) in written)
     ]
-    if any(path.is_dir() and same_file(path, into) for path in paths if into.exists()):
+    if any(is_folder(path) and same_file(path, into) for path in paths if is_folder(into)):
         _refuse_in_place(items, into)
-    refuse_clashes((item.source, item.target) for item in items if item.error is None)
+    if known is None:
+        refuse_clashes(_pairs(items))
+    else:
+        items = _without_clashes(items, known)
     if selection.shard is not None:
         items = [item for item in items if in_shard(item.key, *selection.shard)]
     return Plan(into, tuple(items), selection.shard)
+
+
+def _pairs(items: Iterable[Item]) -> list[tuple[Path, Path]]:
+    return [(item.source, item.target) for item in items if item.error is None]
+
+
+def _without_clashes(items: list[Item], known: Collection[str]) -> list[Item]:
+    """The items, of which those that clash have an error."""
+    first = [item for item in items if item.key in known]
+    later = [item for item in items if item.key not in known]
+    errors = {source: str(error) for source, error in clashes(_pairs([*first, *later]))}
+    return [
+        replace(item, error=errors[item.source]) if item.source in errors else item
+        for item in items
+    ]
 
 
 def in_shard(key: str, index: int, count: int) -> bool:
@@ -195,7 +216,7 @@ def _below(folder: Path, into: Path, selection: Selection) -> Iterator[_Found]:
             if _is_folder(entry):
                 if selection.recursive and Path(os.path.realpath(path)) != skip:
                     pending.append(path)
-            elif not entry.is_dir() and _wanted(path.relative_to(folder), selection):
+            elif not is_folder(path) and _wanted(path.relative_to(folder), selection):
                 yield _Found(path.relative_to(folder).as_posix(), path)
 
 

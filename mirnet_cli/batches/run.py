@@ -1,20 +1,23 @@
 """A batch from its plan to its last photo: decide, do, note in the journal."""
 
 import contextlib
+import math
 import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from mirnet_cli.batches.journal import Choice, Decision, Fingerprint, Journal
+from mirnet_cli.batches.pipeline import Pipeline
 from mirnet_cli.batches.plan import Item, Plan, Selection, make_plan
 from mirnet_cli.batches.work import (
     Executor,
     Job,
-    LocalExecutor,
+    Nobody,
     Outcome,
     Settings,
     make_result,
@@ -57,77 +60,134 @@ def decide(
             )
 
 
-def run(
-    plan: Plan,
-    restorer: "Restorer",
-    settings: Settings,
-    *,
-    executor: Executor | None = None,
-    retry_failed: bool = False,
-    max_time: float | None = None,
-    started: Callable[[Item], None] | None = None,
-) -> Iterator[Report]:
-    """Do what is missing; every photo of the plan is reported exactly once.
+class Run:
+    """A batch under way; a context manager.
 
-    Photos that need no work come first. A photo that fails does not stop the others; a full disk
-    does. What is left then, or when ``max_time`` seconds are over, is reported as not started.
+    Every photo that is given to :meth:`do` is reported exactly once, by it or, where it was left
+    early, by :meth:`rest`.
 
     Args:
-        plan: what there is.
+        into: the folder for the results.
         restorer: loaded weights.
         settings: how each photo is treated.
+        shard: (i, n) where this is a part of n.
         executor: does the work; by default this process.
         retry_failed: try again what failed before.
         max_time: start nothing new after this many seconds.
-        started: told of each photo before work on it begins.
-
-    Raises:
-        DiskFullError, OutputError: the journal cannot be written.
     """
-    begun = time.monotonic()
-    digest = settings.digest(restorer)
-    with Journal(plan.into, plan.shard) as journal:
+
+    def __init__(
+        self,
+        into: Path,
+        restorer: "Restorer",
+        settings: Settings,
+        *,
+        shard: tuple[int, int] | None = None,
+        executor: Executor | None = None,
+        retry_failed: bool = False,
+        max_time: float | None = None,
+    ) -> None:
+        self._restorer = restorer
+        self._settings = settings
+        self._digest = settings.digest(restorer)
+        self._journal = Journal(into, shard)
+        self._executor = executor or Pipeline(restorer)
+        self._retry_failed = retry_failed
+        self._end = math.inf if max_time is None else time.monotonic() + max_time
+        self._stop = ""
+        self._pending: dict[str, Item] = {}
+        self._fingerprints: dict[str, Fingerprint | None] = {}
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is to be begun."""
+        if not self._stop and time.monotonic() >= self._end:
+            self._stop = "the time is over; run again to go on"
+        return bool(self._stop)
+
+    def do(self, plan: Plan) -> Iterator[Report]:
+        """Do what is missing of a plan.
+
+        Photos that need no work come first. A photo that fails does not stop the others; a full
+        disk does. What is left then, or when the time is over, is reported as not started.
+
+        Raises:
+            OutputError: another batch writes in the folder; at once, before any work.
+            DiskFullError, OutputError: the journal cannot be written.
+        """
+        decided = self._decide(plan)
+        # Before the first word: what others do at the same time may change what there is to do.
+        if any(decision.choice is Choice.RUN for _, decision in decided) and self._journal.lock():
+            decided = self._decide(plan)
+        self._pending |= {item.key: item for item in plan.items}
+        return self._do(decided)
+
+    def _do(self, decided: list[tuple[Item, Decision]]) -> Iterator[Report]:
         waiting: deque[Item] = deque()
-        choices = decide(
-            plan, journal, digest, overwrite=settings.overwrite, retry_failed=retry_failed
-        )
-        for item, decision in choices:
+        for item, decision in decided:
             if decision.choice is Choice.RUN:
                 waiting.append(item)
             else:
-                yield _without_work(item, decision, restorer)
+                yield self._report(_without_work(item, decision, self._restorer))
         if not waiting:
             return
         _tidy(waiting)
-        journal.begin(digest, overwrite=settings.overwrite)
-        fingerprints: dict[str, Fingerprint | None] = {}
-        stop = ""
-
-        def jobs() -> Iterator[Job]:
-            while waiting and not stop:
-                if max_time is not None and time.monotonic() - begun >= max_time:
-                    return
-                item = waiting.popleft()
-                fingerprints[item.key] = journal.started(item, digest)
-                if started is not None:
-                    started(item)
-                yield Job(item, settings)
-
-        for job, outcome in (executor or LocalExecutor(restorer)).run(jobs()):
-            fingerprint = fingerprints.pop(job.item.key, None)
-            if outcome.error is None:
-                journal.done(job.item, digest, fingerprint)
-            elif outcome.lasting:
-                journal.failed(job.item, digest, fingerprint, outcome.result.error or "")
-            elif outcome.full:
-                stop = "the disk is full; free some space and run again"
-            yield Report(job.item, outcome)
-        if waiting:
-            stop = stop or "the time is over; run again to go on"
-            for item in waiting:
-                yield _left(item, stop, restorer)
+        self._journal.begin(self._digest, overwrite=self._settings.overwrite)
+        outcomes = self._executor.run(self._jobs(waiting), lambda: not self.over)
+        with closing(outcomes):  # type: ignore[type-var]
+            for job, outcome in outcomes:
+                yield self._note(job, outcome)
+        if self._pending:
+            yield from self.rest(self._stop)
         else:
-            journal.end()
+            self._journal.end()
+
+    def rest(self, why: str) -> Iterator[Report]:
+        """What :meth:`do` has not reported, because it was left early.
+
+        Args:
+            why: the reason, for those that are still to be done.
+        """
+        for job, outcome in self._executor.finished():
+            yield self._note(job, outcome)
+        for item in list(self._pending.values()):
+            yield self._report(_left(item, why, self._restorer))
+
+    def _decide(self, plan: Plan) -> list[tuple[Item, Decision]]:
+        settings, again = self._settings, self._retry_failed
+        found = decide(
+            plan, self._journal, self._digest, overwrite=settings.overwrite, retry_failed=again
+        )
+        return list(found)
+
+    def _jobs(self, waiting: deque[Item]) -> Iterator[Job]:
+        while waiting and not self.over:
+            item = waiting.popleft()
+            self._fingerprints[item.key] = self._journal.started(item, self._digest)
+            yield Job(item, self._settings)
+
+    def _note(self, job: Job, outcome: Outcome) -> Report:
+        report = self._report(Report(job.item, outcome))
+        fingerprint = self._fingerprints.pop(job.item.key, None)
+        if outcome.error is None:
+            self._journal.done(job.item, self._digest, fingerprint)
+        elif outcome.lasting:
+            error = outcome.result.error or ""
+            self._journal.failed(job.item, self._digest, fingerprint, error)
+        elif outcome.full:
+            self._stop = "the disk is full; free some space and run again"
+        return report
+
+    def _report(self, report: Report) -> Report:
+        del self._pending[report.item.key]
+        return report
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._executor.close()
+        self._journal.close()
 
 
 def _tidy(items: Iterable[Item]) -> None:
@@ -221,11 +281,33 @@ def batch(
     plan = make_plan(
         [Path(path) for path in paths], folder, selection, outputs=Journal(folder).outputs
     )
-    executor = LocalExecutor(restorer, progress)
-    reports = run(
-        plan, restorer, how, executor=executor, retry_failed=retry_failed, max_time=max_time
+    executor = Pipeline(restorer, None if progress is None else _Tiles(progress))
+    going = Run(
+        folder,
+        restorer,
+        how,
+        shard=shard,
+        executor=executor,
+        retry_failed=retry_failed,
+        max_time=max_time,
     )
-    return (report.outcome.result for report in reports)
+
+    def results() -> Iterator["Result"]:
+        with going, closing(going.do(plan)) as reports:  # type: ignore[type-var]
+            for report in reports:
+                yield report.outcome.result
+
+    return results()
+
+
+class _Tiles(Nobody):
+    """Passes the tiles on."""
+
+    def __init__(self, progress: Callable[[int, int], None]) -> None:
+        self._progress = progress
+
+    def tiles(self, done: int, total: int) -> None:
+        self._progress(done, total)
 
 
 def format_of(extension: str | None) -> str | None:

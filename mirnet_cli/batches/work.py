@@ -20,7 +20,7 @@ from mirnet_cli.errors import (
     OutputError,
     ResultError,
 )
-from mirnet_cli.files import reason
+from mirnet_cli.files import is_folder, reason
 
 if TYPE_CHECKING:
     from mirnet_cli.restore import Restorer, Result
@@ -94,31 +94,46 @@ class Outcome:
 class Executor(Protocol):
     """Something that does jobs, here or elsewhere."""
 
-    def run(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Outcome]]:
-        """Do the jobs, taken from ``jobs`` as workers become free; yield each as it is done."""
+    def run(self, jobs: Iterable[Job], wanted: Callable[[], bool]) -> Iterator[tuple[Job, Outcome]]:
+        """Do the jobs, taken from ``jobs`` as there is room for them; yield each as it is done.
+
+        Args:
+            jobs: what is to be done; may be taken somewhat ahead of the work.
+            wanted: asked before the long part of each job. When it says no, everything that has
+                not come so far is dropped, and never yielded.
+        """
+        ...
+
+    def finished(self) -> Iterator[tuple[Job, Outcome]]:
+        """What came to its end although :meth:`run` was left early (Ctrl-C) and never yielded."""
+        ...
+
+    def close(self) -> None:
+        """Give back what is held for further runs."""
         ...
 
 
-class LocalExecutor:
-    """Does jobs in this process, one after the other.
+class Watcher(Protocol):
+    """Someone who is told how the work goes on."""
 
-    Args:
-        restorer: does the work.
-        tiles: told of the tiles of the current photo.
-    """
+    def begin(self, item: Item) -> None:
+        """The long part of the work on a photo begins."""
 
-    def __init__(self, restorer: "Restorer", tiles: Tiles | None = None) -> None:
-        self._restorer = restorer
-        self._tiles = tiles
+    def tiles(self, done: int, total: int) -> None:
+        """So many tiles of the photo begun last are done; not told by other processes."""
 
-    def run(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Outcome]]:
-        """See :class:`Executor`."""
-        for job in jobs:
-            item = job.item
-            yield (
-                job,
-                perform(self._restorer, item.source, item.target, job.settings, self._tiles),
-            )
+    def end(self, item: Item) -> None:
+        """The long part of the work on a photo is over."""
+
+
+class Nobody:
+    """A :class:`Watcher` that does not look."""
+
+    def begin(self, item: Item) -> None: ...
+
+    def tiles(self, done: int, total: int) -> None: ...
+
+    def end(self, item: Item) -> None: ...
 
 
 def perform(
@@ -134,10 +149,7 @@ def perform(
     raised: Ctrl-C, signals, a reader of standard output that went away.
     """
     try:
-        if isinstance(source, Path):
-            check_input(source)
-        if isinstance(target, Path):
-            _check_output(target, overwrite=settings.overwrite)
+        check(source, target, settings)
         result = restorer.file(source, target, progress=tiles, **settings.arguments())
     except BrokenPipeError:
         raise
@@ -215,6 +227,19 @@ def make_result(
     )
 
 
+def check(source: Path | bytes, target: Path | BinaryIO, settings: Settings) -> None:
+    """Refuse now what would be refused later, and make the folder of ``target``.
+
+    Raises:
+        InputError: the source is no file that can be opened.
+        OutputError: the target cannot be written.
+    """
+    if isinstance(source, Path):
+        check_input(source)
+    if isinstance(target, Path):
+        _check_output(target, overwrite=settings.overwrite)
+
+
 def check_input(source: Path) -> None:
     """Refuse what is no regular file, before it is opened: opening a FIFO waits for ever.
 
@@ -236,7 +261,7 @@ def check_input(source: Path) -> None:
 
 def _check_output(target: Path, *, overwrite: bool) -> None:
     """Refuse now what would be refused after minutes of work, and make the folder."""
-    if target.is_dir():
+    if is_folder(target):
         raise OutputError("is a folder", "name a file", subject=target)
     if not overwrite and os.path.lexists(target):
         raise OutputError(

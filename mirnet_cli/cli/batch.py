@@ -2,8 +2,6 @@
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,17 +11,15 @@ from mirnet_cli.cli import values
 from mirnet_cli.cli.options import EPILOG as EPILOG
 from mirnet_cli.cli.options import HOW, WHERE, Computing, Look, Output, Words, flat, option
 from mirnet_cli.errors import ExitCode, InputError, UsageError
+from mirnet_cli.files import is_folder
 
 if TYPE_CHECKING:
     from mirnet_cli.batches.plan import Plan, Selection
-    from mirnet_cli.batches.run import Report
-    from mirnet_cli.batches.work import Settings
-    from mirnet_cli.cli.console import Console
+    from mirnet_cli.batches.work import Executor, Settings, Watcher
     from mirnet_cli.report.batch import BatchPage
     from mirnet_cli.restore import Restorer
 
 WHICH = "Which photos"
-_AT_ONCE = 1
 
 
 @flat
@@ -76,6 +72,10 @@ def command(
     retry_failed: Annotated[
         bool, option("--retry-failed", panel=WHICH, help="Try again what failed before.")
     ] = False,
+    watch: Annotated[
+        bool,
+        option("--watch", panel=WHICH, help="Go on with photos that come in, until Ctrl-C."),
+    ] = False,
     dry_run: Annotated[
         bool, option("--dry-run", panel=WHICH, help="Show what would be done; write nothing.")
     ] = False,
@@ -112,7 +112,7 @@ def command(
             metavar="N",
             panel="Computing",
             parser=values.jobs,
-            help="Photos at once; this version does one, on all cores. [default: 1]",
+            help="Processes that do a photo each and share cores and memory. [default: 1]",
         ),
     ] = 1,
     max_time: Annotated[
@@ -141,15 +141,15 @@ def command(
     Results go to DIR-enhanced, DIR-denoised or DIR-x2 unless -o names another folder. What the
     journal there knows to be done is skipped; one bad photo does not stop the others.
     """
-    from mirnet_cli.batches.journal import Journal
     from mirnet_cli.batches.plan import Selection
     from mirnet_cli.cli.console import Console
     from mirnet_cli.cli.photos import describe, load_restorer, settings_of
 
-    _check(task, scale, jobs, suffix)
+    listed = files_from is not None
+    _check(task, scale, suffix, watch and (listed or dry_run))
     factor = (scale or 2) if task == "upscale" else None
     settings = settings_of(output, look)
-    root, into = _folders(folder, output.output, task, factor, listed=files_from is not None)
+    root, into = _folders(folder, output.output, task, factor, listed=listed)
     selection = Selection(
         recursive=recursive,
         include=tuple(include or ()),
@@ -158,9 +158,9 @@ def command(
         extension=output.format,
         shard=shard,
     )
-    plan = _plan(root, into, selection, files_from, Journal(into).outputs)
+    plan = _plan(root, into, selection, files_from)
     console = Console(json=words.json, quiet=words.quiet, verbose=words.verbose)
-    if not plan.items:
+    if not plan.items and not watch:
         console.note(f"mirnet: {root}: no photos found" + _hint(root, recursive))
         return int(ExitCode.OK)
     page = None if report is None or dry_run else _page(report, root, into, settings, recursive)
@@ -170,8 +170,18 @@ def command(
         from mirnet_cli.cli.dry_run import show_plan
 
         return show_plan(console, plan, restorer, settings, retry_failed=retry_failed)
-    return _work(
-        console, plan, restorer, settings, page, retry_failed=retry_failed, max_time=max_time
+    from mirnet_cli.cli.batch_work import How, Watched, work
+
+    def find(known: frozenset[str]) -> "Plan":
+        return _plan(root, into, selection, None, known)
+
+    watched = Watched(root, recursive, find) if watch else None
+
+    def executor(watcher: "Watcher") -> "Executor":
+        return _executor(restorer, computing, jobs, watcher)
+
+    return work(
+        console, plan, restorer, settings, How(retry_failed, max_time, watched, page), executor
     )
 
 
@@ -192,14 +202,27 @@ def _page(
     return BatchPage(Path(report), root, crop=settings.crop)
 
 
-def _check(task: str, scale: int | None, jobs: int, suffix: str) -> None:
+def _executor(
+    restorer: "Restorer", computing: Computing, jobs: int, watcher: "Watcher"
+) -> "Executor":
+    from mirnet_cli.batches.pipeline import Pipeline
+    from mirnet_cli.cli.photos import loading
+
+    if jobs == 1:
+        return Pipeline(restorer, watcher)
+    from mirnet_cli.batches.processes import Processes
+
+    return Processes(restorer, loading(computing), jobs, watcher)
+
+
+def _check(task: str, scale: int | None, suffix: str, watch_alone: bool) -> None:
     if scale is not None and task != "upscale":
         raise UsageError("only for --task upscale", "leave it out", subject="--scale")
-    if jobs > _AT_ONCE:
+    if watch_alone:
         raise UsageError(
-            "this version does one photo at once, on all cores",
-            "use 1, or --shard i/n in several processes",
-            subject="--jobs",
+            "goes with a folder, and neither with --files-from nor with --dry-run",
+            "leave one out",
+            subject="--watch",
         )
     if "/" in suffix or os.sep in suffix or "\0" in suffix:
         raise UsageError("holds a path separator", "use letters and dashes", subject="--suffix")
@@ -221,15 +244,15 @@ def _folders(
         if output is None:
             raise UsageError("no folder for the results", "name one with -o")
     root = Path(folder or ".")
-    if not root.is_dir() and folder is not None:
-        if root.exists():
+    if not is_folder(root) and folder is not None:
+        if os.path.lexists(root):
             raise UsageError(
                 "is not a folder", f"for single photos use 'mirnet {task} FILE'", subject=root
             )
         raise InputError("no such folder", "check the name", subject=root)
     if output is not None:
         into = Path(output)
-        if into.exists() and not into.is_dir():
+        if os.path.lexists(into) and not is_folder(into):
             raise UsageError("is not a folder", "name another with -o", subject=into)
         return root, into
     named = root if root.name not in ("", "..") else Path(os.path.realpath(root))
@@ -239,14 +262,20 @@ def _folders(
 
 
 def _plan(
-    root: Path, into: Path, selection: "Selection", listed: str | None, outputs: frozenset[str]
+    root: Path,
+    into: Path,
+    selection: "Selection",
+    listed: str | None,
+    known: frozenset[str] | None = None,
 ) -> "Plan":
+    from mirnet_cli.batches.journal import Journal
     from mirnet_cli.batches.plan import make_plan
 
+    outputs = Journal(into).outputs
     if listed is None:
-        return make_plan([root], into, selection, outputs=outputs)
+        return make_plan([root], into, selection, outputs=outputs, known=known)
     paths = [_listed_path(name, root) for name in _listed_names(listed)]
-    return make_plan(paths, into, selection, root=root, outputs=outputs)
+    return make_plan(paths, into, selection, root=root, outputs=outputs, known=known)
 
 
 def _listed_names(listed: str) -> list[str]:
@@ -269,68 +298,10 @@ def _listed_path(name: str, root: Path) -> Path:
     """A listed file, from the current folder or else from DIR."""
     path = Path(name)
     below = root / name
-    return below if not path.exists() and below.exists() else path
+    return below if not os.path.lexists(path) and os.path.lexists(below) else path
 
 
 def _hint(root: Path, recursive: bool) -> str:
     if not recursive and any(each.is_dir() for each in root.iterdir()):
         return "; for folders within it add --recursive"
     return ""
-
-
-def _work(
-    console: "Console",
-    plan: "Plan",
-    restorer: "Restorer",
-    settings: "Settings",
-    page: "BatchPage | None",
-    *,
-    retry_failed: bool,
-    max_time: float | None,
-) -> int:
-    from mirnet_cli.batches.run import run
-    from mirnet_cli.batches.work import LocalExecutor
-    from mirnet_cli.cli.photos import report
-    from mirnet_cli.cli.tally import Tally
-
-    tally = Tally(len(plan.items))
-    try:
-        with console.display(files=len(plan.items)) as display:
-            sizes = _sizes(plan) if display.live else {}
-            display.whole(sum(sizes.values()))
-            reports: Iterator[Report] = run(
-                plan,
-                restorer,
-                settings,
-                executor=LocalExecutor(restorer, display.tiles),
-                retry_failed=retry_failed,
-                max_time=max_time,
-                started=lambda item: display.start(item.key, sizes.get(item.key, 0)),
-            )
-            with closing(reports):  # type: ignore[type-var]
-                for each in reports:
-                    display.finish(sizes.get(each.item.key, 0))
-                    tally.add(each)
-                    if page is not None:
-                        page.add(each.item.key, each.outcome.result)
-                    if each.left:
-                        console.record(each.outcome.result.as_dict())
-                    else:
-                        report(console, each.outcome)
-    finally:
-        tally.show(console, plan.into)
-        if page is not None:
-            page.write()
-            console.note(f"report in {page.target}")
-    return int(tally.exit_code)
-
-
-def _sizes(plan: "Plan") -> dict[str, float]:
-    """Pixels of each photo, for the progress bar."""
-    from mirnet_cli.cli.dry_run import size_of
-
-    sizes = {}
-    for item in plan.items:
-        found = size_of(item)
-        sizes[item.key] = float(found[0] * found[1]) if found else 0.0
-    return sizes

@@ -176,7 +176,11 @@ class Display:
 
     def whole(self, size: float) -> None:
         """Show a bar for all photos together; ``size`` is their sum, say in pixels."""
-        if self._progress is not None:
+        if self._progress is None:
+            return
+        if self._whole is not None:
+            self._progress.update(self._whole, total=size or None)
+        else:
             self._whole = self._progress.add_task("all", total=size or None, detail="")
 
     def start(self, name: str, size: float = 0.0) -> None:

@@ -5,7 +5,7 @@ import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mirnet_cli.batches.names import ending, output_name, refuse_clashes
 from mirnet_cli.batches.run import format_of
@@ -13,6 +13,7 @@ from mirnet_cli.batches.work import Outcome, Settings, check_input, failure, per
 from mirnet_cli.cli.console import Console
 from mirnet_cli.cli.options import Computing, Look, Output, Words
 from mirnet_cli.errors import ExitCode, InputError, MirnetError, ModelError, UsageError
+from mirnet_cli.files import is_folder
 
 if TYPE_CHECKING:
     from mirnet_cli.restore import Restorer, Result
@@ -122,21 +123,24 @@ def load_restorer(
 
         fetch_first(computing.model, computing.weights, console, task=task, scale=scale)
     try:
-        return mirnet_cli.load(
-            task,
-            scale=scale,
-            model=computing.model,
-            weights=computing.weights,
-            device=computing.device,
-            precision=computing.precision,
-            runtime=computing.runtime,
-            tile=computing.tile,
-            overlap=computing.overlap,
-            context=computing.context,
-            max_memory=computing.max_memory,
-        )
+        return mirnet_cli.load(task, scale=scale, **loading(computing))
     except MemoryError as error:
         raise ModelError("not enough memory to load the weights", "close other programs") from error
+
+
+def loading(computing: Computing) -> dict[str, Any]:
+    """The arguments of :func:`mirnet_cli.load` that the options say."""
+    return {
+        "model": computing.model,
+        "weights": computing.weights,
+        "device": computing.device,
+        "precision": computing.precision,
+        "runtime": computing.runtime,
+        "tile": computing.tile,
+        "overlap": computing.overlap,
+        "context": computing.context,
+        "max_memory": computing.max_memory,
+    }
 
 
 def describe(restorer: "Restorer") -> str:
@@ -187,7 +191,7 @@ def plan_tasks(files: list[str], output: Output, word: str) -> list[Task]:
 
 def _is_folder(where: str) -> bool:
     separators = tuple(each for each in (os.sep, os.altsep) if each)
-    return where.endswith(separators) or Path(where).is_dir()
+    return where.endswith(separators) or is_folder(Path(where))
 
 
 def _target(source: Path | None, output: Output, word: str, *, folder: bool) -> Path | None:

@@ -1,6 +1,7 @@
 """The table at the end of a batch."""
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,47 +12,53 @@ if TYPE_CHECKING:
     from mirnet_cli.cli.console import Console
 
 
+@dataclass(frozen=True)
+class _Counted:
+    """What the table says of one photo."""
+
+    status: str
+    megapixels: float
+    left: bool
+
+
 class Tally:
     """Counts what came of each photo; done, skipped and failed add up to what was found.
 
-    Args:
-        found: how many photos there are.
+    Of a photo that came again, changed, the last counts.
     """
 
-    def __init__(self, found: int) -> None:
-        self._found = found
+    def __init__(self) -> None:
         self._begun = time.monotonic()
-        self._counts = {"done": 0, "skipped": 0, "failed": 0}
-        self._left = 0
-        self._reported = 0
+        self._photos: dict[str, _Counted] = {}
         self._why = ""
-        self._pixels = 0.0
-        self._warnings = 0
 
     def add(self, report: "Report") -> None:
         """Count one photo."""
         result = report.outcome.result
-        self._reported += 1
-        self._counts[result.status] += 1
-        self._warnings += bool(result.warnings)
-        if result.status == "done":
-            self._pixels += result.megapixels or 0.0
+        pixels = result.megapixels or 0.0 if result.status == "done" else 0.0
+        self._photos[report.item.key] = _Counted(result.status, pixels, report.left)
         if report.left:
-            self._left += 1
             self._why = (result.error or "").removeprefix("not started: ")
+
+    @property
+    def _left(self) -> int:
+        return sum(each.left for each in self._photos.values())
+
+    def _count(self, status: str) -> int:
+        return sum(each.status == status for each in self._photos.values())
 
     @property
     def exit_code(self) -> ExitCode:
         """0 only if every photo is done, in this run or before."""
-        wrong = self._counts["failed"] or self._left
+        wrong = self._count("failed") or self._left
         return ExitCode.FAILED if wrong else ExitCode.OK
 
     def show(self, console: "Console", into: Path) -> None:
         """Write the table to stderr; also when the run was interrupted."""
-        if self._left:
-            photos = "photo was" if self._left == 1 else "photos were"
-            console.error(f"{self._left} {photos} not started: {self._why}")
-        if console.quiet:
+        if left := self._left:
+            photos = "photo was" if left == 1 else "photos were"
+            console.error(f"{left} {photos} not started: {self._why}")
+        if console.quiet or not self._photos:
             return
         import sys
 
@@ -67,13 +74,11 @@ class Tally:
             table.add_column(name, justify="right")
         table.add_column("megapixels", justify="right")
         table.add_column("time", justify="right")
-        counts = [str(self._found), *(str(count) for count in self._counts.values())]
-        table.add_row(*counts, f"{self._pixels:.1f}", clock(seconds))
+        counts = [len(self._photos), *map(self._count, ("done", "skipped", "failed"))]
+        pixels = sum(each.megapixels for each in self._photos.values())
+        table.add_row(*map(str, counts), f"{pixels:.1f}", clock(seconds))
         terminal = Terminal(file=sys.stderr, force_interactive=False)
         terminal.print(table)
-        if self._reported < self._found:
-            missing = self._found - self._reported
-            console.note(f"stopped with {missing} of {self._found} photos left; run again to go on")
         terminal.print(Text(f"results in {printable(str(into))}"), soft_wrap=True)
 
 

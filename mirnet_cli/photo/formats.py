@@ -110,7 +110,7 @@ def recognise(head: bytes) -> str:
             where that can be told.
     """
     if not head:
-        raise InputError("the file is empty")
+        raise InputError("the file is empty", "copy it again")
     if head.startswith(b"\xff\xd8\xff"):
         return "JPEG"
     if head.startswith(b"\x89PNG\r\n\x1a\n"):

@@ -8,7 +8,7 @@ from typing import BinaryIO
 import numpy as np
 
 from mirnet_cli.errors import InputError, OutputError, UsageError
-from mirnet_cli.files import same_file, write_atomically
+from mirnet_cli.files import is_folder, same_file, write_atomically
 from mirnet_cli.photo import Photo, decode, encode, format_from_name
 
 Source = str | Path | bytes
@@ -25,7 +25,7 @@ def check_target(source: Source, target: Target, *, overwrite: bool) -> None:
     if not isinstance(target, str | Path):
         return
     path = Path(target)
-    if path.is_dir():
+    if is_folder(path):
         raise OutputError("is a folder", "name a file", subject=path)
     if not overwrite:
         if not isinstance(source, bytes) and same_file(Path(source), path):
@@ -40,7 +40,7 @@ def check_target(source: Source, target: Target, *, overwrite: bool) -> None:
                 "use --overwrite to replace it or -o to choose another name",
                 subject=path,
             )
-    if not path.parent.is_dir():
+    if not is_folder(path.parent):
         raise OutputError("has no folder to be written to", f"make {path.parent}", subject=path)
 
 

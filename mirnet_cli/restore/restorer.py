@@ -24,7 +24,8 @@ from mirnet_cli.restore.prepared import Prepared
 from mirnet_cli.restore.result import Result
 from mirnet_cli.restore.sizing import Forecast, parse_tile
 from mirnet_cli.restore.tiles import Plan
-from mirnet_cli.runtime.memory import ceiling
+from mirnet_cli.restore.work import Work
+from mirnet_cli.runtime.memory import ceiling, parse_size
 
 
 class RestoreWarning(UserWarning):
@@ -94,6 +95,8 @@ class Restorer:
         runtime, device, precision: what computes.
         overlap: of tiles, in pixels; less where tiles are small and it was not asked for.
         context: how tiles are made to agree with the whole.
+        max_memory: bytes that the process may take, half of the machine's unless it was said. Tiles
+            take less where more buys no speed; what they leave may hold other photos.
     """
 
     def __init__(
@@ -113,7 +116,9 @@ class Restorer:
         self.weights = weights
         self.task = weights.task
         self.scale = weights.default_scale if scale is None else scale
-        size, limit = parse_tile(tile), ceiling(max_memory, settings.memory_limit())
+        machine = settings.memory_limit()
+        size, limit = parse_tile(tile), ceiling(max_memory, machine)
+        self.max_memory = machine // 2 if max_memory is None else parse_size(max_memory)
         network = Prepared(weights, self.scale, runtime=runtime, device=device, precision=precision)
         self.runtime = network.runner.runtime
         self.device = network.runner.device
@@ -211,6 +216,30 @@ class Restorer:
             OutputError: for a target that exists or cannot be written.
             OutOfMemoryError, ResultError: as for an array.
         """
+        work = self.read(source, target, crop=crop, max_pixels=max_pixels, overwrite=overwrite)
+        self.improve(work, strength=strength, ensemble=ensemble, progress=progress)
+        return self.write(
+            work,
+            format=format,
+            quality=quality,
+            strip=strip,
+            preserve=preserve,
+            overwrite=overwrite,
+        )
+
+    def read(
+        self,
+        source: str | Path | bytes,
+        target: str | Path | BinaryIO,
+        *,
+        crop: tuple[int, int, int, int] | None = None,
+        max_pixels: int = 500_000_000,
+        overwrite: bool = False,
+    ) -> Work:
+        """The first of the three steps of :meth:`file`, with its arguments: decodes the photo.
+
+        Each step may run in a thread of its own; of :meth:`improve` only one at a time.
+        """
         from mirnet_cli.restore import photos
 
         if self._two_views:
@@ -219,33 +248,64 @@ class Restorer:
         started = time.monotonic()
         photos.check_target(source, target, overwrite=overwrite)
         photo = photos.read(source, crop=crop, max_pixels=max_pixels)
-        said = [*photo.warnings, *check(photo.pixels)]
         height, width = photo.pixels.shape[:2]
+        said = [*photo.warnings, *check(photo.pixels)]
+        return Work(source, target, photo, width, height, said, time.monotonic() - started)
+
+    def improve(
+        self,
+        work: Work,
+        *,
+        strength: float = 1.0,
+        ensemble: bool = False,
+        progress: Report | None = None,
+    ) -> None:
+        """The second step: the photo's pixels become those of the result."""
+        started = time.monotonic()
+        photo = work.photo
         out = np.empty(self._shape(photo.pixels), photo.pixels.dtype)
         alpha = None
-        outcome = self._restore(
+        work.outcome = self._restore(
             photo.pixels, photo.alpha, out, Request(strength, ensemble, progress)
         )
         if photo.alpha is not None:
             alpha = np.empty(out.shape[:2], out.dtype)
             self._keep_alpha(photo.alpha, alpha)
         # The input's pixels go before the encoder takes memory of its own.
-        photo = photo.with_pixels(out, alpha)
-        said += outcome.warnings
-        said += photos.write(
-            photo,
-            source,
-            target,
+        work.photo = photo.with_pixels(out, alpha)
+        work.provenance = self._provenance(strength, ensemble)
+        work.said += work.outcome.warnings
+        work.seconds += time.monotonic() - started
+
+    def write(
+        self,
+        work: Work,
+        *,
+        format: str | None = None,
+        quality: int | None = None,
+        strip: bool = False,
+        preserve: bool = False,
+        overwrite: bool = False,
+    ) -> Result:
+        """The third step: encodes the result and writes it, whole or not at all."""
+        from mirnet_cli.restore import photos
+
+        started = time.monotonic()
+        said = photos.write(
+            work.photo,
+            work.source,
+            work.target,
             format=format,
             quality=quality,
             strip=strip,
             preserve=preserve,
             overwrite=overwrite,
-            provenance=self._provenance(strength, ensemble),
+            provenance=work.provenance,
         )
+        height, width = work.photo.pixels.shape[:2]
         return Result(
-            input="-" if isinstance(source, bytes) else str(source),
-            output=str(target) if isinstance(target, str | Path) else "-",
+            input="-" if isinstance(work.source, bytes) else str(work.source),
+            output=str(work.target) if isinstance(work.target, str | Path) else "-",
             status="done",
             task=self.task,
             scale=self.scale,
@@ -254,16 +314,16 @@ class Restorer:
             runtime=self.runtime,
             device=self.device,
             precision=self.precision,
-            tile=outcome.tile,
-            overlap=outcome.overlap,
-            context=outcome.context,
-            width=width,
-            height=height,
-            output_width=out.shape[1],
-            output_height=out.shape[0],
-            megapixels=width * height / 1e6,
-            seconds=time.monotonic() - started,
-            warnings=tuple(said),
+            tile=work.outcome.tile,
+            overlap=work.outcome.overlap,
+            context=work.outcome.context,
+            width=work.width,
+            height=work.height,
+            output_width=width,
+            output_height=height,
+            megapixels=work.width * work.height / 1e6,
+            seconds=work.seconds + time.monotonic() - started,
+            warnings=(*work.said, *said),
         )
 
     def foresee(self, width: int, height: int) -> Forecast:

@@ -129,6 +129,17 @@ def test_a_full_disk_stops_at_once(do: Batch, photos: Path, restorer: fakes.Rest
     assert do() == ["skipped", "done", "done", "done"]
 
 
+def test_what_is_under_way_when_the_disk_is_found_full_comes_to_its_end(
+    do: Batch, photos: Path, restorer: fakes.Restorer
+) -> None:
+    (photos / "b.jpg").write_text("DISK")
+    (photos / "c.jpg").write_text("WAIT")
+    assert do() == ["done", "failed", "done", "skipped"]
+    assert len(restorer.calls) == 3
+    (photos / "b.jpg").write_text("photo b")
+    assert do() == ["skipped", "done", "skipped", "done"]
+
+
 def test_time_that_is_over(do: Batch, restorer: fakes.Restorer) -> None:
     assert do(max_time=0.0) == ["skipped"] * 4
     assert not restorer.calls
@@ -183,9 +194,10 @@ def test_killed_while_a_result_was_being_replaced(
     journal = tmp_path / "out" / NAME
     before = journal.stat().st_size
     do(overwrite=True)
-    lines = journal.read_bytes()[before:].splitlines(keepends=True)
-    last = max(n for n, line in enumerate(lines) if b'"started"' in line)
-    journal.write_bytes(journal.read_bytes()[:before] + b"".join(lines[: last + 1]))
+    whole = journal.read_bytes()
+    lines = whole[before:].splitlines(keepends=True)
+    killed = [n for n, line in enumerate(lines) if b'"done"' in line and b"d.jpg" in line]
+    journal.write_bytes(whole[:before] + b"".join(lines[: killed[0]]))
     # What stands there may be the old result.
     (tmp_path / "out/d.jpg").write_text("old")
     assert do(overwrite=True) == ["skipped", "skipped", "skipped", "done"]

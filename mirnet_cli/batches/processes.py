@@ -1,0 +1,274 @@
+"""Several photos at once, each in a process of its own on this machine."""
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from mirnet_cli.batches.work import Job, Nobody, Outcome, Watcher, failure, perform
+from mirnet_cli.errors import InputError, MirnetError, ModelError
+
+if TYPE_CHECKING:
+    from mirnet_cli.restore import Restorer
+
+_TRIES = 2
+"""Processes that may die of a photo before it is given up."""
+_PATIENCE = 5.0
+"""Seconds that a process gets to leave."""
+_CRASHES = ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT")
+
+
+@dataclass
+class _Worker:
+    """A process, and what it is doing."""
+
+    process: Any
+    connection: "Connection[Any, Any]"
+    job: Job | None = None
+
+
+class Processes:
+    """Does photos in processes, each with its own cores and its share of the memory.
+
+    A process that dies takes nothing with it but the work on its photo, which is tried once more.
+
+    Args:
+        restorer: as each process will load it; tells this one what the results are.
+        loading: arguments of :func:`mirnet_cli.load`.
+        count: how many processes.
+        watcher: told which photos are under way.
+    """
+
+    def __init__(
+        self,
+        restorer: "Restorer",
+        loading: Mapping[str, Any],
+        count: int,
+        watcher: Watcher | None = None,
+    ) -> None:
+        self._restorer = restorer
+        task, scale = restorer.task, restorer.scale
+        memory = share(restorer.max_memory, loading.get("max_memory"), count)
+        self._loading = {**loading, "task": task, "scale": scale, "max_memory": memory}
+        self._cores = split_cores(count)
+        self._watcher = watcher or Nobody()
+        self._workers: list[_Worker | None] = [None] * count
+        self._deaths: dict[str, int] = {}
+        self._again: list[Job] = []
+        self._done: list[tuple[Job, Outcome]] = []
+
+    def run(self, jobs: Iterable[Job], wanted: Callable[[], bool]) -> Iterator[tuple[Job, Outcome]]:
+        """See :class:`mirnet_cli.batches.work.Executor`."""
+        source = iter(jobs)
+        self._again.clear()
+        while True:
+            while wanted() and None in self._busy():
+                job = self._again.pop() if self._again else next(source, None)
+                if job is None:
+                    break
+                self._give(self._busy().index(None), job)
+            if not any(self._busy()):
+                return
+            self._wait()
+            while self._done:
+                yield self._done.pop(0)
+
+    def finished(self) -> Iterator[tuple[Job, Outcome]]:
+        """See :class:`mirnet_cli.batches.work.Executor`."""
+        self.close()
+        while self._done:
+            yield self._done.pop(0)
+
+    def close(self) -> None:
+        """End the processes: those at work as by a signal, so that they leave whole files."""
+        workers = [each for each in self._workers if each is not None]
+        for each in workers:
+            with contextlib.suppress(OSError, ValueError):
+                if each.job is None:
+                    each.connection.send(None)
+                else:
+                    each.process.terminate()
+        for each in workers:
+            each.process.join(_PATIENCE)
+            if each.process.is_alive():
+                each.process.kill()
+                each.process.join()
+            self._last_word(each)
+            each.connection.close()
+        self._workers = [None] * len(self._workers)
+
+    def _busy(self) -> list[Job | None]:
+        return [None if each is None else each.job for each in self._workers]
+
+    def _give(self, place: int, job: Job) -> None:
+        worker = self._workers[place]
+        if worker is None or not worker.process.is_alive():
+            worker = self._workers[place] = self._start(place)
+        worker.job = job
+        self._watcher.begin(job.item)
+        with contextlib.suppress(OSError):
+            # A process that is gone by now is noticed when it is waited for.
+            worker.connection.send(job)
+
+    def _start(self, place: int) -> _Worker:
+        # Forking a process that has threads is not safe, and takes the lock of the journal along.
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(
+            target=_work,
+            args=(theirs, self._loading, self._cores[place]),
+            name=f"mirnet-{place + 1}",
+        )
+        process.start()
+        theirs.close()
+        return _Worker(process, ours)
+
+    def _wait(self) -> None:
+        """Wait until at least one process has something to say."""
+        busy = [each for each in self._workers if each is not None and each.job is not None]
+        said = wait([each.connection for each in busy])
+        for each in busy:
+            if each.connection in said:
+                self._hear(each)
+
+    def _hear(self, worker: _Worker) -> None:
+        job = worker.job
+        assert job is not None
+        try:
+            outcome = worker.connection.recv()
+        except (EOFError, OSError):
+            worker.process.join()
+            self._died(worker, job)
+            return
+        if isinstance(outcome, MirnetError):
+            raise outcome
+        self._over(worker, job, outcome)
+
+    def _last_word(self, worker: _Worker) -> None:
+        """Take the outcome that a process has sent before it was told to leave."""
+        with contextlib.suppress(EOFError, OSError):
+            if worker.job is not None and worker.connection.poll():
+                outcome = worker.connection.recv()
+                if isinstance(outcome, Outcome):
+                    self._over(worker, worker.job, outcome)
+
+    def _over(self, worker: _Worker, job: Job, outcome: Outcome) -> None:
+        worker.job = None
+        self._watcher.end(job.item)
+        self._done.append((job, outcome))
+
+    def _died(self, worker: _Worker, job: Job) -> None:
+        deaths = self._deaths[job.item.key] = self._deaths.get(job.item.key, 0) + 1
+        code = worker.process.exitcode
+        worker.connection.close()
+        self._workers[self._workers.index(worker)] = None
+        if deaths < _TRIES:
+            self._again.append(job)
+            return
+        by = _signal_name(code)
+        error = InputError(
+            f"{deaths} processes died of it ({by or f'code {code}'})",
+            "try it alone with --jobs 1, and with less --max-memory",
+        )
+        outcome = failure(error, job.item.source, job.item.target, restorer=self._restorer)
+        # Killed for want of memory it may succeed the next time; what crashes will crash again.
+        lasting = by in _CRASHES
+        self._over(worker, job, Outcome(outcome.result, error, lasting=lasting))
+
+
+def share(ceiling: int, asked: int | None, count: int) -> int:
+    """Memory for each of several processes, in bytes.
+
+    Args:
+        ceiling: for all together.
+        asked: what the user said; without it a process alone takes no more than is useful, and
+            neither does one of several, so that the tiles stay the same where there is room.
+        count: how many.
+    """
+    from mirnet_cli.runtime.memory import USEFUL
+
+    part = ceiling // count
+    return part if asked is not None else min(part, USEFUL)
+
+
+def split_cores(count: int) -> list[frozenset[int]]:
+    """Cores for each of several processes; empty sets where they cannot be bound to them.
+
+    Two processes that both compute on all cores get in each other's way.
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        return [frozenset()] * count
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < count:
+        return [frozenset({cores[place % len(cores)]}) for place in range(count)]
+    ends = [len(cores) * place // count for place in range(count + 1)]
+    return [frozenset(cores[ends[n] : ends[n + 1]]) for n in range(count)]
+
+
+def _signal_name(code: int | None) -> str | None:
+    if code is None or code >= 0:
+        return None
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
+
+
+class _Leave(BaseException):
+    """The parent wants this process to end."""
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise _Leave
+
+
+def _work(
+    connection: "Connection[Any, Any]", loading: Mapping[str, Any], cores: frozenset[int]
+) -> None:
+    """What a process does: load the weights, then one photo after the other."""
+    # Ctrl-C at a terminal reaches all processes; the parent decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave)
+    threading.Thread(target=_follow, daemon=True).start()
+    if cores:
+        os.sched_setaffinity(0, cores)
+    with contextlib.suppress(_Leave, EOFError, BrokenPipeError):
+        try:
+            import mirnet_cli
+
+            restorer = mirnet_cli.load(**loading)
+        except MirnetError as error:
+            connection.send(error)
+            return
+        except MemoryError:
+            connection.send(ModelError("not enough memory to load the weights", "fewer --jobs"))
+            return
+        while (job := connection.recv()) is not None:
+            item = job.item
+            outcome = perform(restorer, item.source, item.target, job.settings)
+            connection.send(_sendable(outcome))
+
+
+def _follow() -> None:
+    """End with the parent, even if it was killed: another batch may come right after it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _sendable(outcome: Outcome) -> Outcome:
+    """The outcome with an error that can pass to another process."""
+    try:
+        pickle.loads(pickle.dumps(outcome.error))
+    except Exception:
+        error = RuntimeError(f"{type(outcome.error).__name__}: {outcome.error}")
+        return Outcome(outcome.result, error, outcome.lasting, outcome.full)
+    return outcome
