@@ -11,6 +11,7 @@ from mirnet_cli.restore.base import Base, BicubicBase, proxy_base
 from mirnet_cli.restore.blend import Finished, Stitcher
 from mirnet_cli.restore.context import PROXY_SIDE, Merger, Refinement, change
 from mirnet_cli.restore.evaluate import Evaluator
+from mirnet_cli.restore.gamut import in_own_space
 from mirnet_cli.restore.picture import Picture, pad, store
 from mirnet_cli.restore.resample import Floats
 from mirnet_cli.restore.tiles import Plan, Tile
@@ -216,6 +217,10 @@ class Job:
             # Enlarged, the original is the base; beside it, "doing nothing" has no other meaning.
             original = base if s > 1 else pixels
             values = _restored(base, residual, original, self.strength, self.picture.grey)
+            if self.picture.space is not None:
+                shown = original[..., 0] if self.picture.grey else original
+                rectangle = (start, end), (left, right)
+                values = in_own_space(self.picture, values, np.clip(shown, 0, 1), *rectangle, s)
             store(values, self.out[start * s : end * s, left * s : right * s])
 
 
@@ -236,8 +241,10 @@ def enlarged(picture: Picture, scale: int, out: NDArray[Any]) -> None:
     for start in range(0, picture.height, _BAND):
         rows = (start, min(start + _BAND, picture.height))
         values = np.clip(base.at(nothing, rows, columns), 0, 1)
-        band = out[rows[0] * scale : rows[1] * scale]
-        store(values[..., 0] if picture.grey else values, band)
+        values = values[..., 0] if picture.grey else values
+        if picture.space is not None:
+            values = in_own_space(picture, values, values, rows, columns, scale)
+        store(values, out[rows[0] * scale : rows[1] * scale])
 
 
 def _restored(

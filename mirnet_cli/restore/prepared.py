@@ -90,7 +90,9 @@ class Prepared:
 
     def seen(self, picture: Picture) -> Picture:
         """The picture as the network sees it."""
-        return picture if self.enlarge == 1 else Enlarged(picture.pixels, self.enlarge)
+        return (
+            picture if self.enlarge == 1 else Enlarged(picture.pixels, picture.space, self.enlarge)
+        )
 
     def base(self, picture: Picture, ensemble: bool) -> tuple[Base, int]:
         """What the residual is added to, and how many results had to be computed in float32."""

@@ -15,6 +15,7 @@ from mirnet_cli.errors import UsageError
 from mirnet_cli.models.catalogue import TASKS
 from mirnet_cli.models.choose import resolve
 from mirnet_cli.models.weights import Weights
+from mirnet_cli.photo.space import Space, space_of, space_of_photo
 from mirnet_cli.restore.alpha import enlarged_alpha, without_hidden
 from mirnet_cli.restore.context import Refinement
 from mirnet_cli.restore.cutting import Cutter, Outcome, Request
@@ -137,6 +138,7 @@ class Restorer:
         *,
         strength: float = 1.0,
         ensemble: bool = False,
+        profile: bytes | None = None,
         progress: Report | None = None,
     ) -> NDArray[Any]:
         """Restores a picture.
@@ -147,6 +149,7 @@ class Restorer:
                 take ``(H, W, 6)``, the left view and the right one, and give ``(H, W, 3)``.
             strength: share of the result in the blend with the original, 0 to 1.
             ensemble: average over the eight flips and rotations.
+            profile: the ICC profile that the pixels are in; None is sRGB.
             progress: told of each run of the network.
 
         Returns:
@@ -161,12 +164,17 @@ class Restorer:
         """
         if self._two_views and ensemble:
             raise UsageError("flipping exchanges the two views", "leave ensemble out")
+        if self._two_views and profile is not None:
+            raise UsageError("two views of a sensor have no profile", "leave it out")
         said = check(pixels, two_views=self._two_views)
         alpha = pixels[..., 3] if pixels.ndim == 3 and pixels.shape[2] == 4 else None
         colours = pixels if alpha is None else pixels[..., :3]
         out = np.empty(self._shape(pixels), pixels.dtype)
         out_colours = out if alpha is None else out[..., :3]
-        outcome = self._restore(colours, alpha, out_colours, Request(strength, ensemble, progress))
+        space, doubt = space_of(profile, grey=pixels.ndim == 2)
+        said += [doubt] if doubt else []
+        request = Request(strength, ensemble, progress)
+        outcome = self._restore(colours, alpha, space, out_colours, request)
         if alpha is not None:
             self._keep_alpha(alpha, out[..., 3])
         for text in [*said, *outcome.warnings]:
@@ -222,9 +230,10 @@ class Restorer:
         height, width = photo.pixels.shape[:2]
         out = np.empty(self._shape(photo.pixels), photo.pixels.dtype)
         alpha = None
-        outcome = self._restore(
-            photo.pixels, photo.alpha, out, Request(strength, ensemble, progress)
-        )
+        space, doubt = space_of_photo(photo)
+        said += [doubt] if doubt else []
+        request = Request(strength, ensemble, progress)
+        outcome = self._restore(photo.pixels, photo.alpha, space, out, request)
         if photo.alpha is not None:
             alpha = np.empty(out.shape[:2], out.dtype)
             self._keep_alpha(photo.alpha, alpha)
@@ -301,13 +310,14 @@ class Restorer:
         self,
         pixels: NDArray[Any],
         alpha: NDArray[Any] | None,
+        space: Space | None,
         out: NDArray[Any],
         request: Request,
     ) -> Outcome:
         """Fills ``out`` with the restored colours."""
         if not 0 <= request.strength <= 1:
             raise UsageError(f"a strength of {request.strength:g}", "use a number from 0 to 1")
-        picture = Picture(pixels if alpha is None else without_hidden(pixels, alpha))
+        picture = Picture(pixels if alpha is None else without_hidden(pixels, alpha), space)
         if request.strength == 0:
             enlarged(Picture(pixels[..., :3]) if self._two_views else picture, self.scale, out)
             outcome = Outcome()
