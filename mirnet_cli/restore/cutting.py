@@ -133,7 +133,8 @@ class Cutter:
         # On their own, tiles differ everywhere: then the blend is as wide as it can be.
         feather = overlap if context == "tile" else None
         tiles = plan(picture.height, picture.width, tile, overlap, network.stride, feather=feather)
-        base, unsafe = network.base(picture, request.ensemble)
+        watch = network.watch()
+        base, unsafe = network.base(picture, request.ensemble, watch)
         evaluate = network.evaluator(request.ensemble)
         progress = Progress(request.progress, len(tiles))
         converged = Job(
@@ -144,14 +145,20 @@ class Cutter:
             base=base,
             scale=network.scale,
             base_beside=network.base_beside,
+            watch=watch,
             strength=request.strength,
             progress=progress,
         ).run(context, self.refinement)
         progress.finish()
         if unsafe := unsafe + evaluate.unsafe:
             outcome.warnings.append(
-                f"{unsafe} {'result was' if unsafe == 1 else 'results were'} not finite in"
-                f" {network.runner.precision} and computed again in fp32"
+                f"{unsafe} {'result was' if unsafe == 1 else 'results were'} not finite, black or"
+                f" off in colour in {network.runner.precision} and computed again in fp32"
+            )
+        if watch.odd:
+            outcome.warnings.append(
+                "these weights change the mean colour far more than usual, in fp32 too: look at"
+                " the result"
             )
         if tiles.whole:
             return

@@ -46,10 +46,33 @@ class Evaluator:
             ResultError: where the result is not finite in float32 either.
             OutOfDeviceMemoryError: from the runner.
         """
+        return self._averaged(self._finite, x, contexts, mask)
+
+    def again(
+        self, x: Floats, contexts: Sequence[Vectors] | None = None, mask: Floats | None = None
+    ) -> tuple[Floats, list[Record]]:
+        """Like a call, in float32: for results that are finite but faulty."""
+        runner = self.runner if self.safe is None else self.safe()
+
+        def run(batch: Floats, context: Vectors | None, mask: Floats | None) -> Output:
+            output = runner.run(batch, context, mask)
+            if not _is_finite(output):
+                raise _not_finite()
+            return output
+
+        return self._averaged(run, x, contexts, mask)
+
+    def _averaged(
+        self,
+        run: Callable[[Floats, Vectors | None, Floats | None], Output],
+        x: Floats,
+        contexts: Sequence[Vectors] | None,
+        mask: Floats | None,
+    ) -> tuple[Floats, list[Record]]:
         total: Floats | None = None
         records: list[Record] = []
         for index, symmetry in enumerate(self.symmetries):
-            output = self._finite(
+            output = run(
                 _batch(symmetry.apply(x)),
                 None if contexts is None or not contexts[index] else contexts[index],
                 None if mask is None else _batch(symmetry.apply(mask)),
@@ -71,10 +94,14 @@ class Evaluator:
             output = self.safe().run(batch, context, mask)
             if _is_finite(output):
                 return output
-        raise ResultError(
-            "the network's result is not finite, not even in float32",
-            "the picture or the weights do not suit this network; try another model",
-        )
+        raise _not_finite()
+
+
+def _not_finite() -> ResultError:
+    return ResultError(
+        "the network's result is not finite, not even in float32",
+        "the picture or the weights do not suit this network; try another model",
+    )
 
 
 def _batch(x: Floats) -> Floats:

@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mirnet_cli.restore.base import Base, BicubicBase, proxy_base
+from mirnet_cli.restore import drift
+from mirnet_cli.restore.base import Base, BicubicBase, InputBase, NoBase, proxy_base
 from mirnet_cli.restore.blend import Finished, Stitcher
 from mirnet_cli.restore.context import PROXY_SIDE, Merger, Refinement, change
+from mirnet_cli.restore.drift import Watch
 from mirnet_cli.restore.evaluate import Evaluator
 from mirnet_cli.restore.gamut import in_own_space
 from mirnet_cli.restore.picture import Picture, pad, store
 from mirnet_cli.restore.resample import Floats
 from mirnet_cli.restore.tiles import Plan, Tile
-from mirnet_cli.runtime import Vectors
+from mirnet_cli.runtime import Record, Vectors
 
 Report = Callable[[int, int], None]
 """Told how many runs of the network are done, of how many."""
@@ -72,6 +74,7 @@ class Job:
         base: what the residual is added to.
         scale: output pixels for each input pixel, along one axis.
         base_beside: the network sees the base beside the picture.
+        watch: looks at the network's results.
         strength: share of the result in the blend with the original, 0 to 1.
         progress: told of every run of the network.
     """
@@ -83,6 +86,7 @@ class Job:
     base: Base
     scale: int
     base_beside: bool
+    watch: Watch
     strength: float
     progress: Progress
 
@@ -99,7 +103,7 @@ class Job:
         Raises:
             OutOfDeviceMemoryError: where a smaller tile may do; what has been written is then to be
                 overwritten.
-            ResultError: where the network's result is not finite.
+            ResultError: where the network's result is not finite, or not of this picture.
         """
         if self.plan.whole or context == "tile":
             self._sweep(None, record=False)
@@ -176,7 +180,7 @@ class Job:
         mergers = [Merger() for _ in self.evaluate.symmetries]
         for index, tile in enumerate(self.plan):
             x = self._seen(tile)
-            residual, records = self.evaluate(x, contexts, _core(tile) if record else None)
+            residual, records = self._plausible(tile, x, contexts, record)
             for merger, measured in zip(mergers, records, strict=False):
                 merger.add(measured)
             if probes is not None and index in probes:
@@ -185,6 +189,29 @@ class Job:
             self._finish(stitcher.add(tile, residual), tile, x)
             self.progress.step()
         return [merger.vectors() for merger in mergers]
+
+    def _plausible(
+        self, tile: Tile, x: Floats, contexts: Contexts | None, record: bool
+    ) -> tuple[Floats, list[Record]]:
+        """The residual of a tile, computed again in float32 where it is not of this picture."""
+        mask = _core(tile) if record else None
+        if isinstance(self.base, NoBase):
+            return self.evaluate(x, contexts, mask)
+        before = drift.means(x)
+        if self.base_beside:
+            base = before[3:]
+        elif isinstance(self.base, InputBase | BicubicBase):
+            base = before
+        else:
+            base = drift.means(self.base.at(x, tile.rows, tile.columns))
+        before = before[:3]
+        residual, records = self.evaluate(x, contexts, mask)
+        after = base + drift.means(residual)
+        if self.watch.suspects(before, after):
+            residual, records = self.evaluate.again(x, contexts, mask)
+            after_again = base + drift.means(residual)
+            self.evaluate.unsafe += self.watch.better(before, after, after_again)
+        return residual, records
 
     def _seen(self, tile: Tile) -> Floats:
         pixels = self.picture.padded(tile.rows, tile.columns)
