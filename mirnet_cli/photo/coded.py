@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from mirnet_cli.errors import InputError
 from mirnet_cli.photo.picture import Part
 
 _XY = tuple[tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]]
@@ -62,6 +63,21 @@ def from_points(primaries: int, transfer: int) -> bytes | None:
     if primaries not in _PRIMARIES or curve is None:
         return None
     return _profile(_PRIMARIES[primaries], curve, f"CICP {primaries}/{transfer}")
+
+
+def from_points_or_refuse(primaries: int, transfer: int) -> bytes | None:
+    """Like :func:`from_points`, for formats that could not be written with such values again.
+
+    Raises:
+        InputError: high dynamic range.
+    """
+    name = hdr(transfer)
+    if name is not None:
+        raise InputError(
+            f"a picture of high dynamic range ({name}), which no network here knows",
+            "convert it to a standard dynamic range first",
+        )
+    return from_points(primaries, transfer)
 
 
 def from_png(parts: Iterable[Part]) -> tuple[bytes | None, str]:

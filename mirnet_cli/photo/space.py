@@ -69,7 +69,7 @@ class Space:
 
     def encoded(self, colours: Floats) -> Floats:
         """Samples of this space for sRGB colours of 0..1; the inverse of :meth:`shown`."""
-        light = _srgb_light(colours)
+        light = srgb_light(colours)
         if self.matrix is not None:
             light = light @ np.linalg.inv(self.matrix).T.astype(np.float32)
             np.clip(light, 0, 1, out=light)
@@ -143,7 +143,8 @@ def _srgb_encoded(light: Floats) -> Floats:
     return encoded
 
 
-def _srgb_light(encoded: Floats) -> Floats:
+def srgb_light(encoded: Floats) -> Floats:
+    """Linear light of sRGB samples, both 0..1."""
     dark = encoded <= np.float32(0.04045)
     light: Floats = encoded + np.float32(0.055)
     light /= np.float32(1.055)

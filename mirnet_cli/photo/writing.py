@@ -46,7 +46,7 @@ def encode(
         OutputError: the format cannot hold a picture of this size.
         UsageError: there is no such format.
     """
-    name = photo.header.format
+    name = formats.FORMATS[photo.header.format].written or photo.header.format
     if format is not None:
         name = format if format in formats.FORMATS else formats.format_from_option(format)
     codec = codec_of(name)

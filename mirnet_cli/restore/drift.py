@@ -55,7 +55,10 @@ def fault(task: str, before: Means, after: Means) -> str | None:
         return "darker than the picture"
     if became > _WHITE and bright < _NOT_WHITE:
         return "white where the picture is not"
-    gained = before * (became / max(bright, _BLACK))
+    if bright < _BLACK:
+        # The colours of next to nothing may become any.
+        return None
+    gained = before * (became / bright)
     moved = float(np.abs(np.clip(after, 0, 1) - np.clip(gained, 0, 1)).max())
     return "off in mean colour" if moved > _CAST else None
 

@@ -224,7 +224,7 @@ class Restorer:
             what = "made for the two views of a dual-pixel sensor, which a photo does not have"
             raise UsageError(what, "call the Restorer with an HxWx6 array", subject=self.task)
         started = time.monotonic()
-        photos.check_target(source, target, overwrite=overwrite)
+        photos.check_target(source, target, overwrite=overwrite, format=format)
         photo = photos.read(source, crop=crop, max_pixels=max_pixels)
         said = [*photo.warnings, *check(photo.pixels)]
         height, width = photo.pixels.shape[:2]
