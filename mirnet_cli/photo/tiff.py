@@ -127,7 +127,7 @@ def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> 
 
 
 def write(order: Order) -> tuple[list[bytes], list[str]]:
-    """Write strips deflated with a predictor, then one directory with all metadata.
+    """Write strips deflated, integers with a predictor, then one directory with all metadata.
 
     The byte order is that of the EXIF block, so that no value of it has to be understood.
     """
@@ -206,7 +206,7 @@ def _structure(
         278: long(_rows(order)),
         279: long(*sizes),
         284: short(1),
-        317: short(3 if floating else 2),
+        317: short(1 if floating else 2),
         339: short(*[3 if floating else 1] * channels),
     }
     if order.alpha is not None:
