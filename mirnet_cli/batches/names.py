@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mirnet_cli.errors import UsageError
 from mirnet_cli.files import is_folder, same_file
+from mirnet_cli.photo.formats import written_extension
 
 REMEDY = "give another -o, --suffix or --format"
 _ENDINGS = {"enhance": "enhanced", "denoise": "denoised"}
@@ -22,11 +23,13 @@ def output_name(name: str, *, suffix: str = "", extension: str | None = None) ->
     Args:
         name: file name of the input, without folders.
         suffix: put before the extension ("-denoised").
-        extension: of the output, without a dot; that of the input by default.
+        extension: of the output, without a dot; that of the input by default, where such files
+            can be written.
     """
     stem, dot, old = name.rpartition(".")
     if not stem:
         stem, dot, old = name, "", ""
+    extension = extension or written_extension(name)
     if extension is not None:
         dot, old = ".", extension
     return f"{stem}{suffix}{dot}{old}"

@@ -152,6 +152,7 @@ class Pipeline:
             item.source,
             item.target,
             crop=how.crop,
+            format=how.format,
             max_pixels=how.max_pixels,
             overwrite=how.overwrite,
         )

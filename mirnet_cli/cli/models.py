@@ -78,7 +78,7 @@ def list_models(task: Task = None, json: Json = False) -> int:
             _purpose(each),
             each.family,
             size(each.bytes) if each.bytes else "-",
-            each.licence + ("" if each.commercial else " (non-commercial)"),
+            _short_licence(each),
             each.source,
             _state(each),
             each.title,
@@ -149,7 +149,9 @@ def verify(names: Names = None, json: Json = False) -> int:
     names = names or [
         each.name for each in catalogue.entries() if each.shipped or _path(each).is_file()
     ]
-    width = max((len(name) for name in names), default=0)
+    if not names:
+        raise ModelError("no weights are here to verify", catalogue.REINSTALL)
+    width = max(len(name) for name in names)
     for name in names:
         found = _verified(name)
         broken += found["state"] != "intact"
@@ -235,6 +237,16 @@ def _purpose(entry: Model) -> str:
     if entry.task != "upscale":
         return entry.task
     return f"{entry.task} {','.join(f'x{each}' for each in entry.scales)}"
+
+
+def _short_licence(entry: Model) -> str:
+    """What a licence means, in a narrow column; 'models show' has its name."""
+    if not entry.commercial:
+        return "non-commercial"
+    return entry.licence if len(entry.licence) <= _LICENCE else entry.licence[: _LICENCE - 1] + "…"
+
+
+_LICENCE = 14
 
 
 def _score(entry: Model) -> str:

@@ -274,13 +274,37 @@ def _flat(command: Callable[..., int], *, environment: bool) -> Callable[..., in
         annotations |= {each.name: each.annotation for each in found}
 
     @wraps(command)
-    def wrapped(**given: Any) -> int:
-        return command(**_packed(groups, given))
+    def wrapped(*, _context: typer.Context, **given: Any) -> int:
+        return command(**_packed(groups, _settled(given, _context)))
 
+    parameters.append(
+        inspect.Parameter("_context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    )
+    annotations["_context"] = typer.Context
     # Typer reads both: the signature for names and defaults, the annotations for types.
     wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     wrapped.__annotations__ = {**annotations, "return": int}
     return wrapped
+
+
+def _settled(given: Mapping[str, Any], context: typer.Context) -> dict[str, Any]:
+    """The values given, less those of the environment that the command line overrules.
+
+    A variable is set for all commands: it may name weights where the command names a model, or a
+    scale where the task has none.
+    """
+
+    def from_environment(name: str) -> bool:
+        source = context.get_parameter_source(name) if given.get(name) is not None else None
+        return getattr(source, "name", "") == "ENVIRONMENT"
+
+    settled = dict(given)
+    for one, other in (("model", "weights"), ("weights", "model")):
+        if from_environment(one) and given.get(other) is not None and not from_environment(other):
+            settled[one] = None
+    if from_environment("scale") and given.get("task", "upscale") not in (None, "upscale"):
+        settled["scale"] = None
+    return settled
 
 
 def _parameters(group: type, *, environment: bool) -> list[inspect.Parameter]:

@@ -50,6 +50,8 @@ def improve(
         UsageError, ModelError: before any work.
     """
     settings = settings_of(output, look)
+    if task == "upscale" and scale is None:
+        scale = _own_scale(computing)
     tasks = plan_tasks(files, output, ending(task, scale or 1))
     to_stdout = any(each.target is None for each in tasks)
     console = Console(
@@ -86,6 +88,22 @@ def improve(
     if failed and len(tasks) > 1:
         console.note(f"{len(tasks) - failed} of {len(tasks)} photos done, {failed} failed")
     return int(ExitCode.FAILED if failed else ExitCode.OK)
+
+
+def _own_scale(computing: Computing) -> int:
+    """The only scale of the weights that the options name; 2 where there are several, or none."""
+    scales: tuple[int, ...] = ()
+    if computing.weights is not None and computing.model is None:
+        from mirnet_cli.models.choose import read_named
+        from mirnet_cli.models.weights import Weights
+
+        found = read_named(computing.weights)
+        scales = found.scales if isinstance(found, Weights) else ()
+    elif computing.model is not None:
+        from mirnet_cli.models import catalogue
+
+        scales = catalogue.find(computing.model).scales
+    return scales[0] if len(scales) == 1 else 2
 
 
 def settings_of(output: Output, look: Look) -> Settings:

@@ -18,15 +18,16 @@ def command(
     ] = None,
     output: Output,
     scale: Annotated[
-        int,
+        int | None,
         option(
             "--scale",
             metavar="1|2|3|4",
             panel=HOW,
             parser=values.scale,
-            help="How many times larger; 1 sharpens at the size given. [default: 2]",
+            help="How many times larger; 1 sharpens at the size given. "
+            "[default: 2, or the only one of the weights]",
         ),
-    ] = 2,
+    ] = None,
     look: Look,
     computing: Computing,
     words: Words,

@@ -1,9 +1,10 @@
 """AVIF, by Pillow's libavif. Source: AV1 Image File Format 1.1; ISO/IEC 23008-12 (irot, imir)."""
 
+import struct
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from mirnet_cli.photo import exif
+from mirnet_cli.photo import coded, exif
 from mirnet_cli.photo.codec import Layout, Order, Raster
 from mirnet_cli.photo.picture import Metadata
 from mirnet_cli.photo.source import DamageError, Data, whole
@@ -17,6 +18,9 @@ ALPHA = True
 HOLDS = frozenset({"exif", "xmp", "icc"})
 MAX_SIDE = 65535
 PIECEMEAL = False
+
+_HEAD = 1 << 16
+"""Bytes in which the boxes before the pixels are looked for."""
 
 _THREADS = 8
 """Fixed: with one thread libaom writes other bytes than with several."""
@@ -53,10 +57,19 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
         Metadata(
             exif=None if block is None else exif.without_prefix(block),
             xmp=info.get("xmp"),
-            icc=info.get("icc_profile"),
+            icc=info.get("icc_profile") or _coded(data),
         ),
         [],
     )
+
+
+def _coded(data: Data) -> bytes | None:
+    """The profile for colours that are told by numbers (colr box, type nclx)."""
+    head = data[0:_HEAD]
+    at = head.find(b"colrnclx")
+    if at < 0 or at + 12 > len(head):
+        return None
+    return coded.from_points_or_refuse(*struct.unpack_from(">HH", head, at + 8))
 
 
 def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:

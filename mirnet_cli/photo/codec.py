@@ -56,6 +56,10 @@ class Order:
     lossless: bool = False
 
 
+class OtherFormatError(Exception):
+    """A file turns out, beyond its first bytes, to be of another format, which is the text."""
+
+
 class Codec(Protocol):
     """One format's module.
 

@@ -5,6 +5,7 @@ A new format is one entry in :data:`FORMATS` and the module it names, which has 
 """
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from mirnet_cli.errors import InputError, UsageError
 
@@ -17,11 +18,26 @@ class Format:
         name: as messages and :class:`~mirnet_cli.photo.picture.Header` give it.
         extensions: in lower case with the dot, the usual one first.
         module: the module of this package that reads and writes it.
+        library: what that needs to be installed: the library's module and name, and the extra of
+            this package that brings it.
+        written: the format that is written instead, for one that is read alone.
     """
 
     name: str
     extensions: tuple[str, ...]
     module: str
+    library: tuple[str, str, str] | None = None
+    written: str | None = None
+
+    @property
+    def here(self) -> bool:
+        """Whether its library is installed."""
+        return self.library is None or find_spec(self.library[0]) is not None
+
+    def install(self) -> str:
+        """What to do where it is not."""
+        assert self.library is not None
+        return f"pip install 'mirnet-cli[{self.library[2]}]'"
 
 
 FORMATS: dict[str, Format] = {
@@ -33,37 +49,58 @@ FORMATS: dict[str, Format] = {
         Format("TIFF", (".tif", ".tiff"), "tiff"),
         Format("BMP", (".bmp", ".dib"), "bmp"),
         Format("AVIF", (".avif",), "avif"),
+        Format("HEIC", (".heic", ".heif", ".hif"), "heif", ("pillow_heif", "pillow-heif", "heif")),
+        Format("JXL", (".jxl",), "jxl", ("imagecodecs", "imagecodecs", "jxl")),
+        Format(
+            "RAW",
+            (
+                *(".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".raf"),
+                *(".orf", ".rw2", ".pef", ".srw", ".x3f", ".mrw", ".rwl", ".3fr", ".iiq"),
+                *(".erf", ".kdc", ".dcr", ".mos", ".mef", ".fff"),
+            ),
+            "raw",
+            ("rawpy", "rawpy", "raw"),
+            written="TIFF",
+        ),
     )
 }
 READABLE: tuple[str, ...] = tuple(FORMATS)
-WRITABLE: tuple[str, ...] = tuple(FORMATS)
-EXTENSIONS: dict[str, str] = {
+WRITABLE: tuple[str, ...] = tuple(name for name, entry in FORMATS.items() if not entry.written)
+_NAMED: dict[str, str] = {
     extension: entry.name for entry in FORMATS.values() for extension in entry.extensions
 }
+EXTENSIONS: dict[str, str] = {
+    extension: name for extension, name in _NAMED.items() if FORMATS[name].here
+}
+"""Extensions of what can be read here: formats whose library is missing are left out."""
 
 HEAD = 64
 """How many first bytes of a file :func:`recognise` wants."""
 
-USE_ANOTHER = "use a JPEG, PNG, WebP, TIFF, BMP or AVIF file"
+USE_ANOTHER = "use a JPEG, PNG, WebP, TIFF, BMP, AVIF, HEIC, JPEG XL or camera RAW file"
 
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"mif2"}
 _BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}
+_JXL = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
+# TIFFs in disguise: Fujifilm, Olympus, Panasonic, Sigma, Minolta, Canon before 2004.
+_RAW = (
+    b"FUJIFILM",
+    b"IIRO",
+    b"IIRS",
+    b"MMOR",
+    b"IIU\0",
+    b"FOVb",
+    b"\0MRM",
+    b"II\x1a\0\0\0HEAPCCDR",
+)
 _OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"GIF8", "a GIF picture"),
     (b"%PDF", "a PDF document"),
     (b"%!PS", "a PostScript document"),
     (b"\xc5\xd0\xd3\xc6", "a PostScript document"),
     (b"8BPS", "a Photoshop document"),
-    (b"\xff\x0a", "a JPEG XL picture"),
-    (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL picture"),
     (b"\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000 picture"),
     (b"\xff\x4f\xff\x51", "a JPEG 2000 picture"),
-    (b"FUJIFILM", "a camera RAW file"),
-    (b"IIRO", "a camera RAW file"),
-    (b"IIRS", "a camera RAW file"),
-    (b"IIU\0", "a camera RAW file"),
-    (b"FOVb", "a camera RAW file"),
-    (b"\0MRM", "a camera RAW file"),
     (b"\0\0\1\0", "an icon"),
     (b"PK\3\4", "an archive"),
     (b"\x1f\x8b", "an archive"),
@@ -75,24 +112,48 @@ _OTHERS: tuple[tuple[bytes, str], ...] = (
 def format_from_name(name: str) -> str | None:
     """The format that a file name's extension stands for, or None."""
     dot = name.rfind(".")
-    return None if dot < 0 else EXTENSIONS.get(name[dot:].lower())
+    return None if dot < 0 else _NAMED.get(name[dot:].lower())
 
 
 def format_from_option(text: str) -> str:
-    """The format a user means by "png", ".jpg" or "WebP".
+    """The format to write that a user means by "png", ".jpg" or "WebP".
 
     Raises:
-        UsageError: there is no such format.
+        UsageError: there is no such format, or it cannot be written here.
     """
     name = text.strip().lower()
-    found = EXTENSIONS.get(name if name.startswith(".") else f".{name}")
+    found = _NAMED.get(name if name.startswith(".") else f".{name}")
     if found is None:
         raise UsageError(
             f"unknown format {text!r}",
-            "use one of " + ", ".join(entry.extensions[0][1:] for entry in FORMATS.values()),
+            "use one of " + ", ".join(FORMATS[each].extensions[0][1:] for each in WRITABLE),
             subject="--format",
         )
+    check_writable(found)
     return found
+
+
+def written_extension(name: str) -> str | None:
+    """The extension, without a dot, of what is written for a file of this name.
+
+    None where it is the file's own.
+    """
+    format = format_from_name(name)
+    written = None if format is None else FORMATS[format].written
+    return None if written is None else extension_for(written)[1:]
+
+
+def check_writable(format: str) -> None:
+    """See that a format can be written here.
+
+    Raises:
+        UsageError: it is read alone, or its library is not installed.
+    """
+    entry = FORMATS[format]
+    if entry.written is not None:
+        raise UsageError(f"{format} cannot be written", "use --format tif", subject="--format")
+    if entry.library is not None and not entry.here:
+        raise UsageError(f"{format} needs {entry.library[1]}", entry.install(), subject="--format")
 
 
 def extension_for(format: str) -> str:
@@ -118,13 +179,15 @@ def recognise(head: bytes) -> str:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
     if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        if head[8:10] == b"CR":
-            raise _unreadable("a camera RAW file")
-        return "TIFF"
+        return "RAW" if head[8:10] == b"CR" else "TIFF"
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
         return "BMP"
     if head[4:8] == b"ftyp":
         return _recognise_iso(head)
+    if head.startswith(_JXL):
+        return "JXL"
+    if head.startswith(_RAW):
+        return "RAW"
     for signature, what in _OTHERS:
         if head.startswith(signature):
             raise _unreadable(what)
@@ -140,9 +203,9 @@ def _recognise_iso(head: bytes) -> str:
     if brands & {b"avif", b"avis"}:
         return "AVIF"
     if brands & _HEIF_BRANDS:
-        raise _unreadable("an HEIC picture")
+        return "HEIC"
     if b"crx " in brands:
-        raise _unreadable("a camera RAW file")
+        return "RAW"
     raise _unreadable("a video")
 
 

@@ -10,6 +10,7 @@ from mirnet_cli.photo import colour
 from mirnet_cli.photo.codec import Raster
 from mirnet_cli.photo.picture import Array
 from mirnet_cli.photo.source import DamageError
+from mirnet_cli.photo.space import Space
 
 BAND = 4 << 20
 """Pixels converted at a time."""
@@ -174,6 +175,14 @@ def on_white(pixels: Array, alpha: Array) -> Array:
             cover = cover[..., None]
         mixed = pixels[top:bottom] * cover + full * (full - cover)
         out[top:bottom] = (mixed + full // 2) // full
+    return out
+
+
+def in_srgb(pixels: Array, space: Space) -> Array:
+    """Pixels of another space in sRGB, at the same depth, band by band; grey stays grey."""
+    out = np.empty_like(pixels)
+    for top, bottom in bands(*pixels.shape[:2]):
+        out[top:bottom] = to_depth(space.shown(pixels[top:bottom]), pixels.dtype.name)
     return out
 
 

@@ -7,7 +7,7 @@ from typing import cast
 from mirnet_cli.errors import InputError, MirnetError, OutOfMemoryError
 from mirnet_cli.files import reason
 from mirnet_cli.photo import exif, formats, xmp
-from mirnet_cli.photo.codec import Codec, Layout, Raster
+from mirnet_cli.photo.codec import Codec, Layout, OtherFormatError, Raster
 from mirnet_cli.photo.picture import Header, Metadata, Photo
 from mirnet_cli.photo.source import DamageError, Data, opened, whole
 
@@ -17,6 +17,7 @@ MAX_PIXELS = 500_000_000
 _UNKNOWN = ("unsupported", "unknown pixel mode", "cannot handle")
 """What Pillow says of files that are whole but of a rare kind."""
 
+_TURN_THEMSELVES = {"AVIF", "HEIC", "JXL", "RAW"}
 _MAX_BYTES_PER_PIXEL = 16
 _ANOTHER = "use another copy"
 _MAX_OVERHEAD = 256 << 20
@@ -106,7 +107,11 @@ def _whole(data: Data, layout: Layout) -> bytes:
 def _identify(data: Data, max_pixels: int) -> tuple[str, Layout]:
     format = formats.recognise(data[0 : formats.HEAD])
     try:
-        layout = codec_of(format).header(data)
+        try:
+            layout = _here(format).header(data)
+        except OtherFormatError as other:
+            format = str(other)
+            layout = _here(format).header(data)
     except DamageError as error:
         raise _explained(error, None, format) from error
     pixels = layout.width * layout.height
@@ -120,13 +125,24 @@ def _identify(data: Data, max_pixels: int) -> tuple[str, Layout]:
     return format, layout
 
 
+def _here(format: str) -> Codec:
+    """The codec of a format, if its library is installed."""
+    entry = formats.FORMATS[format]
+    if entry.library is not None and not entry.here:
+        raise InputError(f"{_CALLED[format]} needs {entry.library[1]}", entry.install())
+    return codec_of(format)
+
+
+_CALLED = {"HEIC": "an HEIC picture", "JXL": "a JPEG XL picture", "RAW": "a camera RAW file"}
+
+
 def _turn(format: str, metadata: Metadata) -> int:
     """The orientation, 1 to 8: EXIF's, else that of XMP, where Adobe's programs leave it in PNG.
 
-    AVIF has its own (ISO/IEC 23008-12 section 6.5.10), which Pillow gives as EXIF's.
+    Some formats have their own (AVIF's, ISO/IEC 23008-12 section 6.5.10, Pillow gives as EXIF's).
     """
     turn = exif.orientation(metadata.exif)
-    if turn is None and format != "AVIF":
+    if turn is None and format not in _TURN_THEMSELVES:
         turn = xmp.orientation(metadata.xmp)
     return turn or 1
 

@@ -6,11 +6,9 @@ Sources: TIFF 6.0; TIFF Technical Note 3 (predictor); EXIF 2.32 section 4.6.3.
 import struct
 from collections.abc import Iterator
 
-from mirnet_cli.errors import InputError
 from mirnet_cli.photo import ifd, photoshop, tiff_pixels, tiff_predictors
-from mirnet_cli.photo.codec import Layout, Order, Raster
+from mirnet_cli.photo.codec import Layout, Order, OtherFormatError, Raster
 from mirnet_cli.photo.deflate import compress_each
-from mirnet_cli.photo.formats import USE_ANOTHER
 from mirnet_cli.photo.ifd import Directory, Field, Reader, Tree
 from mirnet_cli.photo.picture import Metadata
 from mirnet_cli.photo.source import DamageError, Data
@@ -46,7 +44,7 @@ def _first(data: Data) -> tuple[Reader, Directory]:
     photometric = reader.integer(top.entries.get(262), -1)
     reduced = reader.integer(top.entries.get(254)) & 1
     if _DNG in top.entries or photometric in _RAW_PHOTOMETRIC or (reduced and 330 in top.entries):
-        raise InputError("a camera RAW file, which this tool does not read", USE_ANOTHER)
+        raise OtherFormatError("RAW")
     return reader, top
 
 
@@ -129,7 +127,7 @@ def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> 
 
 
 def write(order: Order) -> tuple[list[bytes], list[str]]:
-    """Write strips deflated with a predictor, then one directory with all metadata.
+    """Write strips deflated, integers with a predictor, then one directory with all metadata.
 
     The byte order is that of the EXIF block, so that no value of it has to be understood.
     """
@@ -208,7 +206,7 @@ def _structure(
         278: long(_rows(order)),
         279: long(*sizes),
         284: short(1),
-        317: short(3 if floating else 2),
+        317: short(1 if floating else 2),
         339: short(*[3 if floating else 1] * channels),
     }
     if order.alpha is not None:

@@ -28,7 +28,9 @@ def floating(raw: bytes, shape: tuple[int, int, int], size: int) -> Array:
 
 
 def predicted(band: Array, alpha: Array | None, byte_order: str) -> bytes:
-    """Rows as a strip's bytes with the predictor applied: 2 for integers, 3 for float32.
+    """Rows as a strip's bytes: integers with predictor 2, float32 as it is.
+
+    Predictor 3 would make floats smaller, but Pillow and others cannot read it.
 
     Args:
         band: rows x width x colours, native byte order.
@@ -37,14 +39,7 @@ def predicted(band: Array, alpha: Array | None, byte_order: str) -> bytes:
     """
     if alpha is not None:
         band = np.concatenate([band, alpha[..., None]], axis=2)
-    rows, width, channels = band.shape
-    if band.dtype.kind == "f":
-        size = band.dtype.itemsize
-        flat = np.ascontiguousarray(band, f">f{size}").view(np.uint8)
-        planes = flat.reshape(rows, width * channels, size).transpose(0, 2, 1)
-        planes = np.ascontiguousarray(planes).reshape(rows, width * size, channels)
-        planes[:, 1:] -= planes[:, :-1].copy()
-        return planes.tobytes()
-    differences = band.copy()
-    differences[:, 1:] -= band[:, :-1]
-    return differences.astype(band.dtype.newbyteorder("<" if byte_order == "<" else ">")).tobytes()
+    stored = band.copy()
+    if band.dtype.kind != "f":
+        stored[:, 1:] -= band[:, :-1]
+    return stored.astype(band.dtype.newbyteorder("<" if byte_order == "<" else ">")).tobytes()

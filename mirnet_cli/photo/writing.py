@@ -46,7 +46,7 @@ def encode(
         OutputError: the format cannot hold a picture of this size.
         UsageError: there is no such format.
     """
-    name = photo.header.format
+    name = formats.FORMATS[photo.header.format].written or photo.header.format
     if format is not None:
         name = format if format in formats.FORMATS else formats.format_from_option(format)
     codec = codec_of(name)
@@ -57,12 +57,14 @@ def encode(
             "use --format png",
         )
     warnings: list[str] = []
+    photo = _with_colours(photo, codec, name, warnings)
     pixels, alpha, metadata = _shaped(photo, codec, name, warnings)
     if strip:
         colour = tuple(p for p in metadata.parts if p.format == "PNG" and p.kind[0] in "gcsm")
         metadata = Metadata(icc=metadata.icc, parts=colour)
     else:
-        metadata = _current(metadata, pixels, provenance, warnings)
+        done = provenance if "xmp" in codec.HOLDS else None
+        metadata = _current(metadata, pixels, done, warnings)
     metadata = _holdable(metadata, codec, name, warnings)
     lossless = photo.lossless and name == photo.header.format
     order = Order(pixels, alpha, metadata, quality, photo.jpeg, lossless)
@@ -71,6 +73,27 @@ def encode(
     except DamageError as error:
         raise OutputError(f"cannot be written as {name}: {error}", "use --format png") from error
     return Encoded(b"".join(pieces), (*warnings, *lost))
+
+
+def _with_colours(photo: Photo, codec: Codec, name: str, warnings: list[str]) -> Photo:
+    """The photo with its colours told in the way the format has: a profile, or sRGB pixels."""
+    from mirnet_cli.photo import coded, raster
+    from mirnet_cli.photo.space import space_of_photo
+
+    metadata = photo.metadata
+    if name != "PNG" and metadata.icc is None and photo.pixels.ndim == 3:
+        made, doubt = coded.from_png(metadata.parts)
+        if not doubt:
+            rest = tuple(part for part in metadata.parts if part.kind not in coded.PNG_CHUNKS)
+            photo = replace(photo, metadata=replace(metadata, icc=made, parts=rest))
+    if photo.metadata.icc is None or "icc" in codec.HOLDS:
+        return photo
+    space, _ = space_of_photo(photo)
+    if space is not None:
+        warnings.append(f"colours were converted to sRGB: {name} holds no profile")
+        photo = photo.with_pixels(raster.in_srgb(photo.pixels, space), photo.alpha)
+        photo = replace(photo, metadata=replace(photo.metadata, icc=None))
+    return photo
 
 
 def _shaped(

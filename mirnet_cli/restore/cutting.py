@@ -140,7 +140,8 @@ class Cutter:
         network = self._network
         overlap = self._fitting(tile)
         tiles = self._plan(picture.height, picture.width, tile, context)
-        base, unsafe = network.base(picture, request.ensemble)
+        watch = network.watch()
+        base, unsafe = network.base(picture, request.ensemble, watch)
         evaluate = network.evaluator(request.ensemble)
         progress = Progress(request.progress, len(tiles))
         converged = Job(
@@ -151,6 +152,7 @@ class Cutter:
             base=base,
             scale=network.scale,
             base_beside=network.base_beside,
+            watch=watch,
             strength=request.strength,
             overlap=overlap,
             window=network.window,
@@ -161,8 +163,13 @@ class Cutter:
         progress.finish()
         if unsafe := unsafe + evaluate.unsafe:
             outcome.warnings.append(
-                f"{unsafe} {'result was' if unsafe == 1 else 'results were'} not finite in"
-                f" {network.runner.precision} and computed again in fp32"
+                f"{unsafe} {'result was' if unsafe == 1 else 'results were'} not finite, black or"
+                f" off in colour in {network.runner.precision} and computed again in fp32"
+            )
+        if watch.odd:
+            outcome.warnings.append(
+                "these weights change the mean colour far more than usual, in fp32 too: look at"
+                " the result"
             )
         if tiles.whole:
             outcome.context = "window" if context == "window" else "whole"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -51,14 +52,40 @@ class Evaluator:
             ResultError: where the result is not finite in float32 either.
             OutOfDeviceMemoryError: from the runner.
         """
+        return self._averaged(partial(self._finite, window=window), x, contexts, mask)
+
+    def again(
+        self,
+        x: Floats,
+        contexts: Sequence[Vectors] | None = None,
+        mask: Floats | None = None,
+        window: int | None = None,
+    ) -> tuple[Floats, list[Record]]:
+        """Like a call, in float32: for results that are finite but faulty."""
+        runner = self.runner if self.safe is None else self.safe()
+
+        def run(batch: Floats, context: Vectors | None, mask: Floats | None) -> Output:
+            output = runner.run(batch, context, mask, window)
+            if not _is_finite(output):
+                raise _not_finite()
+            return output
+
+        return self._averaged(run, x, contexts, mask)
+
+    def _averaged(
+        self,
+        run: Callable[[Floats, Vectors | None, Floats | None], Output],
+        x: Floats,
+        contexts: Sequence[Vectors] | None,
+        mask: Floats | None,
+    ) -> tuple[Floats, list[Record]]:
         total: Floats | None = None
         records: list[Record] = []
         for index, symmetry in enumerate(self.symmetries):
-            output = self._finite(
+            output = run(
                 _batch(symmetry.apply(x)),
                 None if contexts is None or not contexts[index] else contexts[index],
                 None if mask is None else _batch(symmetry.apply(mask)),
-                window,
             )
             residual = symmetry.undo(output.residual[0].transpose(1, 2, 0))
             total = residual if total is None else np.add(total, residual, out=_writable(total))
@@ -69,7 +96,11 @@ class Evaluator:
         return _writable(total), records
 
     def _finite(
-        self, batch: Floats, context: Vectors | None, mask: Floats | None, window: int | None
+        self,
+        batch: Floats,
+        context: Vectors | None,
+        mask: Floats | None,
+        window: int | None = None,
     ) -> Output:
         output = self.runner.run(batch, context, mask, window)
         if _is_finite(output):
@@ -79,10 +110,14 @@ class Evaluator:
             output = self.safe().run(batch, context, mask, window)
             if _is_finite(output):
                 return output
-        raise ResultError(
-            "the network's result is not finite, not even in float32",
-            "the picture or the weights do not suit this network; try another model",
-        )
+        raise _not_finite()
+
+
+def _not_finite() -> ResultError:
+    return ResultError(
+        "the network's result is not finite, not even in float32",
+        "the picture or the weights do not suit this network; try another model",
+    )
 
 
 def _batch(x: Floats) -> Floats:

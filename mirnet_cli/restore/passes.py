@@ -7,15 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mirnet_cli.restore.base import Base, BicubicBase, proxy_base
+from mirnet_cli.restore import drift
+from mirnet_cli.restore.base import Base, BicubicBase, InputBase, NoBase, proxy_base
 from mirnet_cli.restore.blend import Finished, Stitcher
 from mirnet_cli.restore.context import PROXY_SIDE, Merger, Refinement, change
+from mirnet_cli.restore.drift import Watch
 from mirnet_cli.restore.evaluate import Evaluator
+from mirnet_cli.restore.gamut import in_own_space
 from mirnet_cli.restore.picture import Picture, pad, store
 from mirnet_cli.restore.resample import Floats
 from mirnet_cli.restore.sample import sample
 from mirnet_cli.restore.tiles import Plan, Tile
-from mirnet_cli.runtime import Vectors
+from mirnet_cli.runtime import Record, Vectors
 
 Report = Callable[[int, int], None]
 """Told how many runs of the network are done, of how many."""
@@ -72,6 +75,7 @@ class Job:
         base: what the residual is added to.
         scale: output pixels for each input pixel, along one axis.
         base_beside: the network sees the base beside the picture.
+        watch: looks at the network's results.
         strength: share of the result in the blend with the original, 0 to 1.
         overlap: of tiles.
         window: side of the sliding window of the context "window".
@@ -86,6 +90,7 @@ class Job:
     base: Base
     scale: int
     base_beside: bool
+    watch: Watch
     strength: float
     overlap: int
     window: int
@@ -105,7 +110,7 @@ class Job:
         Raises:
             OutOfDeviceMemoryError: where a smaller tile may do; what has been written is then to be
                 overwritten.
-            ResultError: where the network's result is not finite.
+            ResultError: where the network's result is not finite, or not of this picture.
         """
         if context == "window":
             self._sweep(None, record=False, window=self.window)
@@ -204,8 +209,7 @@ class Job:
         mergers = [Merger() for _ in self.evaluate.symmetries]
         for index, tile in enumerate(self.plan):
             x = self._seen(tile)
-            mask = _core(tile) if record else None
-            residual, records = self.evaluate(x, contexts, mask, window)
+            residual, records = self._plausible(tile, x, contexts, record, window)
             for merger, measured in zip(mergers, records, strict=False):
                 merger.add(measured)
             if probes is not None and index in probes:
@@ -214,6 +218,29 @@ class Job:
             self._finish(stitcher.add(tile, residual), tile, x)
             self.progress.step()
         return [merger.vectors() for merger in mergers]
+
+    def _plausible(
+        self, tile: Tile, x: Floats, contexts: Contexts | None, record: bool, window: int | None
+    ) -> tuple[Floats, list[Record]]:
+        """The residual of a tile, computed again in float32 where it is not of this picture."""
+        mask = _core(tile) if record else None
+        if isinstance(self.base, NoBase):
+            return self.evaluate(x, contexts, mask, window)
+        before = drift.means(x)
+        if self.base_beside:
+            base = before[3:]
+        elif isinstance(self.base, InputBase | BicubicBase):
+            base = before
+        else:
+            base = drift.means(self.base.at(x, tile.rows, tile.columns))
+        before = before[:3]
+        residual, records = self.evaluate(x, contexts, mask, window)
+        after = base + drift.means(residual)
+        if self.watch.suspects(before, after):
+            residual, records = self.evaluate.again(x, contexts, mask, window)
+            after_again = base + drift.means(residual)
+            self.evaluate.unsafe += self.watch.better(before, after, after_again)
+        return residual, records
 
     def _seen(self, tile: Tile) -> Floats:
         pixels = self.picture.padded(tile.rows, tile.columns)
@@ -246,6 +273,10 @@ class Job:
             # Enlarged, the original is the base; beside it, "doing nothing" has no other meaning.
             original = base if s > 1 else pixels
             values = _restored(base, residual, original, self.strength, self.picture.grey)
+            if self.picture.space is not None:
+                shown = original[..., 0] if self.picture.grey else original
+                rectangle = (start, end), (left, right)
+                values = in_own_space(self.picture, values, np.clip(shown, 0, 1), *rectangle, s)
             store(values, self.out[start * s : end * s, left * s : right * s])
 
 
@@ -266,8 +297,10 @@ def enlarged(picture: Picture, scale: int, out: NDArray[Any]) -> None:
     for start in range(0, picture.height, _BAND):
         rows = (start, min(start + _BAND, picture.height))
         values = np.clip(base.at(nothing, rows, columns), 0, 1)
-        band = out[rows[0] * scale : rows[1] * scale]
-        store(values[..., 0] if picture.grey else values, band)
+        values = values[..., 0] if picture.grey else values
+        if picture.space is not None:
+            values = in_own_space(picture, values, values, rows, columns, scale)
+        store(values, out[rows[0] * scale : rows[1] * scale])
 
 
 def _restored(

@@ -10,18 +10,23 @@ import numpy as np
 from mirnet_cli.errors import InputError, OutputError, UsageError
 from mirnet_cli.files import is_folder, same_file, write_atomically
 from mirnet_cli.photo import Photo, decode, encode, format_from_name
+from mirnet_cli.photo.formats import check_writable
 
 Source = str | Path | bytes
 Target = str | Path | BinaryIO
 
 
-def check_target(source: Source, target: Target, *, overwrite: bool) -> None:
+def check_target(source: Source, target: Target, *, overwrite: bool, format: str | None) -> None:
     """Refuses a target before any work is done.
 
     Raises:
-        UsageError: where the target is the source, and may not be overwritten.
+        UsageError: where the target is the source, and may not be overwritten, or is to be of a
+            format that cannot be written here.
         OutputError: where it exists, and may not be overwritten, or has no folder.
     """
+    named = None if not isinstance(target, str | Path) else format_from_name(Path(target).name)
+    if named is not None and format is None:
+        check_writable(named)
     if not isinstance(target, str | Path):
         return
     path = Path(target)
@@ -108,7 +113,7 @@ def write(
     named = None if not isinstance(target, str | Path) else format_from_name(Path(target).name)
     encoded = encode(
         photo,
-        format=format or named or photo.header.format,
+        format=format or named,
         quality=quality,
         strip=strip,
         provenance=None if strip else provenance,
@@ -117,6 +122,15 @@ def write(
         target.write(encoded.data)
         target.flush()
         return encoded.warnings
-    times_from = Path(source) if preserve and not isinstance(source, bytes) else None
-    write_atomically(Path(target), encoded.data, overwrite=overwrite, times_from=times_from)
+    original = None if isinstance(source, bytes) else Path(source)
+    times_from = original if preserve else None
+    # A file that is replaced keeps its own permissions; a new one has those of the photo.
+    mode_from = None if os.path.lexists(target) else original
+    write_atomically(
+        Path(target),
+        encoded.data,
+        overwrite=overwrite,
+        times_from=times_from,
+        mode_from=mode_from,
+    )
     return encoded.warnings

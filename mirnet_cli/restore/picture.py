@@ -1,5 +1,6 @@
 """A picture as integers, read as floats one rectangle at a time."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirnet_cli.errors import InputError, UsageError
+from mirnet_cli.photo.space import Space
 from mirnet_cli.restore.resample import (
     BICUBIC_REACH,
     Floats,
@@ -19,6 +21,8 @@ from mirnet_cli.restore.tiles import round_up
 
 Range = tuple[int, int]
 """Start and end of a half-open range of pixels along one axis."""
+
+_Read = Callable[[NDArray[np.int64], NDArray[np.int64]], Floats]
 
 PEAKS: dict[str, int] = {"uint8": 255, "uint16": 65535, "float32": 1}
 """The pixel types there are, and the value of white in each."""
@@ -58,9 +62,11 @@ class Picture:
     Attributes:
         pixels: ``(H, W)`` grey, ``(H, W, 3)`` RGB, or ``(H, W, 6)``, two views in RGB; uint8,
             uint16 or float32 (0 to 1). Never copied as a whole and never written to.
+        space: what the pixels are in; None is sRGB. Networks are shown sRGB colours always.
     """
 
     pixels: NDArray[Any]
+    space: Space | None = None
 
     @property
     def height(self) -> int:
@@ -84,10 +90,15 @@ class Picture:
 
         Returns:
             ``(len(rows), len(columns), channels)`` float32 in 0..1, fresh; grey is repeated.
-            Values of float pictures outside 0..1 are clipped.
+            Values of float pictures outside 0..1, and colours outside sRGB, are clipped.
         """
         part = self.pixels[_selector(rows)][:, _selector(columns)]
         values = np.empty((len(rows), len(columns), self.channels), np.float32)
+        if self.space is not None:
+            for start in range(0, len(part), _BAND):
+                band = self.space.shown(_clipped(part[start : start + _BAND]))
+                values[start : start + _BAND] = band[..., None] if self.grey else band
+            return values
         values[...] = part[..., None] if self.grey else part
         peak = PEAKS[self.pixels.dtype.name]
         if peak == 1:
@@ -95,6 +106,19 @@ class Picture:
         else:
             values /= np.float32(peak)
         return values
+
+    def beyond(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Floats:
+        """What :meth:`read` does not show: the samples less those of the colours shown.
+
+        Returns:
+            ``(len(rows), len(columns)[, 3])`` float32, in units of white in the picture's space.
+        """
+        assert self.space is not None
+        part = _clipped(self.pixels[_selector(rows)][:, _selector(columns)])
+        rest = part.astype(np.float32)
+        rest /= np.float32(PEAKS[part.dtype.name])
+        rest -= self.space.encoded(self.space.shown(part))
+        return rest
 
     def padded(self, rows: Range, columns: Range) -> Floats:
         """A rectangle of the picture padded at the right and bottom by reflection."""
@@ -127,7 +151,7 @@ class Enlarged(Picture):
         scale: sides of what is read over sides of ``pixels``.
     """
 
-    scale: int
+    scale: int = 1
 
     @property
     def height(self) -> int:
@@ -139,16 +163,29 @@ class Enlarged(Picture):
 
     def read(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Floats:
         """As of any picture; values beyond 0..1, which the cubic makes at edges, are clipped."""
+        clipped: Floats = np.clip(self._enlarged(super().read, rows, columns), 0, 1)
+        return clipped
+
+    def beyond(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Floats:
+        """As of any picture, enlarged as the picture is."""
+        return self._enlarged(super().beyond, rows, columns)
+
+    def _enlarged(self, read: _Read, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Floats:
+        """A rectangle of what ``read`` gives of the small picture, enlarged."""
         top, left = int(rows.min()) // self.scale, int(columns.min()) // self.scale
         bottom, right = int(rows.max()) // self.scale + 1, int(columns.max()) // self.scale + 1
-        small = Picture(self.pixels).clamped(
-            (top - BICUBIC_REACH, bottom + BICUBIC_REACH),
-            (left - BICUBIC_REACH, right + BICUBIC_REACH),
+        small = read(
+            clamped((top - BICUBIC_REACH, bottom + BICUBIC_REACH), super().height),
+            clamped((left - BICUBIC_REACH, right + BICUBIC_REACH), super().width),
         )
-        large = enlarge(small, self.scale)
-        part = large[_selector(rows - top * self.scale)][:, _selector(columns - left * self.scale)]
-        clipped: Floats = np.clip(part, 0, 1)
-        return clipped
+        down, across = _selector(rows - top * self.scale), _selector(columns - left * self.scale)
+        part: Floats = enlarge(small, self.scale)[down][:, across]
+        return part
+
+
+def _clipped(part: NDArray[Any]) -> NDArray[Any]:
+    """Float samples in 0..1; integers as they are."""
+    return np.clip(part, 0, 1) if part.dtype.kind == "f" else part
 
 
 def _selector(places: NDArray[np.int64]) -> Any:

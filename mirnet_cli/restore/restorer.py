@@ -15,6 +15,7 @@ from mirnet_cli.errors import UsageError
 from mirnet_cli.models.catalogue import TASKS
 from mirnet_cli.models.choose import resolve
 from mirnet_cli.models.weights import Weights
+from mirnet_cli.photo.space import Space, space_of, space_of_photo
 from mirnet_cli.restore.alpha import enlarged_alpha, without_hidden
 from mirnet_cli.restore.context import Refinement
 from mirnet_cli.restore.cutting import Cutter, Outcome, Request
@@ -143,6 +144,7 @@ class Restorer:
         *,
         strength: float = 1.0,
         ensemble: bool = False,
+        profile: bytes | None = None,
         progress: Report | None = None,
     ) -> NDArray[Any]:
         """Restores a picture.
@@ -153,6 +155,7 @@ class Restorer:
                 take ``(H, W, 6)``, the left view and the right one, and give ``(H, W, 3)``.
             strength: share of the result in the blend with the original, 0 to 1.
             ensemble: average over the eight flips and rotations.
+            profile: the ICC profile that the pixels are in; None is sRGB.
             progress: told of each run of the network.
 
         Returns:
@@ -167,12 +170,17 @@ class Restorer:
         """
         if self._two_views and ensemble:
             raise UsageError("flipping exchanges the two views", "leave ensemble out")
+        if self._two_views and profile is not None:
+            raise UsageError("two views of a sensor have no profile", "leave it out")
         said = check(pixels, two_views=self._two_views)
         alpha = pixels[..., 3] if pixels.ndim == 3 and pixels.shape[2] == 4 else None
         colours = pixels if alpha is None else pixels[..., :3]
         out = np.empty(self._shape(pixels), pixels.dtype)
         out_colours = out if alpha is None else out[..., :3]
-        outcome = self._restore(colours, alpha, out_colours, Request(strength, ensemble, progress))
+        space, doubt = space_of(profile, grey=pixels.ndim == 2)
+        said += [doubt] if doubt else []
+        request = Request(strength, ensemble, progress)
+        outcome = self._restore(colours, alpha, space, out_colours, request)
         if alpha is not None:
             self._keep_alpha(alpha, out[..., 3])
         for text in [*said, *outcome.warnings]:
@@ -216,7 +224,9 @@ class Restorer:
             OutputError: for a target that exists or cannot be written.
             OutOfMemoryError, ResultError: as for an array.
         """
-        work = self.read(source, target, crop=crop, max_pixels=max_pixels, overwrite=overwrite)
+        work = self.read(
+            source, target, crop=crop, format=format, max_pixels=max_pixels, overwrite=overwrite
+        )
         self.improve(work, strength=strength, ensemble=ensemble, progress=progress)
         return self.write(
             work,
@@ -233,6 +243,7 @@ class Restorer:
         target: str | Path | BinaryIO,
         *,
         crop: tuple[int, int, int, int] | None = None,
+        format: str | None = None,
         max_pixels: int = 500_000_000,
         overwrite: bool = False,
     ) -> Work:
@@ -246,7 +257,7 @@ class Restorer:
             what = "made for the two views of a dual-pixel sensor, which a photo does not have"
             raise UsageError(what, "call the Restorer with an HxWx6 array", subject=self.task)
         started = time.monotonic()
-        photos.check_target(source, target, overwrite=overwrite)
+        photos.check_target(source, target, overwrite=overwrite, format=format)
         photo = photos.read(source, crop=crop, max_pixels=max_pixels)
         height, width = photo.pixels.shape[:2]
         said = [*photo.warnings, *check(photo.pixels)]
@@ -265,9 +276,10 @@ class Restorer:
         photo = work.photo
         out = np.empty(self._shape(photo.pixels), photo.pixels.dtype)
         alpha = None
-        work.outcome = self._restore(
-            photo.pixels, photo.alpha, out, Request(strength, ensemble, progress)
-        )
+        space, doubt = space_of_photo(photo)
+        work.said += [doubt] if doubt else []
+        request = Request(strength, ensemble, progress)
+        work.outcome = self._restore(photo.pixels, photo.alpha, space, out, request)
         if photo.alpha is not None:
             alpha = np.empty(out.shape[:2], out.dtype)
             self._keep_alpha(photo.alpha, alpha)
@@ -370,13 +382,14 @@ class Restorer:
         self,
         pixels: NDArray[Any],
         alpha: NDArray[Any] | None,
+        space: Space | None,
         out: NDArray[Any],
         request: Request,
     ) -> Outcome:
         """Fills ``out`` with the restored colours."""
         if not 0 <= request.strength <= 1:
             raise UsageError(f"a strength of {request.strength:g}", "use a number from 0 to 1")
-        picture = Picture(pixels if alpha is None else without_hidden(pixels, alpha))
+        picture = Picture(pixels if alpha is None else without_hidden(pixels, alpha), space)
         if request.strength == 0:
             enlarged(Picture(pixels[..., :3]) if self._two_views else picture, self.scale, out)
             outcome = Outcome()

@@ -70,6 +70,7 @@ def parse_tile(tile: int | str) -> int | None:
         raise UsageError(
             f"{tile!r} is not a tile size",
             f"use auto, 0 (never cut) or a number of pixels from {LEAST} on",
+            subject="--tile",
         )
     return size
 
@@ -107,9 +108,10 @@ def check_overlap(tile: int, overlap: int, stride: int) -> None:
         UsageError: where it is negative or leaves no room in a tile.
     """
     if overlap < 0:
-        raise UsageError(f"an overlap of {overlap}", "use 0 or more pixels")
+        raise UsageError(f"{overlap} pixels", "use 0 or more", subject="--overlap")
     if tile and tile // stride * stride - 2 * round_up(overlap, stride) < stride:
         raise UsageError(
-            f"an overlap of {overlap} leaves no room in tiles of {tile}",
+            f"{overlap} pixels leave no room in tiles of {tile}",
             "use less than half of the tile",
+            subject="--overlap",
         )

@@ -197,3 +197,15 @@ def test_odd_things_in_a_folder(mirnet: Mirnet) -> None:
         "in/fifo.jpg": "failed",
         "in/gone.jpg": "failed",
     }
+
+
+def test_a_scale_set_for_all_commands_concerns_upscale_alone(
+    mirnet: Mirnet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIRNET_SCALE", "3")
+    Path("in").mkdir()
+    Path("in/a.jpg").write_text("photo")
+    assert mirnet("batch", "in", "--task", "denoise").code == 0
+    assert mirnet("batch", "in", "--task", "upscale", "-o", "large").code == 0
+    assert Path("large/a.jpg").read_text().startswith("upscale 3:")
+    assert mirnet("batch", "in", "--task", "denoise", "--scale", "3").code == 2

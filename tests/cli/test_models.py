@@ -212,3 +212,16 @@ def test_listing_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_verify_nothing(real: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "entries", lambda: ())
+    ran = real("models", "verify")
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.startswith("mirnet: no weights are here to verify; ")
+
+
+def test_the_list_names_a_long_licence_shortly(real: Run) -> None:
+    out = real("models", "list").out
+    assert "non-commercial" in out
+    assert "LicenseRef" not in out

@@ -240,3 +240,25 @@ def test_nothing_given_and_nothing_piped(process: Process, data: bytes | None) -
     assert ran.returncode == 2
     assert ran.stderr.startswith(b"mirnet: no photo given; ")
     assert ran.stderr.count(b"\n") == 1
+
+
+def test_the_command_line_wins_over_the_environment(
+    mirnet: Mirnet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo("a.jpg")
+    monkeypatch.setenv("MIRNET_WEIGHTS", "elsewhere.safetensors")
+    assert mirnet("denoise", "a.jpg", "--model", "denoise").code == 0
+    monkeypatch.setenv("MIRNET_MODEL", "denoise")
+    ran = mirnet("denoise", "a.jpg", "-o", "b.jpg")
+    assert (ran.code, "exclude each other" in ran.err) == (2, True)
+    monkeypatch.delenv("MIRNET_WEIGHTS")
+    ran = mirnet("denoise", "a.jpg", "-o", "c.jpg", "--weights", "mine.safetensors")
+    assert ran.code == 0
+
+
+def test_upscale_takes_the_only_scale_of_a_model(mirnet: Mirnet) -> None:
+    photo("a.jpg")
+    assert mirnet("upscale", "a.jpg", "--model", "upscale-x1").code == 0
+    assert Path("a-x1.jpg").exists()
+    assert mirnet("upscale", "a.jpg", "--model", "upscale").code == 0
+    assert Path("a-x2.jpg").exists()

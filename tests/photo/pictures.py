@@ -133,10 +133,16 @@ def _tag_table(space: bytes, kind: bytes, tags: dict[bytes, bytes]) -> bytes:
     return struct.pack(">I", len(block)) + block[4:]
 
 
+def profile_of(space: bytes, **tags: bytes) -> bytes:
+    """A display profile with a white point and these tags."""
+    white = b"XYZ \0\0\0\0" + struct.pack(">III", 0xF6D6, 0x10000, 0xD32D)
+    named = {name.encode(): content for name, content in tags.items()}
+    return _tag_table(space, b"mntr", {b"wtpt": white, **named})
+
+
 def grey_profile(gamma: float = 1.8) -> bytes:
     curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256))
-    white = b"XYZ \0\0\0\0" + struct.pack(">III", 0xF6D6, 0x10000, 0xD32D)
-    return _tag_table(b"GRAY", b"mntr", {b"wtpt": white, b"kTRC": curve})
+    return profile_of(b"GRAY", kTRC=curve)
 
 
 def rgb_profile(size: int = 0) -> bytes:

@@ -185,3 +185,9 @@ def test_an_unknown_format() -> None:
     with pytest.raises(UsageError):
         encode(photo(noise(2, 2)), format="gif")
     assert encode(photo(noise(2, 2)), format=".tif").data[:2] == b"II"
+
+
+def test_float_tiffs_are_read_by_others() -> None:
+    pixels = noise(20, 30, 1, "f4")
+    with Image.open(io.BytesIO(encode(photo(pixels), format="TIFF").data)) as image:
+        np.testing.assert_array_equal(np.asarray(image), pixels)

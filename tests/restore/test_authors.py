@@ -47,7 +47,7 @@ def _network(path: Path, x: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("scale", [2, 3])
 def test_an_enlarged_picture_reads_like_the_enlargement(scale: int, grey: bool) -> None:
     pixels = _pixels(9, 7) if grey else _pixels(9, 7, 3)
-    picture = Enlarged(pixels, scale)
+    picture = Enlarged(pixels, scale=scale)
     reach = BICUBIC_REACH
     small = Picture(pixels).clamped((-reach, 9 + reach), (-reach, 7 + reach))
     whole = np.clip(enlarge(small, scale), 0, 1)
@@ -67,7 +67,7 @@ def test_upscaling_enlarges_first(scale: int, v2: Path) -> None:
     pixels = _pixels(8, 12, 3)
     result = restorer(pixels)
     assert result.shape == (8 * scale, 12 * scale, 3)
-    seen = Enlarged(pixels, scale).padded((0, 8 * scale), (0, 12 * scale))
+    seen = Enlarged(pixels, scale=scale).padded((0, 8 * scale), (0, 12 * scale))
     batch = np.ascontiguousarray(seen.transpose(2, 0, 1)[None])
     spec = restorer.weights.network
     residual = prepare(spec, device="cpu", precision="fp32").run(batch).residual[0]

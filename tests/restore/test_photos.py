@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from mirnet_cli.errors import InputError, OutputError, UsageError
-from mirnet_cli.photo import decode
-from mirnet_cli.restore import Restorer
+from mirnet_cli.photo import coded, decode
+from mirnet_cli.restore import Restorer, load
 from tests.restore.fakes import FakeRunner, photo_like
 
 Make = Callable[..., Restorer]
@@ -146,3 +146,39 @@ def test_grey_and_alpha_stay(restorer: Make, tmp_path: Path) -> None:
     result = decode(tmp_path / "clear2.png")
     assert result.alpha is not None
     assert result.alpha.shape == (40, 60)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_permissions_are_those_of_the_photo(restorer: Make, photo: Path, tmp_path: Path) -> None:
+    photo.chmod(0o640)
+    model, target = restorer(), tmp_path / "out.png"
+    model.file(photo, target)
+    assert target.stat().st_mode & 0o777 == 0o640
+    target.chmod(0o604)
+    model.file(photo, target, overwrite=True)
+    assert target.stat().st_mode & 0o777 == 0o604
+
+
+def test_a_format_that_cannot_be_written_is_refused_before_any_work(
+    restorer: Make, runners: list[FakeRunner], photo: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="cannot be written"):
+        restorer().file(photo, tmp_path / "out.dng")
+    assert not runners[0].shapes
+
+
+@pytest.mark.parametrize("task", ["denoise", "upscale"])
+@pytest.mark.parametrize("linear", [False, True])
+def test_very_dark_pictures_keep_their_shadows(task: str, linear: bool) -> None:
+    """The darkest three levels of 8 bits, in 16, through the weights that ship."""
+    across = np.mgrid[:64, :256][1]
+    noise = np.random.default_rng(0).integers(0, 30, (64, 256, 3))
+    pixels = (across[..., None] * 3 + noise).astype(np.uint16)
+    model = load(task, scale=1 if task == "upscale" else None, device="cpu")
+    result = model(pixels, profile=coded.from_points(1, 8) if linear else None)
+    before, after = (
+        each.astype(float).reshape(64, 16, 16, 3).mean(axis=(0, 2, 3)) for each in (pixels, result)
+    )
+    assert len(np.unique(result)) > 500
+    assert np.abs(after - before).max() < (20 if linear else 128)
+    assert (np.diff(after) > 0).all()

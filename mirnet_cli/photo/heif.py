@@ -1,0 +1,114 @@
+"""HEIC, by pillow-heif's libheif.
+
+Source: ISO/IEC 23008-12 (irot and imir turn a picture, EXIF's orientation does not).
+"""
+
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mirnet_cli.photo import coded, exif
+from mirnet_cli.photo.codec import Layout, Order, Raster
+from mirnet_cli.photo.picture import Array, Metadata
+from mirnet_cli.photo.source import DamageError, Data, whole
+
+if TYPE_CHECKING:
+    import pillow_heif
+
+DEPTHS = ("uint8", "uint16")
+GREY = True
+ALPHA = True
+HOLDS = frozenset({"exif", "xmp", "icc"})
+MAX_SIDE = 65535
+PIECEMEAL = False
+
+QUALITY = 90
+"""HEIC does not state the quality it was written with; from here on it is 4:4:4."""
+
+_DEEP = 12
+"""Bits that 16-bit samples are written with, the most that HEVC encoders take."""
+
+
+def _open(data: Data) -> "pillow_heif.HeifFile":
+    import pillow_heif
+
+    try:
+        return pillow_heif.open_heif(BytesIO(whole(data)), convert_hdr_to_8bit=False)
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        raise DamageError("it cannot be parsed") from error
+
+
+def header(data: Data) -> Layout:
+    """Parse the container; no pixel is decoded by that. The size is that after rotation."""
+    file = _open(data)
+    width, height = file.size
+    return Layout(width, height, frames=len(file))
+
+
+def metadata(data: Data) -> tuple[Metadata, list[str]]:
+    """Take what libheif found. It turns pictures by itself, so EXIF's orientation is reset."""
+    info = _open(data).info
+    warnings: list[str] = []
+    block = info.get("exif") or None
+    if block is not None:
+        block = exif.without_prefix(block)
+        try:
+            block = exif.upright(block)
+        except DamageError:
+            warnings.append("the EXIF data is damaged and is not kept")
+            block = None
+    if info.get("depth_images") or info.get("aux"):
+        warnings.append("what goes with the picture (depth or gain maps) is not kept")
+    icc = info.get("icc_profile") or None
+    if icc is None and (points := info.get("nclx_profile")):
+        icc = coded.from_points_or_refuse(
+            int(points["color_primaries"]), int(points["transfer_characteristics"])
+        )
+    return Metadata(exif=block, xmp=info.get("xmp") or None, icc=icc), warnings
+
+
+def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
+    """Decode the primary picture at its depth: 10 and 12 bits become 16."""
+    file = _open(data)
+    samples: Array = np.asarray(file)
+    if samples.dtype == np.uint16:
+        # libheif shifts; the highest bits are repeated below, so that white is white.
+        samples = samples | (samples >> int(file.info.get("bit_depth", 16)))
+    if samples.ndim == 2:
+        return Raster(np.ascontiguousarray(samples), None)
+    with_alpha = samples.shape[2] in (2, 4)
+    alpha = np.ascontiguousarray(samples[..., -1]) if with_alpha else None
+    colours = samples[..., : samples.shape[2] - with_alpha]
+    if colours.shape[2] == 1:
+        colours = colours[..., 0]
+    return Raster(np.ascontiguousarray(colours), alpha)
+
+
+def write(order: Order) -> tuple[list[bytes], list[str]]:
+    """Encode with pillow-heif: 8 bits, or 16 bits in 12."""
+    import pillow_heif
+
+    metadata, pixels = order.metadata, order.pixels
+    warnings: list[str] = []
+    if order.alpha is not None:
+        if pixels.ndim == 2:
+            pixels = pixels[..., None].repeat(3, axis=2)
+        pixels = np.concatenate([pixels, order.alpha[..., None]], axis=2)
+    mode = "L" if pixels.ndim == 2 else {3: "RGB", 4: "RGBA"}[pixels.shape[2]]
+    if pixels.dtype == np.uint16:
+        mode += ";16"
+        warnings.append(f"16 bits became {_DEEP} bits, which is what HEIC holds")
+        pillow_heif.options.SAVE_HDR_TO_12_BIT = True
+    height, width = pixels.shape[:2]
+    file = pillow_heif.from_bytes(mode, (width, height), np.ascontiguousarray(pixels).tobytes())
+    quality = order.quality or QUALITY
+    options: dict[str, object] = {"exif": metadata.exif, "xmp": metadata.xmp}
+    if metadata.icc is not None:
+        options["icc_profile"] = metadata.icc
+    if quality >= QUALITY and pixels.ndim == 3:
+        options["chroma"] = 444
+    buffer = BytesIO()
+    kept = {name: value for name, value in options.items() if value is not None}
+    file.save(buffer, quality=quality, **kept)
+    return [buffer.getvalue()], warnings

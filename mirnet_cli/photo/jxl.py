@@ -1,0 +1,180 @@
+"""JPEG XL, by imagecodecs' libjxl. Boxes around the codestream are read and written here.
+
+Source: ISO/IEC 18181-2:2024 (container).
+"""
+
+import struct
+from collections.abc import Iterator
+
+import numpy as np
+
+from mirnet_cli.photo import coded, exif, jxl_header
+from mirnet_cli.photo.codec import Layout, Order, Raster
+from mirnet_cli.photo.picture import Array, Metadata
+from mirnet_cli.photo.source import DamageError, Data, whole
+
+DEPTHS = ("uint8", "uint16", "float32")
+GREY = True
+ALPHA = True
+# No profile: imagecodecs writes sRGB alone.
+HOLDS = frozenset({"exif", "xmp"})
+MAX_SIDE = 1 << 18
+PIECEMEAL = False
+
+QUALITY = 90
+
+_SIGNATURE = b"\0\0\0\x0cJXL \r\n\x87\n"
+_TYPE = b"\0\0\0\x14ftypjxl \0\0\0\0jxl "
+_MAX_BOXES = 10_000
+_HEAD = 1 << 16
+
+
+def _boxes(data: Data) -> Iterator[tuple[bytes, bytes]]:
+    """Names and contents of the boxes; nothing for a bare codestream."""
+    at = 0
+    for _ in range(_MAX_BOXES):
+        head = data[at : at + 16]
+        if len(head) < 8:
+            return
+        size, start = int.from_bytes(head[:4], "big"), at + 8
+        if size == 1:
+            size, start = int.from_bytes(head[8:16], "big"), at + 16
+        end = len(data) if size == 0 else at + size
+        if end < start or end > len(data):
+            raise DamageError("it ends before the picture is complete")
+        yield head[4:8], data[start:end]
+        at = end
+
+
+def _start(data: Data) -> bytes:
+    """The beginning of the codestream."""
+    if data[0:2] == b"\xff\x0a":
+        return data[0:_HEAD]
+    for name, body in _boxes(data):
+        if name == b"jxlc":
+            return body[:_HEAD]
+        if name == b"jxlp":
+            return body[4 : 4 + _HEAD]
+    raise DamageError("it has no codestream")
+
+
+def header(data: Data) -> Layout:
+    """Read the codestream's header; the size is that after rotation."""
+    found = jxl_header.parse(_start(data))
+    return Layout(found.width, found.height)
+
+
+def metadata(data: Data) -> tuple[Metadata, list[str]]:
+    """Read the boxes for EXIF and XMP, and the codestream's colours."""
+    found = jxl_header.parse(_start(data))
+    warnings: list[str] = []
+    block: bytes | None = None
+    packet: bytes | None = None
+    if data[0:2] != b"\xff\x0a":
+        for name, body in _boxes(data):
+            if name == b"Exif" and block is None and len(body) > 4:
+                block = exif.without_prefix(body[4 + int.from_bytes(body[:4], "big") :])
+            elif name == b"xml " and packet is None:
+                packet = body
+            elif name == b"brob":
+                warnings.append("compressed metadata (brob) is not kept")
+            elif name == b"jumb":
+                warnings.append("content credentials (JUMBF) no longer hold and are not kept")
+            elif name == b"jhgm":
+                warnings.append("a gain map for high dynamic range is not kept")
+    if block is not None:
+        try:
+            block = exif.upright(block)
+        except DamageError:
+            warnings.append("the EXIF data is damaged and is not kept")
+            block = None
+    if found.animation:
+        warnings.append("an animation: only its first picture was read")
+    icc = None
+    if found.icc:
+        warnings.append("its colour profile cannot be read: the colours are taken as sRGB")
+    else:
+        icc = coded.from_points_or_refuse(found.primaries, found.transfer)
+    return Metadata(exif=block, xmp=packet, icc=icc), warnings
+
+
+def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
+    """Decode the first picture, upright."""
+    import imagecodecs
+
+    found = jxl_header.parse(_start(data))
+    samples: Array = imagecodecs.jpegxl_decode(whole(data), index=0)
+    if samples.dtype == np.float16:
+        samples = samples.astype(np.float32)
+    warnings: tuple[str, ...] = ()
+    if samples.dtype == np.float32:
+        clipped = np.clip(np.nan_to_num(samples), 0, 1)
+        if not np.array_equal(clipped, samples):
+            warnings = ("samples outside 0..1 were clipped",)
+        samples = clipped
+    channels = 1 if samples.ndim == 2 else samples.shape[2]
+    colours = 3 if channels >= 3 else 1
+    alpha = np.ascontiguousarray(samples[..., colours]) if channels > colours else None
+    kept = samples if samples.ndim == 2 else samples[..., :colours]
+    kept = kept[..., 0] if kept.ndim == 3 and colours == 1 else kept
+    return Raster(np.ascontiguousarray(kept), alpha, lossless=not found.xyb, warnings=warnings)
+
+
+def write(order: Order) -> tuple[list[bytes], list[str]]:
+    """Encode with imagecodecs: without loss if the input was so and no quality is given."""
+    import imagecodecs
+
+    samples = order.pixels
+    if order.alpha is not None:
+        grey = samples[..., None] if samples.ndim == 2 else samples
+        samples = np.concatenate([grey, order.alpha[..., None]], axis=2)
+    lossless = order.lossless and order.quality is None
+    if samples.dtype != np.uint8 and not lossless:
+        samples = _linear(samples, order.pixels.ndim)
+    # As libjxl's JxlEncoderDistanceFromQuality does from quality 30 on.
+    distance = 0.1 + (100 - max(order.quality or QUALITY, 30)) * 0.09
+    stream = bytes(
+        imagecodecs.jpegxl_encode(
+            np.ascontiguousarray(samples),
+            lossless=lossless,
+            distance=None if lossless else distance,
+            usecontainer=False,
+        )
+    )
+    level = b""
+    if stream[:2] != b"\xff\x0a":
+        # libjxl insists on a container where a decoder has to be of level 10.
+        boxes = dict(_boxes(stream))
+        level, stream = boxes.get(b"jxll", b""), boxes[b"jxlc"]
+    stream = jxl_header.marked_as_srgb(stream)
+    metadata = order.metadata
+    further = []
+    if level:
+        further += _box(b"jxll", level)
+    if metadata.exif is not None:
+        further += _box(b"Exif", b"\0\0\0\0" + metadata.exif)
+    if metadata.xmp is not None:
+        further += _box(b"xml ", metadata.xmp)
+    if not further:
+        return [stream], []
+    return [_SIGNATURE, _TYPE, *further, *_box(b"jxlc", stream)], []
+
+
+def _linear(samples: Array, dimensions: int) -> Array:
+    """Colours as linear light, which is what imagecodecs takes deep samples for; alpha stays."""
+    from mirnet_cli.photo.raster import to_depth
+    from mirnet_cli.photo.space import srgb_light
+
+    colours = 3 if dimensions == 3 else 1
+    part = samples if samples.ndim == 2 else samples[..., :colours]
+    light = to_depth(srgb_light(to_depth(part, "float32")), samples.dtype.name)
+    if part.shape == samples.shape:
+        return light
+    return np.concatenate([light, samples[..., colours:]], axis=2)
+
+
+def _box(name: bytes, body: bytes) -> list[bytes]:
+    size = len(body) + 8
+    if size < 1 << 32:
+        return [struct.pack(">I4s", size, name), body]
+    return [struct.pack(">I4sQ", 1, name, size + 8), body]

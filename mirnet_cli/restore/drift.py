@@ -1,0 +1,107 @@
+"""Results that are numbers, but not of this picture: black, white, or off in colour.
+
+Half precision, drivers and damaged memory give such tiles without any error. The limits are far
+from what networks do on purpose: over 1500 tiles of 256 pixels of noisy, dark and ordinary photos
+the shipped weights moved the mean of a channel by 0.021 at most where they denoise or enlarge.
+Where they enhance, they darkened by 0.021 at most, and a channel left its share of the brightness
+by 0.13.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mirnet_cli.errors import ResultError
+from mirnet_cli.restore.resample import Floats
+
+Means = NDArray[np.float64]
+
+_SHIFT = 0.1
+_CAST = 0.25
+_BLACK = 0.02
+"""Below this mean a picture is black anyway."""
+_WHITE, _NOT_WHITE = 0.97, 0.6
+_SAME = 0.02
+_SAMPLED = 3
+
+
+def means(x: Floats) -> Means:
+    """The mean of each channel of ``(h, w, C)``, from every third row and column."""
+    sampled: Means = x[::_SAMPLED, ::_SAMPLED].mean(axis=(0, 1), dtype=np.float64)
+    return sampled
+
+
+def black(before: Means, after: Means) -> bool:
+    """Whether a result is black where the picture is not."""
+    bright = float(before.mean())
+    return bright > _BLACK and float(np.clip(after, 0, 1).mean()) < bright / 4
+
+
+def fault(task: str, before: Means, after: Means) -> str | None:
+    """What is wrong with a result, in words; None where nothing is.
+
+    Args:
+        task: "enhance" may change brightness, all others leave the means where they are.
+        before, after: means of red, green and blue, of what the network saw and of what it made.
+    """
+    if black(before, after):
+        return "black where the picture is not"
+    if task != "enhance":
+        moved = float(np.abs(after - before).max())
+        return "off in mean colour" if moved > _SHIFT else None
+    bright, became = float(before.mean()), float(np.clip(after, 0, 1).mean())
+    if became < bright - _SHIFT:
+        return "darker than the picture"
+    if became > _WHITE and bright < _NOT_WHITE:
+        return "white where the picture is not"
+    if bright < _BLACK:
+        # The colours of next to nothing may become any.
+        return None
+    gained = before * (became / bright)
+    moved = float(np.abs(np.clip(after, 0, 1) - np.clip(gained, 0, 1)).max())
+    return "off in mean colour" if moved > _CAST else None
+
+
+@dataclass
+class Watch:
+    """Looks at the results of one network for one picture.
+
+    Weights that ship are held to the limits. Others may be made for other things: their results
+    are refused where they are black, and told of where they are beyond the limits in float32 too.
+
+    Attributes:
+        task: what the network is for.
+        known: the weights ship.
+        odd: how many results are beyond the limits, and the same in float32.
+    """
+
+    task: str
+    known: bool
+    odd: int = 0
+    _usual: bool = field(default=False, repr=False)
+
+    def suspects(self, before: Means, after: Means) -> bool:
+        """Whether a result has to be computed again in float32."""
+        if self._usual:
+            return black(before, after)
+        return fault(self.task, before, after) is not None
+
+    def better(self, before: Means, first: Means, again: Means) -> bool:
+        """Whether what float32 gave for a suspect is within the limits.
+
+        Raises:
+            ResultError: it is no better.
+        """
+        what = fault(self.task, before, again)
+        if what is None:
+            return True
+        if self.known or black(before, again):
+            raise ResultError(
+                f"the network's result is {what}, in float32 too",
+                "the picture or the weights do not suit this network; try another model",
+            )
+        self.odd += 1
+        # It is the way of these weights: not every tile has to be computed twice.
+        self._usual = float(np.abs(first - again).max()) < _SAME
+        return not self._usual

@@ -1,0 +1,279 @@
+"""HEIC, JPEG XL and camera RAW: formats whose libraries are extras."""
+
+import struct
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mirnet_cli.errors import InputError, UsageError
+from mirnet_cli.photo import Metadata, coded, decode, encode, exif, formats, ifd, jxl_header, probe
+from mirnet_cli.photo.ifd import Field, Tree
+from mirnet_cli.photo.space import space_of
+from tests.photo.pictures import XMP, exif_block, noise, photo, smooth
+
+P3 = coded.from_points(12, 13) or b""
+WHITE = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
+
+
+def needs(format: str) -> Any:
+    """Skips where the library of a format is not installed."""
+    here = formats.FORMATS[format].here
+    return pytest.mark.skipif(not here, reason=f"the library for {format} is not installed")
+
+
+heic, jxl, raw = needs("HEIC"), needs("JXL"), needs("RAW")
+BOTH = [pytest.param("HEIC", marks=heic), pytest.param("JXL", marks=jxl)]
+
+
+def unit(array: Any) -> Any:
+    return array / WHITE[array.dtype.name]
+
+
+@pytest.mark.parametrize("format", BOTH)
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("with_alpha", [False, True])
+@pytest.mark.parametrize("grey", [False, True])
+def test_pixels_come_back(format: str, dtype: str, with_alpha: bool, grey: bool) -> None:
+    factor = {"uint8": 1, "uint16": 257}[dtype]
+    pixels = (smooth(41, 60) * np.array(factor, dtype)).astype(dtype)
+    alpha = pixels[..., 1].copy() if with_alpha else None
+    pixels = pixels[..., 0].copy() if grey else pixels
+    made = encode(photo(pixels, alpha), format=format)
+    found = decode(made.data)
+    assert (found.header.format, found.header.width, found.header.height) == (format, 60, 41)
+    assert found.pixels.dtype == pixels.dtype
+    if found.pixels.ndim > pixels.ndim:
+        pixels = pixels[..., None]
+    assert np.abs(unit(found.pixels) - unit(pixels)).max() < 0.05
+    assert (found.alpha is None) == (alpha is None)
+    if alpha is not None:
+        assert np.abs(unit(found.alpha) - unit(alpha)).max() < 0.03
+    said = ["16 bits became 12 bits, which is what HEIC holds"] * (
+        format == "HEIC" and dtype == "uint16"
+    )
+    assert list(made.warnings) == said
+    assert found.warnings == ()
+
+
+@heic
+def test_white_is_white_in_ten_bits() -> None:
+    white = np.full((16, 16, 3), 65535, np.uint16)
+    assert decode(encode(photo(white), format="HEIC").data).pixels.min() > 65200
+
+
+@pytest.mark.parametrize("format", BOTH)
+def test_metadata_comes_back_upright(format: str) -> None:
+    metadata = Metadata(exif=exif_block(1), xmp=XMP, icc=P3 if format == "HEIC" else None)
+    made = encode(photo(smooth(30, 50), metadata=metadata), format=format)
+    found = decode(made.data)
+    assert found.pixels.shape == (30, 50, 3)
+    assert found.metadata.icc == metadata.icc
+    assert exif.orientation(found.metadata.exif) == 1
+    assert b"MAKER" in (found.metadata.exif or b"")
+    assert b"dc:format" in (found.metadata.xmp or b"")
+    again = encode(found)
+    assert again.warnings == ()
+    assert decode(again.data).metadata.icc == metadata.icc
+
+
+@pytest.mark.parametrize("format", BOTH)
+@pytest.mark.parametrize("keep", [0.1, 0.5, 0.95])
+def test_a_file_cut_short_is_damage(format: str, keep: float) -> None:
+    data = encode(photo(noise(64, 64)), format=format).data
+    with pytest.raises(InputError, match=r"damaged|not a picture"):
+        decode(data[: int(len(data) * keep)])
+
+
+@pytest.mark.parametrize("format", BOTH)
+def test_too_large_is_refused_before_decoding(format: str) -> None:
+    data = encode(photo(smooth(40, 60)), format=format).data
+    with pytest.raises(InputError, match="--max-pixels"):
+        decode(data, max_pixels=2000)
+
+
+@jxl
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_jpeg_xl_without_loss_stays_so(dtype: str) -> None:
+    pixels = noise(20, 30, dtype=dtype)
+    found = decode(encode(replace(photo(pixels, format="JXL"), lossless=True)).data)
+    assert found.lossless
+    # imagecodecs says of deep samples that they are linear; what is written is sRGB.
+    assert found.metadata.icc is None
+    np.testing.assert_array_equal(found.pixels, pixels)
+    assert not decode(encode(found, quality=90).data).lossless
+
+
+@jxl
+def test_linear_jpeg_xl_is_known_to_be_linear() -> None:
+    import imagecodecs
+
+    pixels = noise(20, 30, dtype=np.uint16)
+    found = decode(bytes(imagecodecs.jpegxl_encode(pixels, lossless=True)))
+    np.testing.assert_array_equal(found.pixels, pixels)
+    space, _ = space_of(found.metadata.icc, grey=False)
+    assert space is not None
+    light = np.full((1, 3), 0.2140, np.float32)
+    np.testing.assert_allclose(space.shown(light), 0.5, atol=1e-3)
+
+
+@jxl
+def test_jpeg_xl_gets_srgb_colours() -> None:
+    p3 = photo(smooth(20, 30), metadata=Metadata(icc=P3))
+    made = encode(p3, format="JXL")
+    assert list(made.warnings) == ["colours were converted to sRGB: JXL holds no profile"]
+
+
+@jxl
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (8, 8), (256, 256), (5, 3000), (300, 200), (90, 160), (33, 40, 4)]
+)
+def test_the_size_in_a_jpeg_xl_header(shape: tuple[int, ...]) -> None:
+    import imagecodecs
+
+    for dtype in (np.uint8, np.uint16):
+        stream = bytes(imagecodecs.jpegxl_encode(np.zeros(shape, dtype), usecontainer=False))
+        assert probe(stream).width == shape[1]
+        assert probe(stream).height == shape[0]
+
+
+def bits_of(*fields: tuple[int, int]) -> bytes:
+    """A codestream's header from (value, bits)."""
+    total = at = 0
+    for value, count in fields:
+        total |= value << at
+        at += count
+    return b"\xff\x0a" + total.to_bytes(-(-at // 8) + 8, "little")
+
+
+def test_jpeg_xl_tells_turn_and_colours() -> None:
+    size = [(1, 1), (4, 5), (0, 3), (9, 5)]
+    found = jxl_header.parse(
+        bits_of(
+            *size,  # 80x40
+            *[(0, 1), (1, 1), (5, 3), (0, 3)],  # fields, turn 6, no size, preview, animation
+            *[(0, 1), (0, 2), (1, 1), (0, 2)],  # 8 bits, 16-bit buffers, no channels
+            *[(1, 1), (0, 1), (0, 1), (0, 2)],  # XYB; colours: no profile, RGB
+            *[(1, 2), (2, 2), (9, 4)],  # white D65, primaries 2 + 9
+            *[(0, 1), (2, 2), (11, 4), (1, 2)],  # transfer 2 + 11, intent
+        )
+    )
+    assert (found.width, found.height) == (40, 80)
+    assert (found.xyb, found.icc, found.animation) == (True, False, False)
+    assert (found.primaries, found.transfer) == (12, 13)
+
+
+@jxl
+def test_high_dynamic_range_is_refused() -> None:
+    header = bits_of(
+        *[(1, 1), (4, 5), (0, 3), (9, 5)],
+        *[(0, 1), (0, 1), (0, 1), (0, 2), (1, 1), (0, 2)],
+        *[(1, 1), (0, 1), (0, 1), (0, 2), (1, 2), (2, 2), (7, 4), (0, 1), (2, 2), (14, 4)],
+    )
+    with pytest.raises(InputError, match=r"high dynamic range \(PQ\)"):
+        decode(header)
+
+
+def bayer_dng(height: int = 48, width: int = 64, orientation: int = 1) -> bytes:
+    """A DNG of one grey, uncompressed."""
+    samples = np.full((height, width), 16384, "<u2").tobytes()
+
+    def numbers(kind: int, *values: int) -> Field:
+        return ifd.integers_field(kind, "<", *values)
+
+    def rationals(kind: int, *values: int) -> Field:
+        pairs = [part for value in values for part in (value, 10000)]
+        return Field(kind, len(values), struct.pack(f"<{len(pairs)}i", *pairs))
+
+    matrix = (4124, 3576, 1805, 2126, 7152, 722, 193, 1192, 9505)
+    inverse = np.rint(np.linalg.inv(np.array(matrix).reshape(3, 3) / 1e4) * 1e4).astype(int)
+    inner = Tree({0x829A: rationals(5, 5), 0x8827: numbers(3, 3200)})
+    fields = {
+        254: numbers(4, 0), 256: numbers(4, width), 257: numbers(4, height), 258: numbers(3, 16),
+        259: numbers(3, 1), 262: numbers(3, 32803), 271: ifd.bytes_field(2, b"Maker\0"),
+        272: ifd.bytes_field(2, b"Model\0"), 273: numbers(4, 8), 274: numbers(3, orientation),
+        277: numbers(3, 1), 278: numbers(4, height), 279: numbers(4, len(samples)),
+        284: numbers(3, 1), 33421: numbers(3, 2, 2),
+        33422: ifd.bytes_field(1, bytes((0, 1, 1, 2))),
+        50706: ifd.bytes_field(1, bytes((1, 4, 0, 0))), 50708: ifd.bytes_field(2, b"Maker Model\0"),
+        50717: numbers(4, 65535), 50721: rationals(10, *inverse.ravel().tolist()),
+        50728: rationals(5, 10000, 10000, 10000), 50778: numbers(3, 21),
+    }  # fmt: skip
+    directory = ifd.build(Tree(fields, {0x8769: inner}), "<", 8 + len(samples))
+    return ifd.header("<", 8 + len(samples)) + samples + directory
+
+
+@raw
+def test_a_raw_photo_is_developed() -> None:
+    found = decode(bayer_dng())
+    assert found.header.format == "RAW"
+    assert found.pixels.dtype == np.uint16
+    assert found.pixels.shape == (48, 64, 3)
+    middle = found.pixels[10:-10, 10:-10].reshape(-1, 3).mean(axis=0) / 65535
+    # A quarter of white in linear light is 0.537 in sRGB.
+    np.testing.assert_allclose(middle, 0.537, atol=0.02)
+    assert found.metadata.icc is None
+    block = found.metadata.exif or b""
+    assert b"Model" in block
+    assert b"Maker Model" not in block
+    assert found.warnings == ()
+
+
+@raw
+def test_a_raw_photo_is_turned_and_written_as_tiff() -> None:
+    found = decode(bayer_dng(orientation=6))
+    assert found.pixels.shape == (64, 48, 3)
+    assert (found.header.width, found.header.height) == (48, 64)
+    assert probe(bayer_dng(orientation=6)) == found.header
+    made = encode(found)
+    again = decode(made.data)
+    assert again.header.format == "TIFF"
+    np.testing.assert_array_equal(again.pixels, found.pixels)
+    assert exif.orientation(again.metadata.exif) in (1, None)
+
+
+@raw
+def test_a_damaged_raw_photo() -> None:
+    with pytest.raises(InputError, match=r"damaged (RAW|TIFF) file"):
+        decode(bayer_dng()[:400])
+    with pytest.raises(InputError, match="RAW file"):
+        decode(b"FUJIFILMCCD-RAW " + bytes(500))
+
+
+@pytest.mark.parametrize(
+    ("head", "extra"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(60), "heif"),
+        (b"\xff\x0a" + bytes(60), "jxl"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(60), "jxl"),
+        (b"FUJIFILMCCD-RAW " + bytes(60), "raw"),
+        (b"II*\0\x10\0\0\0CR\x02\0" + bytes(60), "raw"),
+        (bayer_dng(), "raw"),
+    ],
+)
+def test_a_missing_library_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, head: bytes, extra: str
+) -> None:
+    monkeypatch.setattr(formats, "find_spec", lambda name: None)
+    path = tmp_path / "photo"
+    path.write_bytes(head)
+    with pytest.raises(InputError, match=rf"pip install 'mirnet-cli\[{extra}\]'") as caught:
+        decode(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["heic", "jxl"])
+def test_a_format_that_cannot_be_written_here(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(formats, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="pip install"):
+        formats.format_from_option(name)
+
+
+def test_raw_cannot_be_written() -> None:
+    with pytest.raises(UsageError, match="cannot be written"):
+        formats.format_from_option("dng")
+    assert "RAW" not in formats.WRITABLE
+    assert formats.written_extension("a.NEF") == "tif"
+    assert formats.written_extension("a.jpg") is None

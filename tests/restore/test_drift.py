@@ -1,0 +1,146 @@
+"""Results that are finite but not of the picture: once more in float32, refused if they stay."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mirnet_cli.errors import ResultError
+from mirnet_cli.restore import Restorer, RestoreWarning, drift, prepared
+from mirnet_cli.runtime import Output
+from tests.restore.fakes import FakeRunner, make_weights, photo_like
+
+Make = Callable[..., Restorer]
+Spoil = Callable[[Any], Any]
+
+REDDER = np.array([0.4, 0.0, -0.2])[:, None, None]
+
+FAULTS: dict[str, tuple[str, str, Spoil]] = {
+    "black": ("denoise", "black", lambda x: -x),
+    "far below black": ("denoise", "black", lambda x: np.full_like(x, -30)),
+    "off in colour": ("denoise", "off in mean colour", lambda x: x * 0 + REDDER),
+    "exchanged channels": ("denoise", "off in mean colour", lambda x: x[:, [2, 0, 1]] - x),
+    "brighter": ("denoise", "off in mean colour", lambda x: 0.5 * x),
+    "enhanced to black": ("enhance", "black", lambda x: -x),
+    "enhanced to blue": ("enhance", "off in mean colour", lambda x: x[:, [2, 1, 0]] - x),
+    "enhanced to darker": ("enhance", "darker", lambda x: -0.6 * x),
+    "enhanced to white": ("enhance", "white", lambda x: 1.0 - x),
+    "upscaled to black": ("upscale", "black", lambda x: -x),
+    "upscaled off in colour": ("upscale", "off in mean colour", lambda x: x * 0 + REDDER),
+}
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fake weights ship."""
+    shipped = (SimpleNamespace(sha256="0" * 64, shipped=True),)
+    monkeypatch.setattr(prepared.catalogue, "entries", lambda: shipped)
+
+
+def spoiled(spoil: Spoil, runner: FakeRunner, *, only: int | None = None) -> None:
+    """Let a runner give a faulty residual, in one run or in all; else none at all."""
+
+    def run(batch: Any, number: int) -> Output:
+        faulty = only is None or number == only
+        found = spoil(batch[:, :3]) if faulty else np.zeros_like(batch[:, :3])
+        s = runner.scale
+        return Output(found.astype(np.float32).repeat(s, 2).repeat(s, 3), [[]])
+
+    runner.spoil = run
+
+
+def warm(height: int, width: int) -> Any:
+    """A picture of reddish colours."""
+    return (photo_like(height, width) * np.array([0.8, 0.5, 0.2])).astype(np.uint8)
+
+
+def made(task: str, **options: Any) -> Restorer:
+    scale = 2 if task == "upscale" else 1
+    weights = replace(make_weights(scales=(scale,)), task=task)
+    return Restorer(weights, scale=scale, overlap=16, context="tile", **options)
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_faulty_tile_is_computed_again(runners: list[FakeRunner], name: str) -> None:
+    task, _, spoil = FAULTS[name]
+    pixels = warm(77, 90)
+    model = made(task, tile=40, precision="fp16")
+    plain = model(pixels, strength=0)
+    spoiled(spoil, runners[0], only=3)
+    exact = FakeRunner(8, model.scale)
+    spoiled(spoil, exact, only=0)
+    model._cutter._network._safe["network"] = exact
+    with pytest.warns(RestoreWarning, match="1 result was not finite, black or off in colour"):
+        result = model(pixels)
+    assert len(exact.shapes) == 1
+    assert np.array_equal(result, plain)
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("tile", [0, 40])
+def test_what_stays_faulty_is_refused(runners: list[FakeRunner], name: str, tile: int) -> None:
+    task, what, spoil = FAULTS[name]
+    model = made(task, tile=tile)
+    spoiled(spoil, runners[0], only=None if tile == 0 else 5)
+    exact = FakeRunner(8, model.scale)
+    spoiled(spoil, exact)
+    # Uncut the runner is float32 already, and the same one is asked twice.
+    model._cutter._network._safe["network"] = exact
+    if tile:
+        runners[0].precision = "fp16"
+    with pytest.raises(ResultError, match=what):
+        model(warm(77, 90))
+
+
+@pytest.mark.usefixtures("known")
+def test_a_faulty_second_network_is_refused(restorer: Make, runners: list[FakeRunner]) -> None:
+    model = restorer(base="guided")
+    spoiled(FAULTS["black"][2], runners[1])
+    with pytest.raises(ResultError, match="black"):
+        model(warm(77, 90))
+
+
+def test_other_weights_may_change_colours_and_it_is_said(runners: list[FakeRunner]) -> None:
+    model = made("denoise", tile=40)
+    spoiled(FAULTS["off in colour"][2], runners[0])
+    with pytest.warns(RestoreWarning, match="mean colour far more than usual"):
+        result = model(warm(77, 90))
+    assert result[..., 0].mean() > 180
+    # The second look at the first tile settled it for all.
+    assert len(runners[0].shapes) == model.foresee(90, 77).tiles + 1
+
+
+def test_other_weights_may_not_give_black(restorer: Make, runners: list[FakeRunner]) -> None:
+    model = restorer()
+    spoiled(FAULTS["black"][2], runners[0])
+    with pytest.raises(ResultError, match="black"):
+        model(warm(40, 40))
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("value", [0, 1, 255])
+def test_pictures_of_one_colour_pass(restorer: Make, runners: list[FakeRunner], value: int) -> None:
+    model = restorer()
+    spoiled(lambda x: x * 0, runners[0])
+    pixels = np.full((20, 20, 3), value, np.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.array_equal(model(pixels), pixels)
+
+
+def test_brightening_is_no_fault() -> None:
+    """What enhancing made of real dark photos, the most extreme of 464 tiles."""
+    for before, after in (
+        ((0.071, 0.063, 0.042), (0.663, 0.553, 0.454)),
+        ((0.267, 0.159, 0.096), (0.685, 0.399, 0.197)),
+        ((0.085, 0.267, 0.501), (0.167, 0.633, 0.831)),
+        ((0.851, 0.574, 0.196), (0.830, 0.576, 0.196)),
+    ):
+        assert drift.fault("enhance", np.array(before), np.array(after)) is None
+        assert drift.fault("enhance", np.array(after), np.array(before)[[2, 1, 0]]) is not None
