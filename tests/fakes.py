@@ -90,6 +90,9 @@ class Restorer:
         self.improve(work, strength=strength, ensemble=ensemble, progress=progress)
         return self.write(work, overwrite=overwrite, **settings)
 
+    def foresee(self, width: int, height: int) -> Any:
+        return SimpleNamespace(memory=0)
+
     def read(self, source: Any, target: Any, **settings: Any) -> Any:
         data = source if isinstance(source, bytes) else Path(source).read_bytes()
         if data.startswith(b"READ"):

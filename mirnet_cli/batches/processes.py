@@ -126,7 +126,8 @@ class Processes:
             args=(theirs, self._loading, self._cores[place]),
             name=f"mirnet-{place + 1}",
         )
-        process.start()
+        with _without_interrupts():
+            process.start()
         theirs.close()
         return _Worker(process, ours)
 
@@ -212,6 +213,19 @@ def split_cores(count: int) -> list[frozenset[int]]:
     return [frozenset(cores[ends[n] : ends[n + 1]]) for n in range(count)]
 
 
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Keep Ctrl-C from a process that is started now; here it is only put off."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _signal_name(code: int | None) -> str | None:
     if code is None or code >= 0:
         return None
@@ -232,28 +246,37 @@ def _leave(number: int, frame: FrameType | None) -> None:
 def _work(
     connection: "Connection[Any, Any]", loading: Mapping[str, Any], cores: frozenset[int]
 ) -> None:
-    """What a process does: load the weights, then one photo after the other."""
+    """What a process does, from its start to its end."""
     # Ctrl-C at a terminal reaches all processes; the parent decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=_follow, daemon=True).start()
     if cores:
         os.sched_setaffinity(0, cores)
-    with contextlib.suppress(_Leave, EOFError, BrokenPipeError):
-        try:
-            import mirnet_cli
+    try:
+        with contextlib.suppress(_Leave, EOFError, BrokenPipeError):
+            _serve(connection, loading)
+    finally:
+        # Not by way of Python's own end, which waits for threads and can be interrupted there.
+        os._exit(0)
 
-            restorer = mirnet_cli.load(**loading)
-        except MirnetError as error:
-            connection.send(error)
-            return
-        except MemoryError:
-            connection.send(ModelError("not enough memory to load the weights", "fewer --jobs"))
-            return
-        while (job := connection.recv()) is not None:
-            item = job.item
-            outcome = perform(restorer, item.source, item.target, job.settings)
-            connection.send(_sendable(outcome))
+
+def _serve(connection: "Connection[Any, Any]", loading: Mapping[str, Any]) -> None:
+    """Load the weights, then do one photo after the other."""
+    try:
+        import mirnet_cli
+
+        restorer = mirnet_cli.load(**loading)
+    except MirnetError as error:
+        connection.send(error)
+        return
+    except Exception as error:
+        what = "not enough memory" if isinstance(error, MemoryError) else str(error)
+        connection.send(ModelError(f"not loaded by a further process: {what}", "use --jobs 1"))
+        return
+    while (job := connection.recv()) is not None:
+        outcome = perform(restorer, job.item.source, job.item.target, job.settings)
+        connection.send(_sendable(outcome))
 
 
 def _follow() -> None:

@@ -13,7 +13,9 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
+_T = TypeVar("_T")
 _MAX_PIXELS = 200_000
 """Keeps an input quick; whatever is larger is refused before it is decoded."""
 
@@ -26,27 +28,32 @@ def check(data: bytes) -> None:
     """
     import numpy as np
 
-    from mirnet_cli.errors import MirnetError
     from mirnet_cli.photo import decode, encode, probe
 
-    try:
-        photo = decode(data, max_pixels=_MAX_PIXELS)
-    except MirnetError as error:
-        if not str(error).isprintable():
-            raise AssertionError(f"not one line: {error!r}") from error
+    photo = _or_one_line(lambda: decode(data, max_pixels=_MAX_PIXELS))
+    if photo is None:
         return
     height, width = photo.pixels.shape[:2]
     header = probe(data, max_pixels=_MAX_PIXELS)
     assert (header.width, header.height) == (width, height)
     assert width * height <= _MAX_PIXELS
     assert all(warning.isprintable() for warning in photo.warnings)
-    try:
-        encode(photo, provenance={"tool": "fuzz"})
-    except MirnetError as error:
-        assert str(error).isprintable()
+    _or_one_line(lambda: encode(photo, provenance={"tool": "fuzz"}))
     if photo.pixels.dtype != np.float32:
         again = decode(encode(photo, format="PNG", strip=True).data, max_pixels=_MAX_PIXELS)
         assert np.array_equal(again.pixels, photo.pixels)
+
+
+def _or_one_line(step: Callable[[], _T]) -> _T | None:
+    """What a step gives; None where it ends in an error of one line."""
+    from mirnet_cli.errors import MirnetError
+
+    try:
+        return step()
+    except MirnetError as error:
+        if not str(error).isprintable():
+            raise AssertionError(f"not one line: {error!r}") from error
+    return None
 
 
 def seeds() -> dict[str, bytes]:
