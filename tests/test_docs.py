@@ -1,4 +1,4 @@
-"""The commands in docs/models.md are commands that there are."""
+"""The commands in docs/ are commands that there are."""
 
 import re
 import shlex
@@ -8,10 +8,13 @@ import pytest
 
 from mirnet_cli.models import catalogue
 
-PAGE = (Path(__file__).parents[1] / "docs" / "models.md").read_text(encoding="utf-8")
+PAGES = sorted((Path(__file__).parents[1] / "docs").glob("*.md"))
 COMMANDS = [
     line
-    for block in re.findall(r"^```sh\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    for page in PAGES
+    for block in re.findall(
+        r"^```sh\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
     for line in block.splitlines()
 ]
 
@@ -20,7 +23,7 @@ COMMANDS = [
 def test_each_command_is_understood(command: str) -> None:
     from mirnet_cli.cli.app import load_command
 
-    _, name, *words = shlex.split(command)
+    _, name, *words = shlex.split(command, comments=True)
     loaded = load_command(name)
     with loaded.make_context(name, words[:1] if name == "models" else words) as context:
         if name == "models":
