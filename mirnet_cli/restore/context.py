@@ -77,7 +77,7 @@ def refinement(precision: str) -> Refinement:
     """
     if precision == "fp32":
         return Refinement()
-    return Refinement(deviation=8e-4, peak=2 / 255)
+    return Refinement(deviation=6e-4, peak=1.25 / 255)
 
 
 def choose(context: str, default: str) -> str:
