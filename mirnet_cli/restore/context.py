@@ -60,7 +60,7 @@ class Refinement:
     settled: float = 1e-6
     deviation: float = 7e-5
     peak: float = 0.5 / 255
-    probes: int = 4
+    probes: int = 8
 
     def probed(self, tiles: int) -> list[int]:
         """Which of so many tiles are computed again: a few, evenly spread."""
