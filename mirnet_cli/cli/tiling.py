@@ -1,5 +1,6 @@
 """``mirnet doctor --tiling``: tiles against the whole, for a photo and a model of the user's."""
 
+import warnings
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,8 +70,12 @@ def check(
 
         def restored(restorer: "Restorer", what: str) -> Any:
             display.start(f"{photo} {what}")
-            result = restorer(pixels, progress=display.tiles)
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always")
+                result = restorer(pixels, progress=display.tiles)
             display.finish()
+            for each in said:
+                console.warn(f"{photo} {what}", str(each.message))
             return result
 
         whole_in = load_restorer(task, replace(computing, tile=0), scale=scale, console=console)

@@ -22,7 +22,7 @@ from mirnet_cli.restore.tiles import Plan, plan, round_up
 from mirnet_cli.runtime import OutOfDeviceMemoryError
 from mirnet_cli.runtime.memory import Ceiling, device_ceiling
 
-_FAIR_TILE = 512
+_FAIR_TILE = 320
 """Side in pixels of tiles for which memory is taken without being asked."""
 
 

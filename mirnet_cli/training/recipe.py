@@ -162,7 +162,9 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
             stages=(Stage(0.7, 96, 16), Stage(0.85, 144, 8), Stage(1.0, 192, 4)),
         ),
     ),
-    "upscale-x1": (Recipe("upscale", "network", "input", _PLAIN, _upscale, pair_share=0.65),),
+    "upscale-x1": (
+        Recipe("upscale", "network", "input", _PLAIN, _upscale, pair_share=0.65, context="refine"),
+    ),
 }
 """For each model the networks in its file, in the order in which they are trained."""
 

@@ -159,7 +159,7 @@ def test_refinement_ends_when_the_result_is_found(
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
-@pytest.mark.parametrize(("tiles", "count"), [(2, 1), (15, 1), (16, 2), (500, 4)])
+@pytest.mark.parametrize(("tiles", "count"), [(2, 1), (15, 1), (16, 2), (500, 8)])
 def test_probes_are_few_and_spread(tiles: int, count: int) -> None:
     probed = Refinement().probed(tiles)
     assert len(set(probed)) == len(probed) == count
