@@ -24,6 +24,13 @@ _FOR_PILLOW = (
     256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325,
     338, 339, 347, 512, 513, 514, 515, 519, 520, 521, 529, 530, 531, 532,
 )  # fmt: skip
+# None, fax (2 to 4, 32771), LZW, JPEG (6, 7), Deflate (8, 32946), PackBits, LZMA, Zstandard.
+_COMPRESSIONS = {1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32946, 34925, 50000}
+_UNKNOWN = {
+    **dict.fromkeys((33003, 33005, 34712), "JPEG 2000"),
+    **dict.fromkeys((50002, 52546), "JPEG XL"),
+    34676: "LogLuv", 34677: "LogLuv", 34887: "LERC", 34933: "PNG", 50001: "WebP",
+}  # fmt: skip
 _CONVERT = "convert it to 8 or 16 bits, grey or RGB"
 _MAX_PACKED = 256 << 20
 
@@ -68,6 +75,10 @@ def decode(reader: Reader, top: Directory, orientation: int, icc: bytes | None) 
     Pillow would turn the picture itself, and look at whatever else is in the file.
     """
     channels = reader.integer(top.entries.get(277), 1)
+    compression = reader.integer(top.entries.get(259), 1)
+    if compression not in _COMPRESSIONS:
+        name = _UNKNOWN.get(compression, f"number {compression}")
+        raise InputError(f"its compression ({name}) is not read", "save it with LZW or Deflate")
     if channels > 6:
         raise InputError(f"it has {channels} channels of a kind photos do not have", _CONVERT)
     fields: dict[int, Field] = {}

@@ -426,3 +426,12 @@ def test_pillow_settings_are_what_they_were() -> None:
     before = Image.MAX_IMAGE_PIXELS
     decode(saved(Image.fromarray(smooth(8, 8)), "TIFF", compression="tiff_lzw"))
     assert before == Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.parametrize(("compression", "name"), [("lerc", "LERC"), ("png", "PNG")])
+def test_a_rare_compression_of_tiff_is_named(compression: str, name: str) -> None:
+    pytest.importorskip("imagecodecs")
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, noise(20, 30), photometric="rgb", compression=compression)
+    with pytest.raises(InputError, match=rf"its compression \({name}\) is not read"):
+        decode(buffer.getvalue())
