@@ -20,6 +20,7 @@ NEEDS = (
     "needs photos of your own",
     "needs the internet",
     "takes hours",
+    "takes minutes",
 )
 """Titles of blocks that are not run."""
 
