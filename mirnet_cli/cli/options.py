@@ -74,7 +74,7 @@ class Output:
             metavar="1-100",
             panel=WHERE,
             parser=values.quality,
-            help="Of JPEG, WebP, AVIF. [default: as the input]",
+            help="Of JPEG, WebP, AVIF, HEIC, JPEG XL. [default: as the input]",
         ),
     ] = None
     strip: Annotated[
