@@ -59,6 +59,7 @@ def test_an_entry_is_read(tmp_path: Path) -> None:
         (_entry(changes="scales = []"), "do not suit"),
         (_entry(changes='file = "../x"'), "plain name"),
         (_entry(changes='source = "ftp"'), "unknown source"),
+        (_entry(changes='context = "everything"'), "unknown context"),
         (_entry(changes="size = 3"), "unknown key size"),
         (_entry(changes='default_for = ["enhance"]'), "cannot be the default"),
         (_entry(changes='default_for = ["denoise"]\ncommercial = false'), "no default"),

@@ -1,6 +1,7 @@
 """From a task, a name or a file to weights."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from mirnet_cli.errors import ModelError, UsageError
 from mirnet_cli.models import catalogue, resolve, weights
 from mirnet_cli.models.catalogue import Model
+from mirnet_cli.models.choose import load_entry
 from tests.models.builders import values
 
 Ship = Callable[..., Model]
@@ -112,3 +114,9 @@ def test_a_pointer_in_place_of_shipped_weights(models: Ship) -> None:
 def test_a_task_that_nothing_ships_for(shipped: Ship) -> None:
     with pytest.raises(ModelError, match="upscale-x3: this version of mirnet ships no weights"):
         resolve("upscale", scale=3)
+
+
+def test_the_catalogue_may_choose_another_context(shipped: Callable[..., Model]) -> None:
+    entry = shipped("denoise", ("denoise",), context="whole")
+    assert load_entry(entry).context == "whole"
+    assert load_entry(replace(entry, context="sample")).context == "sample"
