@@ -15,9 +15,24 @@ from tests.cli.conftest import ROOT, Process, command
 POSIX = pytest.mark.skipif(os.name == "nt", reason="signals and terminals of POSIX")
 
 
-def start(folder: Path, *words: str, **more: object) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
+def _heed_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+class Running(subprocess.Popen[bytes]):
+    """A process that does not outlive a test that failed."""
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, *rest)  # type: ignore[arg-type]
+
+
+def start(folder: Path, *words: str, **more: object) -> Running:
+    return Running(  # type: ignore[call-overload,no-any-return]
         command(*words),
+        # A shell's background jobs are started with Ctrl-C ignored; these must not inherit that.
+        preexec_fn=None if os.name == "nt" else _heed_ctrl_c,
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         **{
