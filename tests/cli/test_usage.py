@@ -38,7 +38,6 @@ from tests.cli.conftest import Mirnet
         ("train", "TASK: needed but not given; see 'mirnet train --help'"),
         ("batch folder --task blur", "--task: "),
         ("batch folder --shard 3/2", "--shard: '3/2' is not i/n with i from 1 to n"),
-        ("batch folder --jobs 2", "--jobs: this version does one photo at once"),
         ("batch folder --scale 2", "--scale: only for --task upscale"),
         ("batch", "no folder given; name one"),
         ("batch a.jpg", "a.jpg: is not a folder; for single photos use 'mirnet enhance FILE'"),
