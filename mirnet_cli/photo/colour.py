@@ -18,7 +18,8 @@ def space_of(icc: bytes) -> str | None:
         return None
     if int.from_bytes(icc[:4], "big") > len(icc):
         return None
-    return icc[_SPACE_AT : _SPACE_AT + 4].decode("ascii", "replace").strip()
+    name = icc[_SPACE_AT : _SPACE_AT + 4].decode("ascii", "replace").strip()
+    return name if name.isascii() and name.isprintable() else None
 
 
 @cache
