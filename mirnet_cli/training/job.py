@@ -54,7 +54,8 @@ def run(
         out: for checkpoints, the log, curves and weights; ``runs/NAME`` by default.
         start: a model's name or a weights file to start from.
         hours: of training, about, those before a resumption included; the number of steps follows
-            from them. A model's networks share them as the recipe says.
+            from them: that of a model's first network from its share, those of the others from
+            that number, as the recipe says.
         steps: of the network with most; the recipe's (for fine-tuning 4000) by default.
         seed: of everything random.
         resume: take up the checkpoint in ``out``; without it, a folder with one is refused. More
@@ -114,12 +115,16 @@ def run(
             held_out_pairs=held_out_pairs,
             steps=max(1, round(most * part.steps / longest)),
             seed=seed,
-            hours=math.inf if hours is None else hours * part.steps / total,
+            hours=math.inf if hours is None or trained else hours * part.steps / total,
             device=torch.device(_device(device)),
             initial=adopt(initial.get(part.part, initial["network"]), part) if initial else None,
             report=partial(report, part),
         )
         best = loop.train(this)
+        if hours is not None:
+            # What the clock chose for the first network decides for the others: then the number of
+            # steps alone gives all of them again.
+            most = round(loop.steps_done(this.folder) * longest / part.steps)
         trained[part.part] = _spec(part, best)
         history[part.part] = _summary(this)
         draw(this.folder / "log.jsonl", this.folder / "curve.png")

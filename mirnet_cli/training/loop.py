@@ -332,6 +332,12 @@ def _judged(
     return replace(progress, **asdict(scores))
 
 
+def steps_done(folder: Path) -> int:
+    """How many steps a run has made, by its checkpoint."""
+    state = checkpoint.read_state(folder / "checkpoint")
+    return 0 if state is None else int(state["step"])
+
+
 def best_weights(folder: Path) -> dict[str, Tensor]:
     """The averaged weights of a run that validated best."""
     from safetensors.torch import load_file

@@ -81,6 +81,16 @@ def test_run_is_not_overwritten_by_accident(tmp_path: Path, photos: Path, config
     training.run("denoise", data=[photos], out=tmp_path / "run", config=config, resume=True)
 
 
+def test_the_clock_decides_for_the_first_network_and_that_for_the_others(
+    tmp_path: Path, photos: Path, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mirnet_cli.training.loop.steps_done", lambda folder: 6)
+    config.write_text(CONFIG.replace("steps = 2\n", ""))
+    path = training.run("enhance", data=[photos], out=tmp_path / "run", config=config, hours=1e-6)
+    history = mirnet.load(path).weights.training
+    assert history["network"]["steps"] == 3
+
+
 def test_unknown_recipe_and_no_data(photos: Path) -> None:
     with pytest.raises(UsageError, match="choose from"):
         training.run("sharpen", data=[photos])
