@@ -9,8 +9,8 @@ from mirnet_cli.batches.journal import Choice, Decision, Journal
 from mirnet_cli.batches.run import decide
 from mirnet_cli.batches.work import check_input
 from mirnet_cli.cli.tally import clock
-from mirnet_cli.errors import ExitCode, MirnetError, OutOfMemoryError
-from mirnet_cli.files import printable
+from mirnet_cli.errors import ExitCode, MirnetError
+from mirnet_cli.files import printable, reason
 
 if TYPE_CHECKING:
     from mirnet_cli.batches.plan import Item, Plan
@@ -48,13 +48,16 @@ def show_plan(
         retry_failed=retry_failed,
     )
     for item, decision in choices:
-        size = settings.crop[2:] if settings.crop else size_of(item)
-        forecast = None
-        if size is not None and decision.choice is Choice.RUN:
+        size, forecast = None, None
+        if decision.choice is Choice.RUN:
             try:
+                size = _measured(item)
+                size = settings.crop[2:] if settings.crop else size
                 forecast = restorer.foresee(*size)
-            except OutOfMemoryError as error:
-                decision = Decision(Choice.FAIL, str(error))
+            except MirnetError as error:
+                decision = Decision(Choice.FAIL, f"{error.what}; {error.remedy}")
+            except OSError as error:
+                decision = Decision(Choice.FAIL, reason(error))
             else:
                 forecasts.append(forecast)
                 area += size[0] * size[1]
@@ -70,13 +73,17 @@ def show_plan(
 
 def size_of(item: "Item") -> tuple[int, int] | None:
     """Width and height of a photo from its header; None where it has none."""
-    from mirnet_cli.photo import probe
-
     try:
-        check_input(item.source)
-        header = probe(item.source)
+        return _measured(item)
     except (MirnetError, OSError):
         return None
+
+
+def _measured(item: "Item") -> tuple[int, int]:
+    from mirnet_cli.photo import probe
+
+    check_input(item.source)
+    header = probe(item.source)
     return header.width, header.height
 
 
@@ -104,9 +111,10 @@ def _show(
     elif not console.quiet:
         what = decision.choice.value
         if decision.choice is Choice.RUN:
-            what = f"{size[0]}x{size[1]}{_takes(forecast)}" if size else "unreadable"
-        reason = f": {decision.reason}" if decision.reason else ""
-        typer.echo(printable(f"{item.source} -> {item.target} ({what}{reason})"))
+            assert size is not None
+            what = f"{size[0]}x{size[1]}{_takes(forecast)}"
+        why = f": {decision.reason}" if decision.reason else ""
+        typer.echo(printable(f"{item.source} -> {item.target} ({what}{why})"))
 
 
 def _takes(forecast: "Forecast | None") -> str:

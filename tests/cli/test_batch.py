@@ -75,14 +75,13 @@ def test_a_dry_run_writes_nothing(mirnet: Mirnet) -> None:
     Path("in-enhanced").mkdir()
     photos("in-enhanced/b.jpg")
     ran = mirnet("batch", "in", "--dry-run")
-    assert ran.code == 0
-    assert ran.out.splitlines() == [
-        "in/a.jpg -> in-enhanced/a.jpg (unreadable)",
-        "in/b.jpg -> in-enhanced/b.jpg (skip: exists already; --overwrite replaces it)",
-    ]
+    assert ran.code == 1
+    first, second = ran.out.splitlines()
+    assert first.startswith("in/a.jpg -> in-enhanced/a.jpg (fail: not a picture this tool can read")
+    assert second == "in/b.jpg -> in-enhanced/b.jpg (skip: exists already; --overwrite replaces it)"
     assert sorted(path.name for path in Path("in-enhanced").iterdir()) == ["b.jpg"]
     ran = mirnet("batch", "in", "--dry-run", "--json")
-    assert statuses(ran) == {"in/a.jpg": "planned", "in/b.jpg": "skipped"}
+    assert statuses(ran) == {"in/a.jpg": "failed", "in/b.jpg": "skipped"}
 
 
 def test_a_dry_run_says_what_it_takes(
