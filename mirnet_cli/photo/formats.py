@@ -11,6 +11,26 @@ from mirnet_cli.errors import InputError, UsageError
 
 
 @dataclass(frozen=True)
+class Needed:
+    """What has to be installed for a format.
+
+    Attributes:
+        module: what is imported.
+        name: what it is called.
+        extra: the extra of this package that brings it.
+    """
+
+    module: str
+    name: str
+    extra: str
+
+    @property
+    def remedy(self) -> str:
+        """What to do where it is not there."""
+        return f"pip install 'mirnet-cli[{self.extra}]'"
+
+
+@dataclass(frozen=True)
 class Format:
     """One file format.
 
@@ -18,26 +38,21 @@ class Format:
         name: as messages and :class:`~mirnet_cli.photo.picture.Header` give it.
         extensions: in lower case with the dot, the usual one first.
         module: the module of this package that reads and writes it.
-        library: what that needs to be installed: the library's module and name, and the extra of
-            this package that brings it.
+        needed: what that needs beside the core.
         written: the format that is written instead, for one that is read alone.
     """
 
     name: str
     extensions: tuple[str, ...]
     module: str
-    library: tuple[str, str, str] | None = None
+    needed: Needed | None = None
     written: str | None = None
 
     @property
-    def here(self) -> bool:
-        """Whether its library is installed."""
-        return self.library is None or find_spec(self.library[0]) is not None
-
-    def install(self) -> str:
-        """What to do where it is not."""
-        assert self.library is not None
-        return f"pip install 'mirnet-cli[{self.library[2]}]'"
+    def missing(self) -> Needed | None:
+        """What it needs and is not installed."""
+        there = self.needed is None or find_spec(self.needed.module) is not None
+        return None if there else self.needed
 
 
 FORMATS: dict[str, Format] = {
@@ -49,8 +64,10 @@ FORMATS: dict[str, Format] = {
         Format("TIFF", (".tif", ".tiff"), "tiff"),
         Format("BMP", (".bmp", ".dib"), "bmp"),
         Format("AVIF", (".avif",), "avif"),
-        Format("HEIC", (".heic", ".heif", ".hif"), "heif", ("pillow_heif", "pillow-heif", "heif")),
-        Format("JXL", (".jxl",), "jxl", ("imagecodecs", "imagecodecs", "jxl")),
+        Format(
+            "HEIC", (".heic", ".heif", ".hif"), "heif", Needed("pillow_heif", "pillow-heif", "heif")
+        ),
+        Format("JXL", (".jxl",), "jxl", Needed("imagecodecs", "imagecodecs", "jxl")),
         Format(
             "RAW",
             (
@@ -59,7 +76,7 @@ FORMATS: dict[str, Format] = {
                 *(".erf", ".kdc", ".dcr", ".mos", ".mef", ".fff"),
             ),
             "raw",
-            ("rawpy", "rawpy", "raw"),
+            Needed("rawpy", "rawpy", "raw"),
             written="TIFF",
         ),
     )
@@ -70,9 +87,9 @@ _NAMED: dict[str, str] = {
     extension: entry.name for entry in FORMATS.values() for extension in entry.extensions
 }
 EXTENSIONS: dict[str, str] = {
-    extension: name for extension, name in _NAMED.items() if FORMATS[name].here
+    extension: name for extension, name in _NAMED.items() if not FORMATS[name].missing
 }
-"""Extensions of what can be read here: formats whose library is missing are left out."""
+"""Extensions of what can be read here: formats that need what is missing are left out."""
 
 HEAD = 64
 """How many first bytes of a file :func:`recognise` wants."""
@@ -152,8 +169,8 @@ def check_writable(format: str) -> None:
     entry = FORMATS[format]
     if entry.written is not None:
         raise UsageError(f"{format} cannot be written", "use --format tif", subject="--format")
-    if entry.library is not None and not entry.here:
-        raise UsageError(f"{format} needs {entry.library[1]}", entry.install(), subject="--format")
+    if missing := entry.missing:
+        raise UsageError(f"{format} needs {missing.name}", missing.remedy, subject="--format")
 
 
 def extension_for(format: str) -> str:

@@ -128,8 +128,8 @@ def _identify(data: Data, max_pixels: int) -> tuple[str, Layout]:
 def _here(format: str) -> Codec:
     """The codec of a format, if its library is installed."""
     entry = formats.FORMATS[format]
-    if entry.library is not None and not entry.here:
-        raise InputError(f"{_CALLED[format]} needs {entry.library[1]}", entry.install())
+    if missing := entry.missing:
+        raise InputError(f"{_CALLED[format]} needs {missing.name}", missing.remedy)
     return codec_of(format)
 
 

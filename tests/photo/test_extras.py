@@ -20,7 +20,7 @@ WHITE = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
 
 def needs(format: str) -> Any:
     """Skips where the library of a format is not installed."""
-    here = formats.FORMATS[format].here
+    here = formats.FORMATS[format].missing is None
     return pytest.mark.skipif(not here, reason=f"the library for {format} is not installed")
 
 

@@ -7,7 +7,7 @@ from mirnet_cli.photo import EXTENSIONS, READABLE, extension_for, format_from_na
 from mirnet_cli.photo.formats import FORMATS, WRITABLE, format_from_option, recognise
 from tests.photo.pictures import noise, photo
 
-HERE = [name for name in WRITABLE if FORMATS[name].here]
+HERE = [name for name in WRITABLE if not FORMATS[name].missing]
 
 
 @pytest.mark.parametrize("format", HERE)
