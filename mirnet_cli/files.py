@@ -72,6 +72,25 @@ def write_atomically(
         raise OutputError(f"not a usable file name: {error}", subject=path) from error
 
 
+def write_replaceable(path: Path, data: bytes | memoryview) -> None:
+    """Write a file that can be made again: whole or absent, in the place of an old one.
+
+    Unlike :func:`write_atomically` it does not wait for the disk. Several processes may write the
+    same file at the same time.
+
+    Raises:
+        OSError: it cannot be written; nothing is left behind.
+    """
+    temporary = path.with_name(f".{secrets.token_hex(8)}{PART_SUFFIX}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+        temporary.replace(path)
+    except BaseException:
+        _discard(temporary)
+        raise
+
+
 def remove_leftovers(folder: Path) -> int:
     """Remove temporary files that a killed process left in ``folder``; return how many.
 

@@ -1,7 +1,7 @@
 """What tests of several parts share."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,3 +54,11 @@ def real(
         return Ran(code, *capfd.readouterr())
 
     return run
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests keep what can be made again in a folder of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MIRNET_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield

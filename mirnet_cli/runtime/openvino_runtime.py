@@ -1,15 +1,19 @@
 """Networks run by OpenVINO on the CPU, without torch."""
 
+import io
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from mirnet_cli import settings
 from mirnet_cli.errors import ModelError, UsageError
 from mirnet_cli.networks import FAMILIES, NetworkSpec
 from mirnet_cli.runtime import Floats, OutOfDeviceMemoryError, Output, Record
+from mirnet_cli.runtime.compiled import Entry, Shelf, fingerprint
 from mirnet_cli.runtime.devices import Device, choose_precision, cpu_title, only_cpu
 from mirnet_cli.runtime.openvino_graph import GRAPHS, Graph, Pool, write
 from mirnet_cli.runtime.openvino_library import openvino, ops
@@ -64,7 +68,7 @@ class OpenVinoRunner:
     One graph is compiled at a time, of the kind last needed (plain, recording, replaying, both) and
     for the size last needed: a compiled graph keeps the memory of its features, and another one
     would take as much again. Compiling takes as long as two thirds of a megapixel (compact
-    network).
+    network), and a third of that where the graph is known from an earlier run.
     """
 
     runtime = "openvino"
@@ -78,6 +82,7 @@ class OpenVinoRunner:
         self._worker = ThreadPoolExecutor(1, "mirnet-openvino")
         self._core = openvino.Core()
         self._compiled: _Compiled | None = None
+        self._shelf = Shelf(settings.cache_folder() / "compiled")
         self.precision = precision
         # Whatever does not fit in the weights is found here, before any photo is read.
         write(spec, scale=scale, replay=False, record=False)
@@ -123,11 +128,43 @@ class OpenVinoRunner:
         if self._compiled is None or self._compiled.kind != kind:
             # First, so that the memory of the old one can be used for the new one.
             self._compiled = None
-            graph = self._write(kind)
-            options = _options(self.precision)
-            work = self._worker.submit(self._core.compile_model, graph.model, "CPU", options)
-            self._compiled = _Compiled(kind, work.result().create_infer_request(), graph.pools)
+            self._compiled = self._worker.submit(self._known, kind).result()
+            if self._compiled is None:
+                self._compiled = self._worker.submit(self._compile, kind).result()
         return self._compiled
+
+    def _known(self, kind: _Kind) -> _Compiled | None:
+        """A graph from an earlier run."""
+        entry = self._shelf.get(self._fingerprint, asdict(kind))
+        if entry is None:
+            return None
+        try:
+            model = self._core.import_model(entry.blob, "CPU", _options(self.precision))
+        except RuntimeError as error:
+            if _is_out_of_memory(error):
+                raise
+            self._shelf.forget(self._fingerprint, asdict(kind))
+            return None
+        return _Compiled(kind, model.create_infer_request(), entry.pools)
+
+    def _compile(self, kind: _Kind) -> _Compiled:
+        graph = self._write(kind)
+        model = self._core.compile_model(graph.model, "CPU", _options(self.precision))
+        blob = io.BytesIO()
+        model.export_model(blob)
+        self._shelf.put(self._fingerprint, asdict(kind), Entry(blob.getvalue(), graph.pools))
+        return _Compiled(kind, model.create_infer_request(), graph.pools)
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        return fingerprint(
+            self._spec,
+            scale=self._scale,
+            options=_options(self.precision),
+            openvino=openvino.get_version(),
+            cpu=cpu_title(),
+            capabilities=self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
+        )
 
     def _infer(self, compiled: _Compiled, inputs: list[Floats]) -> list[Floats]:
         work = self._worker.submit(compiled.request.infer, inputs, share_inputs=True)

@@ -5,6 +5,7 @@ had happened.
 """
 
 import hashlib
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from torch.nn import functional as F
 
 from mirnet_cli import photo
 from mirnet_cli.errors import InputError
+from mirnet_cli.files import write_replaceable
 from mirnet_cli.photo.raster import to_depth
 
 Pixels = NDArray[np.uint8]
@@ -53,10 +55,9 @@ def _cached(path: Path, cache: Path | None) -> Pixels:
     copy = cache / f"{key}.npy"
     if not copy.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        part = cache / f".{key}.part"
-        with part.open("wb") as file:
-            np.save(file, read_rgb(path))
-        part.replace(copy)
+        file = io.BytesIO()
+        np.save(file, read_rgb(path))
+        write_replaceable(copy, file.getbuffer())
     mapped: Pixels = np.load(copy, mmap_mode="r")
     return mapped
 
