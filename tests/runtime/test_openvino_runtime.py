@@ -252,9 +252,9 @@ sys.addaudithook(refuse)
     ran = python(code, HOME=str(home), MIRNET_CACHE=str(cache), CI="", TF_BUILD="", JENKINS_URL="")
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines() == ["openvino cpu (96, 80, 3) False", "False"]
-    # Nothing is kept either: neither an identifier nor compiled networks.
+    # Nothing is kept either, but the compiled network: no identifier.
     assert list(home.iterdir()) == []
-    assert not cache.exists()
+    assert [each.name for each in cache.iterdir()] == ["compiled"]
 
 
 def test_torch_takes_over_where_openvino_is_missing(saved: Path) -> None:
