@@ -115,6 +115,7 @@ def measured(
     machine: str,
     curves: Sequence[str] = (),
     contexts: Mapping[str, Any] | None = None,
+    architectures: Mapping[str, Any] | None = None,
 ) -> str:
     """The part of the card that no hand writes, marks included.
 
@@ -125,6 +126,7 @@ def measured(
         machine: that it was trained on.
         curves: links to pictures of its training.
         contexts: what ``tools/contexts.py`` measured of it.
+        architectures: what ``tools/architectures.py`` measured for this model.
     """
     blocks = [BEGIN, "## File", _rows(("", ""), described.items())]
     runs = {k: v for k, v in weights.training.items() if isinstance(v, Mapping)}
@@ -159,6 +161,8 @@ def measured(
         blocks.append(f"```bash\n{commands}\n```")
     if contexts:
         blocks += ["## Tiles", *_tile_tables(contexts)]
+    if architectures:
+        blocks += ["## Architectures compared", *_architecture_table(architectures)]
     return "\n\n".join([*blocks, END])
 
 
@@ -177,6 +181,14 @@ def contexts_of(weights: Weights, path: Path) -> Mapping[str, Any] | None:
         return None
     entry: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8")).get(weights.name, {})
     return entry if entry.get("sha256") == weights.sha256 else None
+
+
+def architectures_of(name: str, path: Path) -> Mapping[str, Any] | None:
+    """What ``tools/architectures.py`` has measured for this model; None where it has not."""
+    if not path.exists():
+        return None
+    found: Mapping[str, Mapping[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    return found.get(name)
 
 
 def _tile_tables(contexts: Mapping[str, Any]) -> list[str]:
@@ -212,6 +224,29 @@ def _tile_tables(contexts: Mapping[str, Any]) -> list[str]:
             _rows(("pairs", *columns), found),
         ]
     return parts
+
+
+def _architecture_table(architectures: Mapping[str, Any]) -> list[str]:
+    header = ("network", "widths", "groups x blocks", "GFLOP", "parameters", "PSNR", "SSIM")
+    rows = [
+        [
+            name,
+            ", ".join(map(str, row["widths"])),
+            f"{row['groups']} x {row['blocks']}",
+            _shown(row["gflop"], 1),
+            f"{row['parameters']:.2f} M",
+            _shown(row["psnr"], 2),
+            _shown(row["ssim"], 4),
+        ]
+        for name, row in architectures["candidates"].items()
+    ]
+    nothing = next(iter(architectures["candidates"].values()))["baseline"]
+    return [
+        f"Runs of {architectures['steps']} steps by this recipe ({architectures['part']}), all with"
+        f" seed {architectures['seed']} and the same crops; PSNR and SSIM of the validation (doing"
+        f" nothing: {nothing:.2f} dB); GFLOP for 256x256 output pixels.",
+        _rows(header, rows),
+    ]
 
 
 def facts(weights: Weights, size: int) -> dict[str, str]:

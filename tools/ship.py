@@ -30,6 +30,7 @@ from model_card import (  # noqa: E402
     BEGIN,
     END,
     Score,
+    architectures_of,
     contexts_of,
     facts,
     measured,
@@ -45,6 +46,7 @@ from mirnet_cli.models.weights import Weights  # noqa: E402
 
 LARGEST = 6_000_000
 CONTEXTS = ROOT / "tools" / "contexts.json"
+ARCHITECTURES = ROOT / "tools" / "architectures.json"
 
 
 def ship(
@@ -106,7 +108,15 @@ def ship(
     # The context of the catalogue, which may be a newer choice than the file's.
     chosen = replace(weights, context=entry.get("context", weights.context))
     described = facts(chosen, len(data))
-    part = measured(chosen, described, scores, machine, links, contexts_of(weights, CONTEXTS))
+    part = measured(
+        chosen,
+        described,
+        scores,
+        machine,
+        links,
+        contexts_of(weights, CONTEXTS),
+        architectures_of(weights.name, ARCHITECTURES),
+    )
     if card.exists():
         new = renewed(card.read_text(encoding="utf-8"), part)
         if new is None:
