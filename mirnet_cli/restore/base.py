@@ -24,6 +24,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mirnet_cli.restore.drift import Means, means
 from mirnet_cli.restore.picture import Picture, Range, reflected
 from mirnet_cli.restore.resample import BICUBIC_REACH, Floats, bilinear_at, enlarge
 
@@ -43,12 +44,26 @@ class Base(Protocol):
         """
         ...
 
+    def means(self, x: Floats, rows: Range, columns: Range) -> Means | None:
+        """The mean of each channel of :meth:`at`, about; None where nothing follows from it."""
+        ...
+
+    def reduced(self, x: Floats) -> Floats:
+        """The base of the whole picture, reduced to ``x``."""
+        ...
+
 
 @dataclass(frozen=True)
 class InputBase:
     """The picture itself."""
 
     def at(self, x: Floats, rows: Range, columns: Range) -> Floats:
+        return x
+
+    def means(self, x: Floats, rows: Range, columns: Range) -> Means | None:
+        return means(x)
+
+    def reduced(self, x: Floats) -> Floats:
         return x
 
 
@@ -58,6 +73,12 @@ class NoBase:
 
     def at(self, x: Floats, rows: Range, columns: Range) -> Floats:
         return np.zeros((*x.shape[:2], 3), np.float32)
+
+    def means(self, x: Floats, rows: Range, columns: Range) -> Means | None:
+        return None
+
+    def reduced(self, x: Floats) -> Floats:
+        return x
 
 
 @dataclass(frozen=True)
@@ -72,6 +93,12 @@ class BicubicBase:
             self.picture.clamped(_wider(rows), _wider(columns)),
             self.scale,
         )
+
+    def means(self, x: Floats, rows: Range, columns: Range) -> Means | None:
+        return means(x)
+
+    def reduced(self, x: Floats) -> Floats:
+        return x
 
 
 def _wider(span: Range) -> Range:
@@ -118,6 +145,13 @@ class GuidedBase:
         base: Floats = values[..., :3] * x
         base += values[..., 3:]
         return base
+
+    def means(self, x: Floats, rows: Range, columns: Range) -> Means | None:
+        return means(self.at(x, rows, columns))
+
+    def reduced(self, x: Floats) -> Floats:
+        height, width = x.shape[:2]
+        return GuidedBase(self.coefficients, height, width).at(x, (0, height), (0, width))
 
 
 _DARK = 1e-2
@@ -169,12 +203,3 @@ def _box(values: NDArray[np.float64], radius: int) -> NDArray[np.float64]:
     side = 2 * radius + 1
     means: NDArray[np.float64] = cv2.blur(values, (side, side), borderType=cv2.BORDER_REPLICATE)
     return means
-
-
-def proxy_base(base: Base, reduced: Floats) -> Floats:
-    """The base of a reduced picture, for networks that see it beside the picture."""
-    if not isinstance(base, GuidedBase):
-        return reduced
-    height, width = reduced.shape[:2]
-    small = GuidedBase(base.coefficients, height, width)
-    return small.at(reduced, (0, height), (0, width))

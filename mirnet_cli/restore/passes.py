@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirnet_cli.restore import drift
-from mirnet_cli.restore.base import Base, BicubicBase, InputBase, NoBase, proxy_base
+from mirnet_cli.restore.base import Base, BicubicBase
 from mirnet_cli.restore.blend import Finished, Stitcher
 from mirnet_cli.restore.context import PROXY_SIDE, Merger, Refinement, change
 from mirnet_cli.restore.drift import Watch
@@ -162,7 +162,7 @@ class Job:
         reduced = self.picture.reduced(side)
         x = reduced
         if self.base_beside:
-            x = np.concatenate([reduced, proxy_base(self.base, reduced)], axis=2)
+            x = np.concatenate([reduced, self.base.reduced(reduced)], axis=2)
         x = pad(x, self.plan.stride)
         return self._measure(x, np.ones((*x.shape[:2], 1), np.float32)), False
 
@@ -224,17 +224,12 @@ class Job:
     ) -> tuple[Floats, list[Record]]:
         """The residual of a tile, computed again in float32 where it is not of this picture."""
         mask = _core(tile) if record else None
-        if isinstance(self.base, NoBase):
-            return self.evaluate(x, contexts, mask, window)
-        before = drift.means(x)
-        if self.base_beside:
-            base = before[3:]
-        elif isinstance(self.base, InputBase | BicubicBase):
-            base = before
-        else:
-            base = drift.means(self.base.at(x, tile.rows, tile.columns))
-        before = before[:3]
+        seen = drift.means(x)
+        before = seen[:3]
+        base = seen[3:] if self.base_beside else self.base.means(x, tile.rows, tile.columns)
         residual, records = self.evaluate(x, contexts, mask, window)
+        if base is None:
+            return residual, records
         after = base + drift.means(residual)
         if self.watch.suspects(before, after):
             residual, records = self.evaluate.again(x, contexts, mask, window)
