@@ -3,7 +3,6 @@
 import contextlib
 import multiprocessing
 import os
-import pickle
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,8 +11,9 @@ from multiprocessing.connection import Connection, wait
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from mirnet_cli.batches.work import Job, Nobody, Outcome, Watcher, failure, perform
-from mirnet_cli.errors import InputError, MirnetError, ModelError
+from mirnet_cli.batches.elsewhere import died, sendable, share, split_cores, without_interrupts
+from mirnet_cli.batches.work import Job, Nobody, Outcome, Watcher, perform
+from mirnet_cli.errors import MirnetError, ModelError
 
 if TYPE_CHECKING:
     from mirnet_cli.restore import Restorer
@@ -22,7 +22,6 @@ _TRIES = 2
 """Processes that may die of a photo before it is given up."""
 _PATIENCE = 5.0
 """Seconds that a process gets to leave."""
-_CRASHES = ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT")
 
 
 @dataclass
@@ -126,7 +125,7 @@ class Processes:
             args=(theirs, self._loading, self._cores[place]),
             name=f"mirnet-{place + 1}",
         )
-        with _without_interrupts():
+        with without_interrupts():
             process.start()
         theirs.close()
         return _Worker(process, ours)
@@ -173,66 +172,8 @@ class Processes:
         if deaths < _TRIES:
             self._again.append(job)
             return
-        by = _signal_name(code)
-        error = InputError(
-            f"{deaths} processes died of it ({by or f'code {code}'})",
-            "try it alone with --jobs 1, and with less --max-memory",
-        )
-        outcome = failure(error, job.item.source, job.item.target, restorer=self._restorer)
-        # Killed for want of memory it may succeed the next time; what crashes will crash again.
-        lasting = by in _CRASHES
-        self._over(worker, job, Outcome(outcome.result, error, lasting=lasting))
-
-
-def share(ceiling: int, asked: int | None, count: int) -> int:
-    """Memory for each of several processes, in bytes.
-
-    Args:
-        ceiling: for all together.
-        asked: what the user said; without it a process alone takes no more than is useful, and
-            neither does one of several, so that the tiles stay the same where there is room.
-        count: how many.
-    """
-    from mirnet_cli.runtime.memory import USEFUL
-
-    part = ceiling // count
-    return part if asked is not None else min(part, USEFUL)
-
-
-def split_cores(count: int) -> list[frozenset[int]]:
-    """Cores for each of several processes; empty sets where they cannot be bound to them.
-
-    Two processes that both compute on all cores get in each other's way.
-    """
-    if not hasattr(os, "sched_getaffinity"):
-        return [frozenset()] * count
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < count:
-        return [frozenset({cores[place % len(cores)]}) for place in range(count)]
-    ends = [len(cores) * place // count for place in range(count + 1)]
-    return [frozenset(cores[ends[n] : ends[n + 1]]) for n in range(count)]
-
-
-@contextlib.contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Keep Ctrl-C from a process that is started now; here it is only put off."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _signal_name(code: int | None) -> str | None:
-    if code is None or code >= 0:
-        return None
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"
+        remedy = "try it alone with --jobs 1, and with less --max-memory"
+        self._over(worker, job, died(job, self._restorer, f"{deaths} processes", code, remedy))
 
 
 class _Leave(BaseException):
@@ -276,7 +217,7 @@ def _serve(connection: "Connection[Any, Any]", loading: Mapping[str, Any]) -> No
         return
     while (job := connection.recv()) is not None:
         outcome = perform(restorer, job.item.source, job.item.target, job.settings)
-        connection.send(_sendable(outcome))
+        connection.send(sendable(outcome))
 
 
 def _follow() -> None:
@@ -285,13 +226,3 @@ def _follow() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def _sendable(outcome: Outcome) -> Outcome:
-    """The outcome with an error that can pass to another process."""
-    try:
-        pickle.loads(pickle.dumps(outcome.error))
-    except Exception:
-        error = RuntimeError(f"{type(outcome.error).__name__}: {outcome.error}")
-        return Outcome(outcome.result, error, outcome.lasting, outcome.full)
-    return outcome

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 import mirnet_cli
+from mirnet_cli.batches.elsewhere import share, split_cores
 from mirnet_cli.batches.plan import Item, Selection, make_plan
-from mirnet_cli.batches.processes import Processes, share, split_cores
+from mirnet_cli.batches.processes import Processes
 from mirnet_cli.batches.run import Run
 from mirnet_cli.batches.work import Nobody, Settings
 from mirnet_cli.models import weights
