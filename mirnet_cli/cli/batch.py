@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from mirnet_cli.files import is_folder
 if TYPE_CHECKING:
     from mirnet_cli.batches.plan import Plan, Selection
     from mirnet_cli.batches.work import Executor, Settings, Watcher
+    from mirnet_cli.cli.console import Console
     from mirnet_cli.report.batch import BatchPage
     from mirnet_cli.restore import Restorer
 
@@ -115,6 +117,17 @@ def command(
             help="Processes that do a photo each and share cores and memory. [default: 1]",
         ),
     ] = 1,
+    cluster: Annotated[
+        str | None,
+        option(
+            "--cluster",
+            metavar="local:N|ADDRESS",
+            panel="Computing",
+            parser=values.cluster,
+            help="Workers that do a photo each: N on this machine, or those of a Dask scheduler "
+            "(tcp://host:8786, tls://…, or its file).",
+        ),
+    ] = None,
     max_time: Annotated[
         float | None,
         option(
@@ -147,6 +160,12 @@ def command(
 
     listed = files_from is not None
     _check(task, scale, suffix, watch and (listed or dry_run))
+    if cluster is not None and jobs > 1:
+        raise UsageError(
+            "not with --cluster, where each worker does a photo at a time",
+            "for processes of this machine leave --cluster out, or say --cluster local:N",
+            subject="--jobs",
+        )
     factor = (scale or 2) if task == "upscale" else None
     settings = settings_of(output, look)
     root, into = _folders(folder, output.output, task, factor, listed=listed)
@@ -164,7 +183,7 @@ def command(
         console.note(f"mirnet: {root}: no photos found" + _hint(root, recursive))
         return int(ExitCode.OK)
     page = None if report is None or dry_run else _page(report, root, into, settings, recursive)
-    restorer = load_restorer(task, computing, scale=factor, console=console)
+    restorer = load_restorer(task, _of_client(computing, cluster), scale=factor, console=console)
     console.detail(describe(restorer))
     if dry_run:
         from mirnet_cli.cli.dry_run import show_plan
@@ -178,6 +197,8 @@ def command(
     watched = Watched(root, recursive, find) if watch else None
 
     def executor(watcher: "Watcher") -> "Executor":
+        if cluster is not None:
+            return _cluster(restorer, computing, cluster, watcher, console)
         return _executor(restorer, computing, jobs, watcher)
 
     return work(
@@ -213,6 +234,28 @@ def _executor(
     from mirnet_cli.batches.processes import Processes
 
     return Processes(restorer, loading(computing), jobs, watcher)
+
+
+def _of_client(computing: Computing, cluster: str | None) -> Computing:
+    """What is loaded here, where the work is done elsewhere: this machine may have no GPU."""
+    if cluster is None or computing.device in ("auto", "cpu"):
+        return computing
+    return replace(computing, device="cpu", precision="auto")
+
+
+def _cluster(
+    restorer: "Restorer",
+    computing: Computing,
+    address: str,
+    watcher: "Watcher",
+    console: "Console",
+) -> "Executor":
+    from mirnet_cli.batches.cluster import Cluster
+    from mirnet_cli.cli.photos import loading
+
+    return Cluster(
+        restorer, loading(computing), address, watcher, say=console.note, detail=console.detail
+    )
 
 
 def _check(task: str, scale: int | None, suffix: str, watch_alone: bool) -> None:

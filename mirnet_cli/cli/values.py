@@ -130,6 +130,23 @@ def jobs(text: int | str) -> int:
     return _integer(text, 1, 4096)
 
 
+def cluster(text: str) -> str:
+    """``local:N``, the address of a scheduler, or the path of a scheduler file."""
+    address = text.strip()
+    kind, _, rest = address.partition(":")
+    if kind == "local":
+        if not re.fullmatch(r"[1-9]\d{0,3}", rest, re.ASCII):
+            raise ValueError(f"{text!r} is not local:N with a number of workers, such as local:4")
+        return address
+    if re.fullmatch(r"[\w.-]+:\d+", address, re.ASCII):
+        return f"tcp://{address}"
+    if re.fullmatch(r"[a-z]+://[^/\s]+", address) or (address and "://" not in address):
+        return address
+    raise ValueError(
+        f"{text!r} is no scheduler; say local:N, tcp://host:8786 or the path of a scheduler file"
+    )
+
+
 def count(text: int | str) -> int:
     """1 or more."""
     return _integer(text, 1, 10**9)

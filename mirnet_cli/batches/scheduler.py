@@ -1,0 +1,371 @@
+"""A Dask scheduler: someone else's, or one that is started here with workers of its own.
+
+What is asked of it is little: who is there, do this on that worker, tell me what came of it. Which
+photo goes to which worker is decided in :mod:`mirnet_cli.batches.cluster`.
+"""
+
+import contextlib
+import json
+import logging
+import pickle
+import queue
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib import metadata
+from multiprocessing import active_children, resource_tracker
+from pathlib import Path
+from typing import Any
+
+from mirnet_cli import extras
+from mirnet_cli.batches.elsewhere import without_interrupts
+from mirnet_cli.errors import MirnetError, UsageError
+from mirnet_cli.files import reason
+
+CONNECTING = 6.0
+"""Seconds in which a scheduler has to answer."""
+_STARTING = 60.0
+"""Seconds in which workers of this machine have to be there, however busy it is."""
+_KINDLY = 1.0
+"""Seconds that workers of this machine get to leave before they are killed."""
+_LEAVING = 5.0
+"""Seconds after which a connection that does not close is dropped."""
+_WORKER = "Dask Worker process"
+"""Begins the names of processes that Dask starts."""
+
+_LOGS = ("distributed", "tornado", "asyncio")
+
+_OF_ITS_OWN: Mapping[str, Any] = {
+    # Dask would hold libraries to one thread, and give memory back at a price.
+    "distributed.nanny.pre-spawn-environ": {},
+    # Takes a sample of what runs a hundred times a second.
+    "distributed.worker.profile.enabled": False,
+    # A process that ends is noticed at once; one that is only slow is not to be given up.
+    "distributed.scheduler.worker-ttl": None,
+}
+"""Settings of the scheduler and the workers that are started here, beside Dask's own defaults."""
+
+
+@dataclass(frozen=True)
+class News:
+    """What came of something that was given to a worker.
+
+    Attributes:
+        ticket: as :meth:`Scheduler.give` returned it.
+        value: what the function returned.
+        error: what came in its place. A photo's own error is a value, so this is the cluster's.
+    """
+
+    ticket: str
+    value: Any = None
+    error: Exception | None = None
+
+
+class Scheduler:
+    """A connection to a scheduler; made by :func:`connect` and :func:`start`.
+
+    Attributes:
+        address: where it is.
+        own: whether it was started here.
+    """
+
+    def __init__(self, client: Any, held: ExitStack, *, own: bool) -> None:
+        self.address: str = client.scheduler.address
+        self.own = own
+        self._client = client
+        self._held = held
+        self._futures: dict[str, Any] = {}
+        self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
+        self._given = 0
+
+    @property
+    def lost(self) -> bool:
+        """Whether the scheduler has gone away."""
+        return bool(self._client.status != "running")
+
+    def workers(self) -> frozenset[str]:
+        """Addresses of the workers that are there.
+
+        Raises:
+            MirnetError: the scheduler has gone away.
+        """
+        try:
+            return frozenset(self._client.nthreads())
+        except Exception as error:
+            raise self.gone() from error
+
+    def describe(self, worker: str) -> Mapping[str, Any] | None:
+        """What the scheduler knows of a worker: "name", "resources" …; None if it is gone."""
+        try:
+            found = self._client.scheduler_info(n_workers=-1)["workers"].get(worker)
+        except Exception as error:
+            raise self.gone() from error
+        return None if found is None else dict(found)
+
+    def give(
+        self,
+        worker: str,
+        function: Callable[..., Any],
+        *arguments: Any,
+        resources: Mapping[str, float] | None = None,
+    ) -> str:
+        """Have a worker call a function; what comes of it is told by :meth:`news`."""
+        self._given += 1
+        # The scheduler looks into what it passes on, and need not have mirnet: what it sees is
+        # Python's own function, which calls ours when the worker reads its argument.
+        future = self._client.submit(
+            pickle.loads,
+            pickle.dumps(_Call(function, arguments)),
+            key=f"mirnet-{self._client.id}-{self._given}",
+            workers=[worker],
+            resources=resources,
+            pure=False,
+        )
+        self._futures[future.key] = future
+        self._client.loop.add_callback(self._follow, future)
+        return str(future.key)
+
+    async def _follow(self, future: Any) -> None:
+        try:
+            value = await self._client.gather(future, asynchronous=True)
+            self._news.put(News(future.key, value))
+        except Exception as error:
+            self._news.put(News(future.key, error=error))
+
+    def forget(self, ticket: str) -> None:
+        """Take something back; if it is begun it comes to its end, but is not told of."""
+        future = self._futures.pop(ticket, None)
+        if future is not None:
+            with contextlib.suppress(Exception):
+                future.cancel(force=True)
+
+    def news(self, seconds: float) -> Iterator[News]:
+        """What has come; at least one thing, if it comes within so many seconds."""
+        while True:
+            try:
+                found = self._news.get(timeout=seconds) if seconds else self._news.get_nowait()
+            except queue.Empty:
+                return
+            seconds = 0
+            if self._futures.pop(found.ticket, None) is not None:
+                yield found
+
+    def tell(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Have all workers call a function at once, beside what they do; nobody waits for it."""
+
+        async def told() -> None:
+            with contextlib.suppress(Exception):
+                await self._client.run(function, *arguments, on_error="ignore", asynchronous=True)
+
+        self._client.loop.add_callback(told)
+
+    def gone(self) -> MirnetError:
+        """The error to raise when the scheduler has gone away."""
+        return MirnetError(
+            "the scheduler has gone away",
+            "start it and run again to go on",
+            subject=f"--cluster {self.address}",
+        )
+
+    def close(self) -> None:
+        """Leave; a scheduler that was started here ends with its workers."""
+        for ticket in list(self._futures):
+            self.forget(ticket)
+        with contextlib.suppress(Exception):
+            self._client.close(timeout=_LEAVING)
+        self._held.close()
+
+
+class _Call:
+    """A call that is made where its pickle is read."""
+
+    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        self._call = function, arguments
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._call
+
+
+def connect(where: str) -> Scheduler:
+    """Connect to a scheduler that someone else runs.
+
+    Args:
+        where: ``tcp://host:8786``, ``tls://…``, or the path of a scheduler file.
+
+    Raises:
+        UsageError: it does not answer, or is of another version.
+    """
+    _require()
+    address = where if "://" in where else _address_in(Path(where))
+    with ExitStack() as held:
+        _silence(held)
+        try:
+            client = _client(address, held)
+        except Exception as error:
+            raise _unreachable(where, error) from error
+        found = Scheduler(client, held.pop_all(), own=False)
+    try:
+        there = client.run_on_scheduler(metadata.version, "distributed")
+    except Exception as error:
+        found.close()
+        raise _unreachable(where, error) from error
+    here = metadata.version("distributed")
+    if there != here:
+        found.close()
+        raise UsageError(
+            f"the scheduler has distributed {there}, this machine {here}",
+            "install the same on all machines",
+            subject=f"--cluster {where}",
+        )
+    return found
+
+
+def start(count: int, resources: Mapping[str, float] | None = None) -> Scheduler:
+    """Start a scheduler with workers on this machine, which nobody else can reach.
+
+    Workers that die are started again; all end with this process, however it ends.
+
+    Args:
+        count: how many workers. Their names are 0, 1 …
+        resources: that each declares.
+
+    Raises:
+        MirnetError: they cannot be started.
+    """
+    _require()
+    import dask
+    import distributed
+
+    with ExitStack() as held:
+        _silence(held)
+        # Settings of the user's are for clusters of theirs.
+        settings: dict[str, Any] = {}
+        dask.config.refresh(config=settings, paths=[], env={})
+        held.enter_context(dask.config.set({"distributed": settings["distributed"]}))
+        held.enter_context(dask.config.set(_OF_ITS_OWN))
+        cluster = _in_thread_without_interrupts(
+            lambda: distributed.LocalCluster(
+                n_workers=count,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                protocol="tcp://",
+                scheduler_port=0,
+                dashboard_address=None,
+                worker_dashboard_address=None,
+                # mirnet keeps to a ceiling of its own, which Dask does not know.
+                memory_limit=0,
+                resources=dict(resources or {}),
+                silence_logs=logging.CRITICAL,
+                security=distributed.Security(require_encryption=False),
+            )
+        )
+        held.callback(_close_cluster, cluster)
+        client = _client(cluster, held)
+        return Scheduler(client, held.pop_all(), own=True)
+
+
+def process_of(pid: int) -> Any:
+    """The process of a worker that was started here; knows later how it ended."""
+    return next((each for each in active_children() if each.pid == pid), None)
+
+
+def _require() -> None:
+    extras.require("distributed", "a cluster", subject="--cluster")
+
+
+def _client(where: Any, held: ExitStack) -> Any:
+    import distributed
+
+    with warnings.catch_warnings():
+        # Versions are compared by us.
+        warnings.simplefilter("ignore")
+        return distributed.Client(
+            where,
+            timeout=CONNECTING,
+            set_as_default=False,
+            name="mirnet",
+            # All goes by way of the scheduler: workers may be where only it can reach them.
+            direct_to_workers=False,
+        )
+
+
+def _address_in(path: Path) -> str:
+    """The address in a scheduler file, which ``dask scheduler --scheduler-file`` writes."""
+    try:
+        return str(json.loads(path.expanduser().read_text(encoding="utf-8"))["address"])
+    except OSError as error:
+        what = f"scheduler file cannot be read ({reason(error)})"
+    except (ValueError, KeyError, TypeError):
+        what = "not a scheduler file"
+    raise UsageError(
+        what, f"start one with 'dask scheduler --scheduler-file {path}'", subject="--cluster"
+    )
+
+
+def _unreachable(where: str, error: Exception) -> UsageError:
+    text = " ".join(str(error.__cause__ or error).split()) or type(error).__name__
+    return UsageError(
+        f"no scheduler answers there ({text[:200]})",
+        "check the address, and whether it is running",
+        subject=f"--cluster {where}",
+    )
+
+
+def _silence(held: ExitStack) -> None:
+    """Keep Dask from writing to stderr: what matters of it is said by us."""
+    import distributed  # noqa: F401  # sets levels of its own
+
+    for name in _LOGS:
+        log = logging.getLogger(name)
+        held.callback(log.setLevel, log.level)
+        log.setLevel(logging.CRITICAL + 1)
+
+
+def _in_thread_without_interrupts(make: Callable[[], Any]) -> Any:
+    """Call ``make`` so that Ctrl-C at the terminal reaches no process that comes of it.
+
+    Threads and processes inherit what is blocked, from the thread that starts them; here Ctrl-C
+    ends the waiting at once.
+    """
+    made: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            made.put((make(), None))
+        except BaseException as error:
+            made.put((None, error))
+
+    # Starting this helper of Python's lets Ctrl-C through again in the thread that does it.
+    resource_tracker.ensure_running()
+    with without_interrupts():
+        threading.Thread(target=run, daemon=True, name="mirnet-cluster").start()
+    try:
+        cluster, error = made.get(timeout=_STARTING)
+    except queue.Empty:
+        cluster, error = None, TimeoutError(f"not there after {_STARTING:.0f} s")
+    if error is not None:
+        raise MirnetError(
+            f"workers cannot be started ({type(error).__name__}: {error})",
+            "use --jobs, or fewer workers",
+            subject="--cluster",
+        ) from error
+    return cluster
+
+
+def _close_cluster(cluster: Any) -> None:
+    """End the workers that were started here: those that do not leave soon are killed."""
+
+    def close() -> None:
+        with contextlib.suppress(Exception):
+            cluster.close(timeout=_LEAVING)
+
+    closing = threading.Thread(target=close, daemon=True, name="mirnet-closing")
+    closing.start()
+    closing.join(_KINDLY)
+    for process in active_children():
+        if process.name.startswith(_WORKER):
+            process.kill()
+    closing.join(_LEAVING)
