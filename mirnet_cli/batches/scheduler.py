@@ -9,6 +9,7 @@ import json
 import logging
 import pickle
 import queue
+import socket
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,7 @@ from importlib import metadata
 from multiprocessing import active_children, resource_tracker
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from mirnet_cli import extras
 from mirnet_cli.batches.elsewhere import without_interrupts
@@ -202,15 +204,11 @@ def connect(where: str) -> Scheduler:
     with ExitStack() as held:
         _silence(held)
         try:
-            client = _client(address, held)
+            _knock(address)
+            client, there = _in_thread(lambda: _connected(address), 2 * CONNECTING)
         except Exception as error:
             raise _unreachable(where, error) from error
         found = Scheduler(client, held.pop_all(), own=False)
-    try:
-        there = client.run_on_scheduler(metadata.version, "distributed")
-    except Exception as error:
-        found.close()
-        raise _unreachable(where, error) from error
     here = metadata.version("distributed")
     if there != here:
         found.close()
@@ -245,8 +243,9 @@ def start(count: int, resources: Mapping[str, float] | None = None) -> Scheduler
         dask.config.refresh(config=settings, paths=[], env={})
         held.enter_context(dask.config.set({"distributed": settings["distributed"]}))
         held.enter_context(dask.config.set(_OF_ITS_OWN))
-        cluster = _in_thread_without_interrupts(
-            lambda: distributed.LocalCluster(
+
+        def make() -> Any:
+            return distributed.LocalCluster(
                 n_workers=count,
                 threads_per_worker=1,
                 processes=True,
@@ -261,9 +260,17 @@ def start(count: int, resources: Mapping[str, float] | None = None) -> Scheduler
                 silence_logs=logging.CRITICAL,
                 security=distributed.Security(require_encryption=False),
             )
-        )
-        held.callback(_close_cluster, cluster)
-        client = _client(cluster, held)
+
+        try:
+            cluster = _in_thread(make, _STARTING)
+            held.callback(_close_cluster, cluster)
+            client = _in_thread(lambda: _client(cluster), _STARTING)
+        except Exception as error:
+            raise MirnetError(
+                f"workers cannot be started ({type(error).__name__}: {error})",
+                "use --jobs, or fewer workers",
+                subject="--cluster",
+            ) from error
         return Scheduler(client, held.pop_all(), own=True)
 
 
@@ -276,13 +283,35 @@ def _require() -> None:
     extras.require("distributed", "a cluster", subject="--cluster")
 
 
-def _client(where: Any, held: ExitStack) -> Any:
+def _knock(address: str) -> None:
+    """See whether anything listens there, which is known sooner than whether it is a scheduler.
+
+    Raises:
+        OSError: nothing does.
+    """
+    place = urlsplit(address)
+    with socket.create_connection((place.hostname, place.port or 8786), CONNECTING):
+        pass
+
+
+def _connected(address: str) -> tuple[Any, str]:
+    """A client, and which version the scheduler has."""
+    client = _client(address)
+    return client, client.run_on_scheduler(metadata.version, "distributed")
+
+
+def _client(where: Any) -> Any:
     import distributed
+
+    class Client(distributed.Client):  # type: ignore[misc]
+        """One that is not closed, which takes time and may fail, because it is forgotten."""
+
+        def __del__(self) -> None: ...
 
     with warnings.catch_warnings():
         # Versions are compared by us.
         warnings.simplefilter("ignore")
-        return distributed.Client(
+        return Client(
             where,
             timeout=CONNECTING,
             set_as_default=False,
@@ -306,9 +335,9 @@ def _address_in(path: Path) -> str:
 
 
 def _unreachable(where: str, error: Exception) -> UsageError:
-    text = " ".join(str(error.__cause__ or error).split()) or type(error).__name__
+    text = " ".join((reason(error) if isinstance(error, OSError) else str(error)).split())
     return UsageError(
-        f"no scheduler answers there ({text[:200]})",
+        f"no scheduler answers there ({text[:200] or type(error).__name__})",
         "check the address, and whether it is running",
         subject=f"--cluster {where}",
     )
@@ -324,18 +353,18 @@ def _silence(held: ExitStack) -> None:
         log.setLevel(logging.CRITICAL + 1)
 
 
-def _in_thread_without_interrupts(make: Callable[[], Any]) -> Any:
-    """Call ``make`` so that Ctrl-C at the terminal reaches no process that comes of it.
+def _in_thread(make: Callable[[], Any], seconds: float) -> Any:
+    """What ``make`` returns or raises, or TimeoutError; Ctrl-C ends the waiting at once.
 
-    Threads and processes inherit what is blocked, from the thread that starts them; here Ctrl-C
-    ends the waiting at once.
+    Ctrl-C at a terminal reaches no process that comes of it: threads and processes inherit what
+    is blocked from the thread that starts them.
     """
-    made: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+    made: queue.SimpleQueue[tuple[Any, Exception | None]] = queue.SimpleQueue()
 
     def run() -> None:
         try:
             made.put((make(), None))
-        except BaseException as error:
+        except Exception as error:
             made.put((None, error))
 
     # Starting this helper of Python's lets Ctrl-C through again in the thread that does it.
@@ -343,16 +372,12 @@ def _in_thread_without_interrupts(make: Callable[[], Any]) -> Any:
     with without_interrupts():
         threading.Thread(target=run, daemon=True, name="mirnet-cluster").start()
     try:
-        cluster, error = made.get(timeout=_STARTING)
+        found, error = made.get(timeout=seconds)
     except queue.Empty:
-        cluster, error = None, TimeoutError(f"not there after {_STARTING:.0f} s")
+        raise TimeoutError(f"nothing after {seconds:.0f} seconds") from None
     if error is not None:
-        raise MirnetError(
-            f"workers cannot be started ({type(error).__name__}: {error})",
-            "use --jobs, or fewer workers",
-            subject="--cluster",
-        ) from error
-    return cluster
+        raise error
+    return found
 
 
 def _close_cluster(cluster: Any) -> None:

@@ -140,7 +140,9 @@ def cluster(text: str) -> str:
         return address
     if re.fullmatch(r"[\w.-]+:\d+", address, re.ASCII):
         return f"tcp://{address}"
-    if re.fullmatch(r"[a-z]+://[^/\s]+", address) or (address and "://" not in address):
+    if re.fullmatch(r"(tcp|tls|wss?)://[^/\s]+:\d{1,5}", address, re.ASCII):
+        return address
+    if address and "://" not in address:
         return address
     raise ValueError(
         f"{text!r} is no scheduler; say local:N, tcp://host:8786 or the path of a scheduler file"
