@@ -4,7 +4,12 @@ from importlib.util import find_spec
 
 from mirnet_cli.errors import MirnetError, UsageError
 
-EXTRAS = {"distributed": "cluster", "matplotlib": "train", "torch": "torch"}
+EXTRAS = {
+    "cryptography": "cluster",
+    "distributed": "cluster",
+    "matplotlib": "train",
+    "torch": "torch",
+}
 """A library's module, and the extra that brings it: ``pip install 'mirnet-cli[EXTRA]'``."""
 
 

@@ -33,7 +33,7 @@ _DEPTH = 2
 """Photos that a worker has: one that it does, and one so that it need not wait for the next."""
 _LOOK = 0.5
 """Seconds after which is looked again who is there."""
-_PATIENCE = 2.0
+_PATIENCE = 1.0
 """Seconds that workers get to leave the photos they have."""
 _GPU: Mapping[str, float] = {"GPU": 1}
 _JOURNALS = ".mirnet-journal*.jsonl"

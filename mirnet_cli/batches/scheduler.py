@@ -30,7 +30,7 @@ CONNECTING = 6.0
 """Seconds in which a scheduler has to answer."""
 _STARTING = 60.0
 """Seconds in which workers of this machine have to be there, however busy it is."""
-_KINDLY = 1.0
+_KINDLY = 0.5
 """Seconds that workers of this machine get to leave before they are killed."""
 _LEAVING = 5.0
 """Seconds after which a connection that does not close is dropped."""
@@ -46,6 +46,9 @@ _OF_ITS_OWN: Mapping[str, Any] = {
     "distributed.worker.profile.enabled": False,
     # A process that ends is noticed at once; one that is only slow is not to be given up.
     "distributed.scheduler.worker-ttl": None,
+    # Nothing is served by HTTP.
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
 }
 """Settings of the scheduler and the workers that are started here, beside Dask's own defaults."""
 
@@ -93,6 +96,8 @@ class Scheduler:
         Raises:
             MirnetError: the scheduler has gone away.
         """
+        if self.lost:
+            raise self.gone()
         try:
             return frozenset(self._client.nthreads())
         except Exception as error:
@@ -233,6 +238,7 @@ def start(count: int, resources: Mapping[str, float] | None = None) -> Scheduler
         MirnetError: they cannot be started.
     """
     _require()
+    extras.require("cryptography", "a cluster on this machine", subject="--cluster")
     import dask
     import distributed
 
@@ -250,15 +256,17 @@ def start(count: int, resources: Mapping[str, float] | None = None) -> Scheduler
                 threads_per_worker=1,
                 processes=True,
                 host="127.0.0.1",
-                protocol="tcp://",
                 scheduler_port=0,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False},
                 worker_dashboard_address=None,
                 # mirnet keeps to a ceiling of its own, which Dask does not know.
                 memory_limit=0,
                 resources=dict(resources or {}),
                 silence_logs=logging.CRITICAL,
-                security=distributed.Security(require_encryption=False),
+                # Other users of this machine could connect, and have code run as this one: keys
+                # that exist in these processes alone keep them out.
+                security=distributed.Security.temporary(),
             )
 
         try:
