@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mirnet_cli.batches import cluster_worker
 from mirnet_cli.batches.cluster_worker import Left, Ready, Request
 from mirnet_cli.batches.elsewhere import died, share, split_cores
-from mirnet_cli.batches.scheduler import News, Scheduler, connect, process_of, start
+from mirnet_cli.batches.scheduler import News, Scheduler, connect, process_of, require, start
 from mirnet_cli.batches.work import Job, Nobody, Outcome, Watcher, failure
 from mirnet_cli.errors import MirnetError, ModelError, UsageError
 
@@ -103,6 +103,7 @@ class Cluster:
         self._workers: dict[str, _Worker] = {}
         self._deaths: dict[str, int] = {}
         self._stillborn = 0
+        self._served = False
         self._absent: dict[str, bool] = {}
         self._again: list[Job] = []
         self._sees: tuple[str, ...] = ()
@@ -111,6 +112,7 @@ class Cluster:
         self._looked = 0.0
         self._waiting = False
         self._winding_up = False
+        require()
         # Someone else's is looked for before any work; ours is started when there is some.
         self._scheduler = None if self._count else connect(address)
 
@@ -311,13 +313,14 @@ class Cluster:
             )
         hopeful = [each for each in workers if each.unfit is None]
         unfit = [each.unfit for each in workers if each.unfit is not None]
-        if unfit and not hopeful:
+        if unfit and not hopeful and not self._served:
             raise unfit[0]
         if hopeful:
             self._waiting = False
         elif not self._waiting and not self._count:
             self._waiting = True
-            self._say(f"no worker is at {self._connection.address} yet; waiting, Ctrl-C ends it")
+            where = self._connection.address
+            self._say(f"no worker is at {where} now; waiting for one, Ctrl-C ends it")
 
     def _leave_out(self, address: str, worker: _Worker, error: MirnetError) -> None:
         subject = f"worker {address}" if error.subject is None else error.subject
@@ -343,7 +346,7 @@ class Cluster:
     def _hear_of_worker(self, address: str, worker: _Worker, news: News) -> None:
         if isinstance(news.value, Ready):
             self._stillborn = 0
-            worker.ready = True
+            worker.ready = self._served = True
             worker.process = process_of(news.value.pid) if self._count else None
             self._detail(f"worker {address} is ready: {news.value.computes}")
         elif isinstance(news.value, MirnetError):

@@ -195,6 +195,12 @@ class _Call:
         return self._call
 
 
+def require() -> None:
+    """Refuse a cluster where the libraries for it are not installed (UsageError)."""
+    for module in ("distributed", "cryptography"):
+        extras.require(module, "a cluster", subject="--cluster")
+
+
 def connect(where: str) -> Scheduler:
     """Connect to a scheduler that someone else runs.
 
@@ -204,7 +210,6 @@ def connect(where: str) -> Scheduler:
     Raises:
         UsageError: it does not answer, or is of another version.
     """
-    _require()
     address = where if "://" in where else _address_in(Path(where))
     with ExitStack() as held:
         _silence(held)
@@ -237,8 +242,6 @@ def start(count: int, resources: Mapping[str, float] | None = None) -> Scheduler
     Raises:
         MirnetError: they cannot be started.
     """
-    _require()
-    extras.require("cryptography", "a cluster on this machine", subject="--cluster")
     import dask
     import distributed
 
@@ -285,10 +288,6 @@ def start(count: int, resources: Mapping[str, float] | None = None) -> Scheduler
 def process_of(pid: int) -> Any:
     """The process of a worker that was started here; knows later how it ended."""
     return next((each for each in active_children() if each.pid == pid), None)
-
-
-def _require() -> None:
-    extras.require("distributed", "a cluster", subject="--cluster")
 
 
 def _knock(address: str) -> None:

@@ -302,6 +302,10 @@ def _settled(given: Mapping[str, Any], context: typer.Context) -> dict[str, Any]
     for one, other in (("model", "weights"), ("weights", "model")):
         if from_environment(one) and given.get(other) is not None and not from_environment(other):
             settled[one] = None
+    for one, other, default in (("jobs", "cluster", 1), ("cluster", "jobs", None)):
+        asked = given.get(other) not in (None, 1) and not from_environment(other)
+        if asked and from_environment(one):
+            settled[one] = default
     if from_environment("scale") and given.get("task", "upscale") not in (None, "upscale"):
         settled["scale"] = None
     return settled

@@ -29,6 +29,7 @@ PHOTO_OPTIONS = """
 """
 BATCH_OPTIONS = """
     task recursive include exclude suffix files-from jobs retry-failed dry-run shard max-time report
+    cluster
 """
 
 

@@ -1,5 +1,7 @@
 """Wrong usage: one line, exit code 2, and what would have been right."""
 
+import sys
+
 import pytest
 
 from tests.cli.conftest import Mirnet
@@ -38,6 +40,8 @@ from tests.cli.conftest import Mirnet
         ("train", "TASK: needed but not given; see 'mirnet train --help'"),
         ("batch folder --task blur", "--task: "),
         ("batch folder --shard 3/2", "--shard: '3/2' is not i/n with i from 1 to n"),
+        ("batch folder --cluster local:2 --jobs 2", "--jobs: not with --cluster, where each"),
+        ("batch folder --cluster local:x", "--cluster: 'local:x' is not local:N with a number"),
         ("batch folder --scale 2", "--scale: only for --task upscale"),
         ("batch", "no folder given; name one"),
         ("batch a.jpg", "a.jpg: is not a folder; for single photos use 'mirnet enhance FILE'"),
@@ -83,3 +87,33 @@ def test_a_file_whose_name_looks_like_an_option(mirnet: Mirnet) -> None:
 
     Path("-a.jpg").write_text("photo")
     assert mirnet("denoise", "-a.jpg").said.endswith("for the file of that name write ./-a.jpg")
+
+
+def test_a_cluster_needs_its_extra(mirnet: Mirnet, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pathlib import Path
+
+    Path("in").mkdir()
+    Path("in/a.jpg").write_text("photo")
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    ran = mirnet("batch", "in", "--cluster", "local:2")
+    assert ran.said == (
+        "mirnet: --cluster: a cluster needs distributed, which is not installed; "
+        "pip install 'mirnet-cli[cluster]'"
+    )
+    assert (ran.code, [path.name for path in Path().iterdir()]) == (2, ["in"])
+
+
+def test_jobs_of_the_environment_give_way_to_a_cluster(
+    mirnet: Mirnet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pathlib import Path
+
+    Path("in").mkdir()
+    Path("in/a.jpg").write_text("photo")
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.setenv("MIRNET_JOBS", "2")
+    assert "a cluster needs" in mirnet("batch", "in", "--cluster", "local:2").said
+    monkeypatch.setenv("MIRNET_CLUSTER", "local:2")
+    assert mirnet("batch", "in").said.startswith("mirnet: --jobs: not with --cluster")
+    # The command line wins; with a cluster this would be refused.
+    assert "not with" not in mirnet("batch", "in", "--jobs", "3", "--dry-run").err
