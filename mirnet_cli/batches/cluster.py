@@ -130,6 +130,8 @@ class Cluster:
         exhausted = False
         while True:
             self._look()
+            while self._done:
+                yield self._done.popleft()
             if not self._winding_up and not wanted():
                 self._wind_up()
             if not self._winding_up:
@@ -137,8 +139,6 @@ class Cluster:
             if not self._under_way() and (self._winding_up or (exhausted and not self._again)):
                 return
             self._listen(_LOOK)
-            while self._done:
-                yield self._done.popleft()
 
     def finished(self) -> Iterator[tuple[Job, Outcome]]:
         """See :class:`mirnet_cli.batches.work.Executor`."""
@@ -178,6 +178,8 @@ class Cluster:
         self._winding_up = False
         self._looked = 0.0
         self._sees = _files_of(first)
+        self._deaths.clear()
+        self._absent.clear()
         self._again = [first]
 
     def _wind_up(self) -> None:
@@ -243,15 +245,15 @@ class Cluster:
         there = self._connection.workers()
         for address in self._workers.keys() - there:
             self._mourn(address, self._workers.pop(address))
-        for address in sorted(there - self._workers.keys()):
-            self._greet(address)
+        new = there - self._workers.keys()
+        if new:
+            known = self._connection.describe()
+            for address in sorted(new & known.keys()):
+                self._greet(address, known[address])
         self._check_hope()
 
-    def _greet(self, address: str) -> None:
+    def _greet(self, address: str, known: Mapping[str, Any]) -> None:
         """Have a worker that has come load the network."""
-        known = self._connection.describe(address)
-        if known is None:
-            return
         worker = self._workers[address] = _Worker()
         if any(known["resources"].get(name, 0) < n for name, n in (self._resources or {}).items()):
             error = UsageError("declares no GPU", 'start it with --resources "GPU=1"')

@@ -103,13 +103,16 @@ class Scheduler:
         except Exception as error:
             raise self.gone() from error
 
-    def describe(self, worker: str) -> Mapping[str, Any] | None:
-        """What the scheduler knows of a worker: "name", "resources" …; None if it is gone."""
+    def describe(self) -> Mapping[str, Mapping[str, Any]]:
+        """What the scheduler knows of each worker: "name", "resources" …
+
+        Raises:
+            MirnetError: the scheduler has gone away.
+        """
         try:
-            found = self._client.scheduler_info(n_workers=-1)["workers"].get(worker)
+            return dict(self._client.scheduler_info(n_workers=-1)["workers"])
         except Exception as error:
             raise self.gone() from error
-        return None if found is None else dict(found)
 
     def give(
         self,

@@ -4,6 +4,8 @@ import contextlib
 import json
 import os
 import random
+import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -119,8 +121,10 @@ def clustered(photos: Path, scheduler: Scheduler, tmp_path: Path) -> Clustered:
 class Killer(Nobody):
     """Kills the worker that gets a photo, as the system does when memory runs out."""
 
-    def __init__(self, times: int, before: Callable[[Item], None] = lambda item: None) -> None:
-        self.left = {"b.png": times}
+    def __init__(
+        self, name: str, times: int, before: Callable[[Item], None] = lambda item: None
+    ) -> None:
+        self.left = {name: times}
         self.before = before
         self.pids: Callable[[str], int] = lambda address: 0
         self.executor: Cluster | None = None
@@ -165,7 +169,7 @@ def test_they_do_what_one_does(
 
 
 def test_a_worker_that_dies_takes_nothing_with_it(clustered: Clustered) -> None:
-    executor = killing(clustered, Killer(1))
+    executor = killing(clustered, Killer("b.png", 1))
     assert clustered.statuses(executor) == dict.fromkeys(NAMES, "done")
     assert clustered.same(*NAMES)
     assert any("is gone" in line for line in clustered.details)
@@ -176,23 +180,23 @@ def test_a_result_of_a_worker_that_died_before_it_said_so(clustered: Clustered) 
         item.target.parent.mkdir(parents=True, exist_ok=True)
         item.target.write_bytes((clustered.photos / "alone" / item.key).read_bytes())
 
-    executor = killing(clustered, Killer(1, finish))
+    executor = killing(clustered, Killer("b.png", 1, finish))
     assert clustered.statuses(executor) == dict.fromkeys(NAMES, "done")
     assert clustered.same(*NAMES)
 
 
 def test_a_photo_that_kills_three_workers_is_left(clustered: Clustered) -> None:
-    killer = Killer(9)
+    killer = Killer(NAMES[-1], 9)
     found = {each.item.key: each for each in clustered.reports(killing(clustered, killer))}
-    error = found["b.png"].outcome.result.error
+    error = found[NAMES[-1]].outcome.result.error
     assert error is not None
     assert error.startswith("3 workers died of it; ")
-    assert killer.left == {"b.png": 6}
-    others = [name for name in NAMES if name != "b.png"]
+    assert killer.left == {NAMES[-1]: 6}
+    others = NAMES[:-1]
     assert {found[name].outcome.result.status for name in others} == {"done"}
     assert clustered.same(*others)
     # It was not the photo's fault for sure, so that the next run tries it again.
-    assert clustered.statuses(clustered.executor())["b.png"] == "done"
+    assert clustered.statuses(clustered.executor())[NAMES[-1]] == "done"
 
 
 def test_other_weights_are_refused(clustered: Clustered, tmp_path: Path) -> None:
@@ -325,6 +329,17 @@ def test_a_scheduler_of_another_version(
     with pytest.raises(UsageError, match=r"the scheduler has distributed 1\.2, this machine"):
         connect(scheduler.address)
     assert len(closed) == 1
+
+
+def test_commands_of_dask_in_the_documents_are_understood() -> None:
+    from distributed.cli import dask_scheduler, dask_worker
+
+    mains = {"scheduler": dask_scheduler.main, "worker": dask_worker.main}
+    page = (ROOT / "docs/clusters.md").read_text(encoding="utf-8")
+    found = re.findall(r"\bdask (scheduler|worker)( [^'&`\n]*)", page)
+    assert len(found) > 6
+    for name, words in found:
+        mains[name].make_context(name, shlex.split(words))
 
 
 def command(*words: str) -> list[str]:
