@@ -5,6 +5,7 @@ import os
 import pickle
 import signal
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
 from mirnet_cli.batches.work import Job, Outcome, failure
@@ -51,6 +52,8 @@ def without_interrupts() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    # Starting this helper of Python's lets Ctrl-C through again in the thread that does it.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

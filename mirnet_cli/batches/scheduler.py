@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import metadata
-from multiprocessing import active_children, resource_tracker
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -73,12 +73,10 @@ class Scheduler:
 
     Attributes:
         address: where it is.
-        own: whether it was started here.
     """
 
-    def __init__(self, client: Any, held: ExitStack, *, own: bool) -> None:
+    def __init__(self, client: Any, held: ExitStack) -> None:
         self.address: str = client.scheduler.address
-        self.own = own
         self._client = client
         self._held = held
         self._futures: dict[str, Any] = {}
@@ -221,7 +219,7 @@ def connect(where: str) -> Scheduler:
             client, there = _in_thread(lambda: _connected(address), 2 * CONNECTING)
         except Exception as error:
             raise _unreachable(where, error) from error
-        found = Scheduler(client, held.pop_all(), own=False)
+        found = Scheduler(client, held.pop_all())
     here = metadata.version("distributed")
     if there != here:
         found.close()
@@ -285,7 +283,7 @@ def start(count: int, resources: Mapping[str, float] | None = None) -> Scheduler
                 "use --jobs, or fewer workers",
                 subject="--cluster",
             ) from error
-        return Scheduler(client, held.pop_all(), own=True)
+        return Scheduler(client, held.pop_all())
 
 
 def process_of(pid: int) -> Any:
@@ -377,8 +375,6 @@ def _in_thread(make: Callable[[], Any], seconds: float) -> Any:
         except Exception as error:
             made.put((None, error))
 
-    # Starting this helper of Python's lets Ctrl-C through again in the thread that does it.
-    resource_tracker.ensure_running()
     with without_interrupts():
         threading.Thread(target=run, daemon=True, name="mirnet-cluster").start()
     try:
