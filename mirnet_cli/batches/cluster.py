@@ -48,12 +48,14 @@ class _Worker:
 
     Attributes:
         preparing: ticket of what makes it ready.
+        pid: number of its process, on its machine.
         process: of a worker of this machine: knows how it ended.
         ready: whether it can be given photos: not before the network is loaded, nor when it ends.
         unfit: why it is given none.
     """
 
     preparing: str | None = None
+    pid: int = 0
     process: Any = None
     ready: bool = False
     unfit: MirnetError | None = None
@@ -349,8 +351,10 @@ class Cluster:
         if isinstance(news.value, Ready):
             self._stillborn = 0
             worker.ready = self._served = True
-            worker.process = process_of(news.value.pid) if self._count else None
-            self._detail(f"worker {address} is ready: {news.value.computes}")
+            worker.pid = news.value.pid
+            worker.process = process_of(worker.pid) if self._count else None
+            computes = news.value.computes
+            self._detail(f"worker {address} is ready: process {worker.pid}, {computes}")
         elif isinstance(news.value, MirnetError):
             self._leave_out(address, worker, news.value)
         elif _lacks_mirnet(news.error):

@@ -44,6 +44,12 @@ _OF_ITS_OWN: Mapping[str, Any] = {
     "distributed.nanny.pre-spawn-environ": {},
     # Takes a sample of what runs a hundred times a second.
     "distributed.worker.profile.enabled": False,
+    # What looks after memory and balance has nothing to do here, but takes its time.
+    "distributed.scheduler.active-memory-manager.start": False,
+    "distributed.scheduler.work-stealing": False,
+    "distributed.admin.system-monitor.disk": False,
+    "distributed.admin.system-monitor.interval": "5s",
+    "distributed.admin.tick.interval": "1s",
     # A process that ends is noticed at once; one that is only slow is not to be given up.
     "distributed.scheduler.worker-ttl": None,
     # Nothing is served by HTTP.

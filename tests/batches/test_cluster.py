@@ -60,7 +60,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "in/day2").mkdir(parents=True)
     draw = np.random.default_rng(0)
     for name in ("a", "b", "c", "d", "day2/e"):
-        pixels = draw.integers(0, 256, (40, 50, 3), np.uint8)
+        # The last one takes a while, so that there is time to kill who does it.
+        side = 900 if name == "day2/e" else 40
+        pixels = draw.integers(0, 256, (side, 50, 3), np.uint8).repeat(side // 40, axis=1)
         Image.fromarray(pixels).save(folder / "in" / f"{name}.png")
     alone = mirnet_cli.batch(
         mirnet_cli.load(folder / "tiny.safetensors"),
@@ -126,23 +128,20 @@ class Killer(Nobody):
     ) -> None:
         self.left = {name: times}
         self.before = before
-        self.pids: Callable[[str], int] = lambda address: 0
         self.executor: Cluster | None = None
 
     def begin(self, item: Item) -> None:
         if self.left.get(item.key, 0) > 0 and self.executor is not None:
             self.left[item.key] -= 1
-            for address, worker in self.executor._workers.items():
+            for worker in self.executor._workers.values():
                 if worker.photos and worker.photos[0][1].item is item:
                     self.before(item)
-                    os.kill(self.pids(address), signal.SIGKILL)
+                    os.kill(worker.pid, signal.SIGKILL)
 
 
 def killing(clustered: Clustered, killer: Killer) -> Cluster:
     executor = clustered.executor(killer)
-    client = clustered.scheduler._client
     killer.executor = executor
-    killer.pids = lambda address: int(client.run(os.getpid, workers=[address])[address])
     return executor
 
 
