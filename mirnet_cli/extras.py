@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 from mirnet_cli.errors import MirnetError, UsageError
 
-EXTRAS = {"matplotlib": "train", "torch": "torch"}
+EXTRAS = {"fsspec": "cloud", "matplotlib": "train", "s3fs": "cloud", "torch": "torch"}
 """A library's module, and the extra that brings it: ``pip install 'mirnet-cli[EXTRA]'``."""
 
 
