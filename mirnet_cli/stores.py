@@ -47,7 +47,7 @@ class _Whole:
 
 
 def _s3_options(seconds: float) -> dict[str, Any]:
-    retries = {"mode": "standard", "max_attempts": _TRIES}
+    retries = {"mode": "standard", "total_max_attempts": _TRIES}
     times = {"connect_timeout": min(seconds, 10.0), "read_timeout": seconds}
     return {"config_kwargs": {**times, "retries": retries}}
 
@@ -69,7 +69,12 @@ _TIMES = {
     *("TimeoutError", "FSTimeoutError", "ReadTimeoutError", "ConnectTimeoutError"),
     *("ServerTimeoutError", "SocketTimeoutError"),
 }
-_UNREACHED = {"EndpointConnectionError", "ClientConnectorError", "ConnectionRefusedError"}
+_UNREACHED = {
+    "EndpointConnectionError",
+    "ClientConnectorError",
+    "ConnectionRefusedError",
+    "gaierror",
+}
 _BROKEN = {
     *("ConnectionResetError", "BrokenPipeError", "ConnectionClosedError", "IncompleteRead"),
     *("ClientPayloadError", "ServerDisconnectedError", "HTTPClientError", "ClientOSError"),
@@ -167,14 +172,23 @@ class Object:
             raise ValueError("only contiguous spans can be read")
         if stop <= start:
             return b""
-        try:
-            with _explained(self._remote):
-                data = self._read(start, stop)
-                if len(data) != stop - start:
-                    raise EOFError
-        except MirnetError as error:
-            self.failure = error
-            raise
+        if stop - start > (limit := settings.encoded_limit()):
+            what = f"more than {limit >> 20} MiB"
+            raise InputError(what, "save it to a file first", subject=self._remote)
+        for left in reversed(range(_TRIES)):
+            try:
+                return self._fetched(start, stop)
+            except MirnetError as error:
+                if not left or not isinstance(error, TransferError):
+                    self.failure = error
+                    raise
+        raise AssertionError("no tries")
+
+    def _fetched(self, start: int, stop: int) -> bytes:
+        with _explained(self._remote):
+            data = self._read(start, stop)
+            if len(data) != stop - start:
+                raise EOFError
         return data
 
 
@@ -368,10 +382,11 @@ def _shared(scheme: str, options: tuple[tuple[str, Any], ...]) -> Any:
 
     store = _WHOLE.get(scheme)
     more = {} if store is None else store.options(settings.store_patience())
+    more["skip_instance_cache"] = True
     system = get_filesystem_class(scheme)(**{**more, **dict(options)})
     if scheme == "s3":
-        # Of connections that break in an answer; of all else botocore tries again.
-        system.retries = _TRIES
+        # botocore tries again, and Object where an answer breaks off: together that is enough.
+        system.retries = 1
     return system
 
 
@@ -423,9 +438,10 @@ def _worded(chain: list[BaseException]) -> tuple[str, str]:
         return f"the store was silent for {seconds}", remedy
     if names & {"FileExpired", "EOFError"}:
         return "it changed or was cut while it was read", "try again"
-    if names & _UNREACHED or "gaierror" in names:
-        return "the store cannot be reached", "check the address (AWS_ENDPOINT_URL) and the network"
-    return ("the connection broke again and again", _LATER) if names & _BROKEN else ("", "")
+    if names & _BROKEN:
+        return "the connection broke again and again", _LATER
+    remedy = "check the address (AWS_ENDPOINT_URL) and the network"
+    return ("the store cannot be reached", remedy) if names & _UNREACHED else ("", "")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -94,14 +94,14 @@ class Stream:
         """Go on where the connection broke; what came before comes again."""
         self._response.close()
         self._response = _opened(self._url, "GET")
-        known = self._data
-        self._data = bytearray()
-        while len(self._data) < len(known):
-            piece = self._response.read(min(_CHUNK, len(known) - len(self._data)))
+        again = bytearray()
+        while len(again) < len(self._data):
+            piece = self._response.read(min(_CHUNK, len(self._data) - len(again)))
             if not piece:
                 break
-            self._data += piece
-        if self._data != known[: len(self._data)]:
+            again += piece
+        if again != self._data:
+            self._response.close()
             raise EOFError
 
     def __enter__(self) -> Self:

@@ -225,8 +225,6 @@ def _target(source: Place | None, output: Output, word: str, *, folder: bool) ->
     target = _named_target(source, output, word, folder=folder)
     if target is not None:
         stores.check(target, writing=True)
-        if not target.name:
-            raise UsageError("has no file name", "name an output file with -o", subject=source)
     return target
 
 
@@ -240,6 +238,8 @@ def _named_target(source: Place | None, output: Output, word: str, *, folder: bo
         raise UsageError(
             "a picture from standard input has no name", "name a file with -o", subject=where
         )
+    if not source.name:
+        raise UsageError("has no file name", "name an output file with -o", subject=source)
     if where is not None:
         return place(where) / output_name(source.name, extension=output.format)
     return source.with_name(output_name(source.name, suffix=f"-{word}", extension=output.format))
