@@ -32,7 +32,7 @@ class Version:
     tag: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Remote:
     """An object, or a prefix, in a store.
 
@@ -46,9 +46,9 @@ class Remote:
     """
 
     scheme: str
-    path: str = field(repr=False)
-    query: str = field(default="", repr=False)
-    version: Version | None = field(default=None, compare=False, repr=False)
+    path: str
+    query: str = ""
+    version: Version | None = field(default=None, compare=False)
 
     @property
     def url(self) -> str:
@@ -57,6 +57,9 @@ class Remote:
 
     def __str__(self) -> str:
         return f"{self.scheme}://{_PASSWORD.sub('', self.path)}"
+
+    def __repr__(self) -> str:
+        return f"Remote({str(self)!r})"
 
     @property
     def name(self) -> str:

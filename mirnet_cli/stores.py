@@ -432,12 +432,12 @@ def _worded(chain: list[BaseException]) -> tuple[str, str]:
         return "the store asks to slow down", _LATER
     if status >= 500:
         return f"the store has a problem of its own ({status})", _LATER
+    if names & {"FileExpired", "EOFError"}:
+        return "it changed or was cut while it was read", "try again"
     if names & _TIMES:
         seconds = f"{settings.store_patience():g} seconds"
         remedy = "try again later, or set MIRNET_STORE_TIMEOUT to more seconds"
         return f"the store was silent for {seconds}", remedy
-    if names & {"FileExpired", "EOFError"}:
-        return "it changed or was cut while it was read", "try again"
     if names & _BROKEN:
         return "the connection broke again and again", _LATER
     remedy = "check the address (AWS_ENDPOINT_URL) and the network"

@@ -8,9 +8,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("s3fs")
-pytest.importorskip("moto.server")
-
 from mirnet_cli import stores
 from tests.stores.proxy import Proxy, serving
 
@@ -21,6 +18,8 @@ SECRET = "s3cr3t"
 @pytest.fixture(scope="session")
 def s3() -> Iterator[str]:
     """The address of moto's server."""
+    pytest.importorskip("s3fs")
+    pytest.importorskip("moto.server")
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)

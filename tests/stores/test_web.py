@@ -89,8 +89,12 @@ def test_a_missing_file_is_not_asked_for_again(site: Proxy) -> None:
 def test_a_file_that_changes_while_it_is_read(site: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web, "_PAUSES", (0.01,))
     site.misbehave("stall", times=1)
-    with stores.opened(address(site)) as found:
-        assert found[0:10] == DATA[:10]
-        site.files["/a.jpg"] = DATA[::-1]
-        with pytest.raises(TransferError, match="changed or was cut"):
+
+    def read() -> None:
+        with stores.opened(address(site)) as found:
+            assert found[0:10] == DATA[:10]
+            site.files["/a.jpg"] = DATA[::-1]
             found[0 : len(found)]
+
+    with pytest.raises(TransferError, match="changed or was cut"):
+        read()
