@@ -60,7 +60,7 @@ def write_atomically(
         times = None if times_from is None else times_from.stat()
         _write(target, pieces, overwrite, mode, owner, times)
     except FileExistsError as error:
-        raise _exists(path) from error
+        raise exists_already(path) from error
     except OSError as error:
         if error.errno in _FULL:
             raise DiskFullError(
@@ -206,7 +206,8 @@ def reason(error: OSError) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _exists(path: Path) -> OutputError:
+def exists_already(path: Place) -> OutputError:
+    """What is said where an output is there and is not to be replaced."""
     return OutputError(
         "exists already", "use --overwrite to replace it or -o to choose another name", subject=path
     )
@@ -218,7 +219,7 @@ def _checked_target(path: Path, overwrite: bool) -> Path:
     except FileNotFoundError:
         return path
     if not overwrite:
-        raise _exists(path)
+        raise exists_already(path)
     if stat.S_ISLNK(status.st_mode):
         path = path.resolve(strict=False)
         try:

@@ -17,10 +17,8 @@ from typing import Any
 
 from mirnet_cli import extras, settings
 from mirnet_cli.errors import InputError, MirnetError, OutputError, TransferError, UsageError
+from mirnet_cli.files import PART_SUFFIX, exists_already
 from mirnet_cli.places import WEB, Place, Remote, Version
-
-PART_SUFFIX = ".mirnet-part"
-"""Ends the names of half-written files in stores that rename; see :data:`_RENAMING`."""
 
 _BLOCK = 1 << 18
 """Bytes that are read beyond what is asked for: most photos say in them what they are."""
@@ -264,15 +262,6 @@ def put(
             # A first try may have come through although its answer was lost.
             if not _is(system, path, data):
                 raise
-
-
-def exists_already(remote: Remote) -> OutputError:
-    """What is said where an output is not to be replaced."""
-    return OutputError(
-        "exists already",
-        "use --overwrite to replace it or -o to choose another name",
-        subject=remote,
-    )
 
 
 def _longest(size: int) -> float:

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 from mirnet_cli import settings, stores
-from mirnet_cli.errors import MirnetError
-from mirnet_cli.files import lock
+from mirnet_cli.errors import MirnetError, OutputError
+from mirnet_cli.files import lock, reason
 from mirnet_cli.places import Remote
 
 _OFTEN = 30.0
@@ -49,11 +49,17 @@ class Mirror:
 
         Raises:
             TransferError: the store cannot be read.
+            OutputError: nothing can be written on this machine.
         """
         self._objects = {each.url: each for each in stores.listing(self._into)}
         for each in self._objects.values():
             if each.parent == self._into and each.name.startswith(start):
-                self._merge(each)
+                try:
+                    self._merge(each)
+                except OSError as error:
+                    what = f"the journal cannot be kept here: {reason(error)}"
+                    remedy = "set MIRNET_CACHE to a folder that can be written"
+                    raise OutputError(what, remedy, subject=self.folder) from error
 
     def look(self, target: Remote) -> Remote | None:
         """An object as the last listing showed it; None where it was not there."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from mirnet_cli import stores
 from mirnet_cli.errors import InputError, OutputError, UsageError
-from mirnet_cli.files import exists, is_folder, same_file, write_atomically
+from mirnet_cli.files import exists, exists_already, is_folder, same_file, write_atomically
 from mirnet_cli.photo import Photo, decode, encode, format_from_name
 from mirnet_cli.photo.formats import check_writable
 from mirnet_cli.places import Place, Remote
@@ -42,11 +42,7 @@ def check_target(source: Source, target: Target, *, overwrite: bool, format: str
                 subject=target,
             )
         if exists(target):
-            raise OutputError(
-                "exists already",
-                "use --overwrite to replace it or -o to choose another name",
-                subject=target,
-            )
+            raise exists_already(target)
     if isinstance(target, Path) and not is_folder(target.parent):
         raise OutputError("has no folder to be written to", f"make {target.parent}", subject=target)
 
