@@ -40,6 +40,7 @@ _ERRORS = (
     "OutOfMemoryError",
     "OutputError",
     "ResultError",
+    "TransferError",
     "UsageError",
 )
 _HOME = {
@@ -62,6 +63,7 @@ __all__ = [
     "Restorer",
     "Result",
     "ResultError",
+    "TransferError",
     "UsageError",
     "__version__",
     "batch",

@@ -54,6 +54,10 @@ class InputError(MirnetError):
     """An input is missing, unreadable or refused."""
 
 
+class TransferError(InputError):
+    """A store or server did not give an input; trying again may help."""
+
+
 class OutputError(MirnetError):
     """An output exists already or cannot be written."""
 

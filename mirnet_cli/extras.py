@@ -7,7 +7,9 @@ from mirnet_cli.errors import MirnetError, UsageError
 EXTRAS = {
     "cryptography": "cluster",
     "distributed": "cluster",
+    "fsspec": "cloud",
     "matplotlib": "train",
+    "s3fs": "cloud",
     "torch": "torch",
 }
 """A library's module, and the extra that brings it: ``pip install 'mirnet-cli[EXTRA]'``."""

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mirnet_cli.errors import DiskFullError, OutputError
+from mirnet_cli.places import Place, Remote
 
 PART_SUFFIX = ".mirnet-part"
 """Ends the name of every temporary file this module writes; the name starts with a dot."""
@@ -59,7 +60,7 @@ def write_atomically(
         times = None if times_from is None else times_from.stat()
         _write(target, pieces, overwrite, mode, owner, times)
     except FileExistsError as error:
-        raise _exists(path) from error
+        raise exists_already(path) from error
     except OSError as error:
         if error.errno in _FULL:
             raise DiskFullError(
@@ -150,11 +151,14 @@ def _lock_on_windows(descriptor: int) -> None:
         os.lseek(descriptor, place, os.SEEK_SET)
 
 
-def same_file(first: Path, second: Path) -> bool:
+def same_file(first: Place, second: Place) -> bool:
     """Whether two paths name one file: by inode, so through links and whatever the letter case.
 
-    Paths of which one does not exist are the same only if they resolve to the same place.
+    Paths of which one does not exist are the same only if they resolve to the same place; objects
+    are by their address.
     """
+    if isinstance(first, Remote) or isinstance(second, Remote):
+        return first == second
     try:
         return first.samefile(second)
     except (OSError, ValueError):
@@ -165,8 +169,21 @@ def same_file(first: Path, second: Path) -> bool:
         return False
 
 
-def is_folder(path: Path) -> bool:
+def exists(path: Place) -> bool:
+    """Whether something has this name, if only a link that leads nowhere."""
+    if isinstance(path, Remote):
+        from mirnet_cli import stores
+
+        return stores.version(path) is not None
+    return os.path.lexists(path)
+
+
+def is_folder(path: Place) -> bool:
     """Whether a folder is there; a name that is too long or leads in circles leads to none."""
+    if isinstance(path, Remote):
+        from mirnet_cli import stores
+
+        return stores.is_folder(path)
     # Path.is_dir raises for such names before Python 3.14.
     return os.path.isdir(path)  # noqa: PTH112
 
@@ -189,7 +206,8 @@ def reason(error: OSError) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _exists(path: Path) -> OutputError:
+def exists_already(path: Place) -> OutputError:
+    """What is said where an output is there and is not to be replaced."""
     return OutputError(
         "exists already", "use --overwrite to replace it or -o to choose another name", subject=path
     )
@@ -201,7 +219,7 @@ def _checked_target(path: Path, overwrite: bool) -> Path:
     except FileNotFoundError:
         return path
     if not overwrite:
-        raise _exists(path)
+        raise exists_already(path)
     if stat.S_ISLNK(status.st_mode):
         path = path.resolve(strict=False)
         try:

@@ -14,6 +14,7 @@ _TRUE = frozenset({"1", "true", "yes", "on"})
 # A cgroup without a limit says "max" (version 2) or a number near 2**63 (version 1).
 _UNLIMITED = 1 << 62
 _FALLBACK_MEMORY = 4 << 30
+_PATIENCE = 20.0
 
 
 def flag(name: str, environment: Mapping[str, str] | None = None) -> bool:
@@ -34,6 +35,15 @@ def variables() -> dict[str, str]:
 def offline() -> bool:
     """Whether the network must not be used: ``MIRNET_OFFLINE`` or the Hub's own variable."""
     return flag("MIRNET_OFFLINE") or flag("HF_HUB_OFFLINE")
+
+
+def store_patience() -> float:
+    """Seconds that an object store may be silent: ``MIRNET_STORE_TIMEOUT``."""
+    try:
+        seconds = float(os.environ.get("MIRNET_STORE_TIMEOUT", ""))
+    except ValueError:
+        return _PATIENCE
+    return seconds if 0 < seconds < 86400 else _PATIENCE
 
 
 def cache_folder() -> Path:
@@ -100,6 +110,14 @@ def memory_limit() -> int:
     their parents (version 1 and 2).
     """
     return min([physical_memory(), *_cgroup_limits(Path("/"))])
+
+
+def encoded_limit() -> int:
+    """Bytes of a picture's file that may come without a file: over a pipe, or from the web.
+
+    A file that takes a quarter of the memory cannot be worked on in the rest.
+    """
+    return min(2 << 30, memory_limit() // 4)
 
 
 def memory_free() -> int | None:

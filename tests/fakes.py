@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 import mirnet_cli
-from mirnet_cli import errors, files
+from mirnet_cli import errors, files, stores
+from mirnet_cli.places import Remote
 
 
 def _result_class() -> Any:
@@ -32,6 +33,13 @@ def _result_class() -> Any:
 
 
 Result = _result_class()
+
+
+def contents(source: Any) -> bytes:
+    """What a source holds."""
+    if isinstance(source, Remote):
+        return stores.read(source)
+    return source if isinstance(source, bytes) else Path(source).read_bytes()
 
 
 def fail(data: bytes, source: Any, target: Any) -> None:
@@ -94,7 +102,7 @@ class Restorer:
         return SimpleNamespace(memory=0)
 
     def read(self, source: Any, target: Any, **settings: Any) -> Any:
-        data = source if isinstance(source, bytes) else Path(source).read_bytes()
+        data = contents(source)
         if data.startswith(b"READ"):
             raise errors.InputError("cannot be decoded", "use another", subject=source)
         return SimpleNamespace(source=source, target=target, data=data, settings=dict(settings))
@@ -122,13 +130,15 @@ class Restorer:
         if data.startswith(b"LONG"):
             time.sleep(0.3)
         made = f"{self.task} {self.scale}:".encode() + data
-        if isinstance(target, Path):
+        if isinstance(target, Remote):
+            stores.put(target, made, overwrite=overwrite)
+        elif isinstance(target, Path):
             files.write_atomically(target, made, overwrite=overwrite)
         else:
             target.write(made)
         return Result(
             input="-" if isinstance(source, bytes) else str(source),
-            output=str(target) if isinstance(target, Path) else "-",
+            output=str(target) if isinstance(target, Path | Remote) else "-",
             status="done",
             task=self.task,
             scale=self.scale,

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "mirnet_cli"
 
 #: Each part may import those of the rows above it, and itself.
 LAYERS = (
-    {"_version", "errors", "extras", "files", "settings"},
+    {"_version", "errors", "extras", "files", "places", "settings", "stores", "web"},
     {"photo", "networks"},
     {"models", "runtime"},
     {"restore"},
@@ -24,7 +24,7 @@ LAYERS = (
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 
-HEAVY = ("numpy", "torch", "cv2", "PIL", "openvino", "safetensors", "huggingface_hub")
+HEAVY = ("numpy", "torch", "cv2", "PIL", "openvino", "safetensors", "huggingface_hub", "fsspec")
 """What ``mirnet --help`` must not import."""
 
 
@@ -60,7 +60,7 @@ def test_imports_point_one_way(path: Path) -> None:
 
 
 def test_leaves_import_only_leaves() -> None:
-    for name in ("errors", "extras", "files", "settings"):
+    for name in ("errors", "extras", "files", "places", "settings", "stores", "web"):
         for line, other in parts_imported(PACKAGE / f"{name}.py"):
             assert LEVEL[other] == 0, f"{name}.py:{line} imports {other}"
 

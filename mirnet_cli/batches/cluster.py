@@ -20,6 +20,8 @@ from mirnet_cli.batches.elsewhere import died, share, split_cores
 from mirnet_cli.batches.scheduler import News, Scheduler, connect, process_of, require, start
 from mirnet_cli.batches.work import Job, Nobody, Outcome, Watcher, failure
 from mirnet_cli.errors import MirnetError, ModelError, UsageError
+from mirnet_cli.files import exists
+from mirnet_cli.places import Place, absolute
 
 if TYPE_CHECKING:
     from mirnet_cli.restore import Restorer
@@ -212,7 +214,7 @@ class Cluster:
     def _give(self, address: str, worker: _Worker, job: Job) -> None:
         key = job.item.key
         if key not in self._absent:
-            self._absent[key] = not os.path.lexists(job.item.target)
+            self._absent[key] = _is_absent(job.item.target)
         elif self._absent[key]:
             # It was given before, and the worker is gone: maybe it had written the result and
             # died before it could say so, maybe it is only cut off and writes it yet. What stands
@@ -404,26 +406,35 @@ def _for_others(loading: Mapping[str, Any], restorer: "Restorer") -> dict[str, A
     return {**loading, "weights": weights, "task": restorer.task, "scale": restorer.scale}
 
 
+def _is_absent(target: Place) -> bool:
+    try:
+        return not exists(target)
+    except MirnetError:
+        # A store that cannot be asked now; the worker will find out.
+        return False
+
+
 def _files_of(job: Job) -> tuple[str, ...]:
     """Files that workers have to see where they see the photos and the folder of the results."""
-    item = job.item
-    into = item.target.absolute().parents[item.key.count("/")]
-    return (str(item.source.absolute()), *map(str, sorted(into.glob(_JOURNALS))))
+    source, target = absolute(job.item.source), absolute(job.item.target)
+    files = [source] if isinstance(source, Path) else []
+    if isinstance(target, Path):
+        files += sorted(target.parents[job.item.key.count("/")].glob(_JOURNALS))
+    return tuple(map(str, files))
 
 
 def _absolute(job: Job) -> Job:
     """The job for a worker, whose working folder is another."""
     item = job.item
     return replace(
-        job,
-        item=replace(item, source=item.source.absolute(), target=item.target.absolute()),
+        job, item=replace(item, source=absolute(item.source), target=absolute(item.target))
     )
 
 
 def _here(outcome: Outcome, job: Job) -> Outcome:
     """The outcome with the paths that the user gave."""
     item, result, error = job.item, outcome.result, outcome.error
-    names = {str(each.absolute()): str(each) for each in (item.source, item.target)}
+    names = {str(absolute(each)): str(each) for each in (item.source, item.target)}
     if isinstance(error, MirnetError) and error.subject in names:
         error = type(error)(error.what, error.remedy, subject=names[error.subject])
     output = None if result.output is None else names.get(result.output, result.output)

@@ -8,6 +8,8 @@ A run that writes holds a lock on its file, which the system gives back when the
 however it ends. Two runs that could do the same photos therefore never go on side by side: two
 without shards, the same shard twice, or shards of different numbers.
 
+Of results in an object store the files are kept here (:mod:`mirnet_cli.batches.mirror`).
+
 A line is one event:
 
 ``{"event": "run", "settings": …, "overwrite": …, "pid": …, "host": …}`` and ``{"event": "end"}``
@@ -30,42 +32,57 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Self
 
+from mirnet_cli import stores
+from mirnet_cli.batches.mirror import Mirror
 from mirnet_cli.batches.plan import Item
-from mirnet_cli.errors import DiskFullError, OutputError
+from mirnet_cli.errors import DiskFullError, MirnetError, OutputError
 from mirnet_cli.files import is_folder, lock, reason
+from mirnet_cli.places import Place, Remote, below
 
 NAME = ".mirnet-journal.jsonl"
-_PATTERN = ".mirnet-journal*.jsonl"
+_START = ".mirnet-journal"
+_PATTERN = f"{_START}*.jsonl"
 _SHARD = re.compile(r"\.mirnet-journal\.\d+-of-(\d+)\.jsonl")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Which content a file has: by size and time where they tell, else by SHA-256."""
+    """Which content a file has: by size and time where they tell, else by SHA-256.
+
+    An object is not read for that: ``tag`` is what its store calls its version.
+    """
 
     size: int
     mtime_ns: int
     sha256: str
+    tag: str = ""
 
     @classmethod
-    def of(cls, path: Path) -> "Fingerprint":
-        """Read a file; raises OSError."""
+    def of(cls, path: Place) -> "Fingerprint":
+        """Read a file, or ask a store; raises OSError or MirnetError."""
+        if isinstance(path, Remote):
+            version = path.version or stores.version(path)
+            if version is None:
+                raise FileNotFoundError(str(path))
+            return cls(version.size, 0, "", version.tag)
         with path.open("rb") as stream:
             status = os.fstat(stream.fileno())
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         return cls(status.st_size, status.st_mtime_ns, digest)
 
-    def matches(self, path: Path) -> bool:
+    def matches(self, path: Place) -> bool:
         """Whether the file still has this content; the file is read only if its time differs."""
         try:
+            if isinstance(path, Remote):
+                return Fingerprint.of(path) == self
             status = path.stat()
             if status.st_size != self.size:
                 return False
             if status.st_mtime_ns == self.mtime_ns:
                 return True
             return Fingerprint.of(path).sha256 == self.sha256
-        except OSError:
+        except (OSError, MirnetError):
             return False
 
 
@@ -105,14 +122,20 @@ class Journal:
     """The journal of one output folder.
 
     Args:
-        into: the folder; made when the first line is written.
+        into: the folder, made when the first line is written, or a prefix in a store.
         shard: (i, n) of the run that writes.
     """
 
-    def __init__(self, into: Path, shard: tuple[int, int] | None = None) -> None:
+    def __init__(self, into: Place, shard: tuple[int, int] | None = None) -> None:
         self.into = into
+        self._mirror: Mirror | None = None
+        if isinstance(into, Remote):
+            self._mirror = Mirror(into)
+            self._home = self._mirror.folder
+        else:
+            self._home = into
         name = NAME if shard is None else f".mirnet-journal.{shard[0]}-of-{shard[1]}.jsonl"
-        self.path = into / name
+        self.path = self._home / name
         self._count = None if shard is None else shard[1]
         self._descriptor: int | None = None
         self._load()
@@ -127,13 +150,15 @@ class Journal:
         self._outputs: set[str] = set()
         self._fresh: set[str] = set()
         self._unfinished: str | None = None
+        if self._mirror is not None:
+            self._mirror.fetch(_START)
         self._read = self._state()
         for path in self._files():
             for line in _lines(path):
                 self._take(line, own=path == self.path)
 
     def _files(self) -> list[Path]:
-        return sorted(self.into.glob(_PATTERN)) if is_folder(self.into) else []
+        return sorted(self._home.glob(_PATTERN)) if is_folder(self._home) else []
 
     def _state(self) -> dict[Path, int]:
         """How much has been written so far."""
@@ -229,7 +254,8 @@ class Journal:
             retry_failed: try again what failed before.
         """
         entry = self._entries.get(item.key)
-        exists = os.path.lexists(item.target)
+        there = self._look(item.target)
+        exists = there is not None
         fresh = self._unfinished == settings and item.key in self._fresh
         again = overwrite and not fresh
         known = (
@@ -248,16 +274,23 @@ class Journal:
             return Decision(
                 Choice.FAIL, f"failed before: {entry.error}; --retry-failed tries again"
             )
-        if not exists:
+        if there is None:
             return _RUN
         if entry.event == "started":
             # Results appear under their name whole or not at all: this one was finished.
             return _RUN if entry.existed else Decision(Choice.SKIP, "done before")
-        if entry.written is not None and not entry.written.matches(item.target):
+        if entry.written is not None and not entry.written.matches(there):
             if overwrite:
                 return _RUN
             return Decision(Choice.SKIP, "was changed since it was written; left as it is")
         return Decision(Choice.SKIP, "done before")
+
+    def _look(self, target: Place) -> Place | None:
+        """An output that is there; of an object with its version when the journal was read."""
+        if isinstance(target, Remote):
+            assert self._mirror is not None
+            return self._mirror.look(target)
+        return target if os.path.lexists(target) else None
 
     @staticmethod
     def _unknown(item: Item, entry: Entry | None, *, exists: bool, overwrite: bool) -> Decision:
@@ -280,12 +313,15 @@ class Journal:
     def end(self) -> None:
         """Note that the run came to its end."""
         self._append({"event": "end"})
+        if self._mirror is not None:
+            self._mirror.copy(self.path, now=True)
 
     def started(self, item: Item, settings: str) -> Fingerprint | None:
         """Note that work on a photo begins; returns what it is, None where it cannot be read."""
         fingerprint = _fingerprint(item.source)
         if fingerprint is not None:
-            self._note("started", item, settings, fingerprint, existed=os.path.lexists(item.target))
+            existed = self._look(item.target) is not None
+            self._note("started", item, settings, fingerprint, existed=existed)
         return fingerprint
 
     def done(self, item: Item, settings: str, fingerprint: Fingerprint | None) -> None:
@@ -311,11 +347,13 @@ class Journal:
         **more: Any,
     ) -> None:
         line: dict[str, Any] = {"event": event, "key": item.key, "settings": settings}
-        line["output"] = item.target.relative_to(self.into).as_posix()
-        line["input"] = None if fingerprint is None else asdict(fingerprint)
+        line["output"] = below(item.target, self.into)
+        line["input"] = None if fingerprint is None else _as_line(fingerprint)
         if written is not None:
-            line["written"] = asdict(written)
+            line["written"] = _as_line(written)
         self._append(line | more)
+        if self._mirror is not None and event != "started":
+            self._mirror.copy(self.path)
 
     def _append(self, line: Mapping[str, Any]) -> None:
         """Add one line in one write, and see it to the disk."""
@@ -330,6 +368,8 @@ class Journal:
         except OSError as error:
             raise self._unwritable(error) from error
         self._take(line, own=True)
+        if self._mirror is not None:
+            self._mirror.changed = True
 
     def _unwritable(self, error: OSError) -> OutputError:
         if error.errno in _FULL:
@@ -343,7 +383,7 @@ class Journal:
         )
 
     def _open(self) -> int:
-        self.into.mkdir(parents=True, exist_ok=True)
+        self._home.mkdir(parents=True, exist_ok=True)
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
         descriptor = os.open(self.path, flags | getattr(os, "O_CLOEXEC", 0), 0o666)
         size = os.lseek(descriptor, 0, os.SEEK_END)
@@ -357,6 +397,9 @@ class Journal:
     def close(self) -> None:
         """Close the file, which gives the folder free."""
         if self._descriptor is not None:
+            if self._mirror is not None:
+                with contextlib.suppress(MirnetError):
+                    self._mirror.copy(self.path, now=True)
             os.close(self._descriptor)
             self._descriptor = None
 
@@ -379,11 +422,16 @@ def _whose(path: Path) -> str:
     return f" (process {last['pid']} on {last.get('host')}, since {last.get('time')})"
 
 
-def _fingerprint(path: Path) -> Fingerprint | None:
+def _fingerprint(path: Place) -> Fingerprint | None:
     try:
-        return Fingerprint.of(path) if path.is_file() else None
-    except OSError:
+        known = isinstance(path, Remote) or path.is_file()
+        return Fingerprint.of(path) if known else None
+    except (OSError, MirnetError):
         return None
+
+
+def _as_line(fingerprint: Fingerprint) -> dict[str, Any]:
+    return {name: value for name, value in asdict(fingerprint).items() if name != "tag" or value}
 
 
 def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -422,5 +470,5 @@ def _read_fingerprint(value: object) -> Fingerprint | None:
         return None
     size, mtime, digest = value.get("size"), value.get("mtime_ns"), value.get("sha256")
     if isinstance(size, int) and isinstance(mtime, int) and isinstance(digest, str):
-        return Fingerprint(size, mtime, digest)
+        return Fingerprint(size, mtime, digest, str(value.get("tag") or ""))
     return None

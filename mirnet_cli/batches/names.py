@@ -7,6 +7,7 @@ from pathlib import Path
 from mirnet_cli.errors import UsageError
 from mirnet_cli.files import is_folder, same_file
 from mirnet_cli.photo.formats import written_extension
+from mirnet_cli.places import Place, Remote
 
 REMEDY = "give another -o, --suffix or --format"
 _ENDINGS = {"enhance": "enhanced", "denoise": "denoised"}
@@ -48,7 +49,7 @@ def folds_case(folder: Path) -> bool:
 
 
 def refuse_clashes(
-    pairs: Iterable[tuple[Path, Path]],
+    pairs: Iterable[tuple[Place, Place]],
     *,
     in_place: bool = False,
     remedy: str = REMEDY,
@@ -68,8 +69,8 @@ def refuse_clashes(
 
 
 def clashes(
-    pairs: Iterable[tuple[Path, Path]], *, in_place: bool = False, remedy: str = REMEDY
-) -> Iterator[tuple[Path, UsageError]]:
+    pairs: Iterable[tuple[Place, Place]], *, in_place: bool = False, remedy: str = REMEDY
+) -> Iterator[tuple[Place, UsageError]]:
     """Outputs that are written twice or that are inputs: the later input of each, and why.
 
     Args:
@@ -78,7 +79,7 @@ def clashes(
     known = list(pairs)
     identity = _Identity()
     by_input = {identity(source): source for source, _ in known}
-    seen: dict[object, Path] = {}
+    seen: dict[object, Place] = {}
     for source, target in known:
         place = identity(target)
         if place in seen:
@@ -101,12 +102,17 @@ def clashes(
 
 
 class _Identity:
-    """Which file a path means: by inode where it exists, else by its folder and name."""
+    """Which file a path means: by inode where it exists, else by its folder and name.
+
+    An object is its address.
+    """
 
     def __init__(self) -> None:
         self._folders: dict[Path, tuple[object, bool]] = {}
 
-    def __call__(self, path: Path) -> object:
+    def __call__(self, path: Place) -> object:
+        if isinstance(path, Remote):
+            return path
         try:
             found = os.stat(path)  # noqa: PTH116
             return (found.st_dev, found.st_ino) if found.st_ino else path.resolve()

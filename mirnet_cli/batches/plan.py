@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath, PurePosixPath
 
+from mirnet_cli import stores
 from mirnet_cli.batches.names import clashes, output_name, refuse_clashes
 from mirnet_cli.errors import InputError, UsageError
 from mirnet_cli.files import is_folder, reason, same_file
+from mirnet_cli.places import Place, Remote, below
 
 
 @dataclass(frozen=True)
@@ -19,15 +21,15 @@ class Item:
 
     Attributes:
         key: the photo's path below the folder, with forward slashes; its name in the journal.
-        source: the file that is read.
-        target: the file that is written.
+        source: the file or object that is read.
+        target: the file or object that is written.
         error: why this cannot be done, where that is known already (a folder that cannot be
             listed).
     """
 
     key: str
-    source: Path
-    target: Path
+    source: Place
+    target: Place
     error: str | None = None
 
 
@@ -35,7 +37,7 @@ class Item:
 class Plan:
     """What a batch would do. ``items`` are in the order of their keys."""
 
-    into: Path
+    into: Place
     items: tuple[Item, ...]
     shard: tuple[int, int] | None = None
 
@@ -68,7 +70,7 @@ class Selection:
 @dataclass(frozen=True)
 class _Found:
     key: str
-    source: Path
+    source: Place
     error: str | None = None
 
 
@@ -79,11 +81,11 @@ def _readable() -> frozenset[str]:
 
 
 def make_plan(
-    paths: Sequence[Path],
-    into: Path,
+    paths: Sequence[Place],
+    into: Place,
     selection: Selection,
     *,
-    root: Path | None = None,
+    root: Place | None = None,
     outputs: Collection[str] = (),
     known: Collection[str] | None = None,
 ) -> Plan:
@@ -91,6 +93,7 @@ def make_plan(
 
     Args:
         paths: folders, whose photos are taken, and single files, whatever their extension.
+            An address with the extension of a photo is one, and the store is not asked.
         into: the folder for the results. It is never read, unless it is one of ``paths``.
         selection: which photos, and how results are called.
         root: single files below this folder keep their place below it; others only their name.
@@ -100,11 +103,13 @@ def make_plan(
 
     Raises:
         InputError: a folder of ``paths`` does not exist.
-        UsageError: two results would have the same name, or a result the name of an input.
+        UsageError: two results would have the same name, or a result the name of an input; an
+            address is of no store that is known here.
     """
     found: dict[str, _Found] = {}
     for path in paths:
-        single = not is_folder(path)
+        stores.check(path)
+        single = _is_photo(path, selection) or not is_folder(path)
         for each in [_single(path, root)] if single else _below(path, into, selection):
             if single and not _chosen(PurePosixPath(each.key), selection):
                 continue
@@ -121,7 +126,7 @@ def make_plan(
         for each in sorted(found.values(), key=lambda each: each.key)
         if not (written and _place(each.source) in written)
     ]
-    if any(is_folder(path) and same_file(path, into) for path in paths if is_folder(into)):
+    if any(same_file(path, into) for path in paths) and is_folder(into):
         _refuse_in_place(items, into)
     if known is None:
         refuse_clashes(_pairs(items))
@@ -132,7 +137,7 @@ def make_plan(
     return Plan(into, tuple(items), selection.shard)
 
 
-def _pairs(items: Iterable[Item]) -> list[tuple[Path, Path]]:
+def _pairs(items: Iterable[Item]) -> list[tuple[Place, Place]]:
     return [(item.source, item.target) for item in items if item.error is None]
 
 
@@ -157,7 +162,7 @@ def in_shard(key: str, index: int, count: int) -> bool:
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") % count == index - 1
 
 
-def _refuse_in_place(items: Iterable[Item], into: Path) -> None:
+def _refuse_in_place(items: Iterable[Item], into: Place) -> None:
     if any(_place(item.source) == _place(item.target) for item in items):
         raise UsageError(
             "results would replace the photos they are made from",
@@ -166,33 +171,72 @@ def _refuse_in_place(items: Iterable[Item], into: Path) -> None:
         )
 
 
-def _place(path: Path) -> Path:
+def _place(path: Place) -> Place:
     """The path with links in its folders followed, but not a link that is the file itself."""
+    if isinstance(path, Remote):
+        return path
     return Path(os.path.realpath(path.parent)) / path.name
 
 
-def _target(into: Path, key: str, selection: Selection) -> Path:
-    folder, _, name = key.rpartition("/")
+def _target(into: Place, key: str, selection: Selection) -> Place:
+    folder, slash, name = key.rpartition("/")
     name = output_name(name, suffix=selection.suffix, extension=selection.extension)
-    return into.joinpath(*folder.split("/"), name) if folder else into / name
+    return into / f"{folder}{slash}{name}"
 
 
-def _single(path: Path, root: Path | None) -> _Found:
+def _is_photo(path: Place, selection: Selection) -> bool:
+    return isinstance(path, Remote) and path.suffix.lower() in selection.extensions
+
+
+def _single(path: Place, root: Place | None) -> _Found:
+    inner = None
     if root is not None:
-        try:
-            inner = _place(path).relative_to(Path(os.path.realpath(root)))
-            return _Found(inner.as_posix(), path)
-        except ValueError:
-            pass
-    return _Found(path.name, path)
+        inner = below(_place(path), _real(root))
+    return _checked(inner or path.name, path)
 
 
-def _below(folder: Path, into: Path, selection: Selection) -> Iterator[_Found]:
-    """The photos in a folder: not hidden ones, and nothing below ``into``.
+def _real(folder: Place) -> Place:
+    return folder if isinstance(folder, Remote) else Path(os.path.realpath(folder))
+
+
+def _checked(key: str, source: Place) -> _Found:
+    """A photo found under a key, which may be one that leads elsewhere: stores allow any."""
+    if isinstance(source, Remote) and not _usable(key):
+        remedy = "give it another name, or do it alone with -o"
+        return _Found(key, source, f"its name is not one of a file; {remedy}")
+    return _Found(key, source)
+
+
+def _usable(key: str) -> bool:
+    parts = key.split("/")
+    separators = {"\0", *filter(None, (os.sep, os.altsep))} - {"/"}
+    return not (set(parts) & {"", ".", ".."} or separators & set(key))
+
+
+def _below(folder: Place, into: Place, selection: Selection) -> Iterator[_Found]:
+    """The photos in a folder: not hidden ones, and nothing below ``into``."""
+    if isinstance(folder, Remote):
+        yield from _listed(folder, into, selection)
+    else:
+        yield from _scanned(folder, into, selection)
+
+
+def _listed(folder: Remote, into: Place, selection: Selection) -> Iterator[_Found]:
+    """The photos below a prefix, with their versions."""
+    for each in stores.listing(folder, recursive=selection.recursive):
+        key = below(each, folder) or ""
+        hidden = any(part.startswith(".") and part not in (".", "..") for part in key.split("/"))
+        results = into != folder and below(each, into) is not None
+        if not hidden and not results and _wanted(PurePosixPath(key), selection):
+            yield _checked(key, each)
+
+
+def _scanned(folder: Path, into: Place, selection: Selection) -> Iterator[_Found]:
+    """The photos in a folder of this machine.
 
     Links to folders are not followed, as they may lead in circles.
     """
-    skip = Path(os.path.realpath(into))
+    skip = None if isinstance(into, Remote) else Path(os.path.realpath(into))
     pending = [folder]
     while pending:
         here = pending.pop()
@@ -224,7 +268,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     return entry.is_dir(follow_symlinks=False)
 
 
-def _wanted(path: Path, selection: Selection) -> bool:
+def _wanted(path: PurePath, selection: Selection) -> bool:
     return path.suffix.lower() in selection.extensions and _chosen(path, selection)
 
 

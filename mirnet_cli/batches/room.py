@@ -6,12 +6,12 @@ change a result. What is left below the ceiling is room for the next photos and 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mirnet_cli.batches.plan import Item
 from mirnet_cli.batches.work import Settings
 from mirnet_cli.errors import MirnetError
+from mirnet_cli.places import Place, Remote
 
 if TYPE_CHECKING:
     from mirnet_cli.restore import Restorer
@@ -90,7 +90,12 @@ def fits(queue: Iterable[Cost], writing: int, ceiling: int) -> bool:
     return True
 
 
-def _size(path: Path) -> int:
+def _size(path: Place) -> int:
+    if isinstance(path, Remote):
+        from mirnet_cli import stores
+
+        known = path.version or stores.version(path)
+        return max(known.size, 0) if known else 0
     try:
         return path.stat().st_size
     except OSError:

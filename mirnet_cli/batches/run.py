@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from mirnet_cli import stores
 from mirnet_cli.batches.journal import Choice, Decision, Fingerprint, Journal
 from mirnet_cli.batches.pipeline import Pipeline
 from mirnet_cli.batches.plan import Item, Plan, Selection, make_plan
@@ -24,6 +25,7 @@ from mirnet_cli.batches.work import (
 )
 from mirnet_cli.errors import UsageError
 from mirnet_cli.files import remove_leftovers
+from mirnet_cli.places import Place, place
 
 if TYPE_CHECKING:
     from mirnet_cli.restore import Restorer, Result
@@ -67,7 +69,7 @@ class Run:
     early, by :meth:`rest`.
 
     Args:
-        into: the folder for the results.
+        into: the folder or prefix for the results.
         restorer: loaded weights.
         settings: how each photo is treated.
         shard: (i, n) where this is a part of n.
@@ -78,7 +80,7 @@ class Run:
 
     def __init__(
         self,
-        into: Path,
+        into: Place,
         restorer: "Restorer",
         settings: Settings,
         *,
@@ -192,7 +194,8 @@ class Run:
 
 def _tidy(items: Iterable[Item]) -> None:
     """Remove temporary files that a killed run left in the folders that are about to be used."""
-    for folder in {item.target.parent for item in items}:
+    targets = (item.target for item in items)
+    for folder in {target.parent for target in targets if isinstance(target, Path)}:
         with contextlib.suppress(OSError):
             remove_leftovers(folder)
 
@@ -240,9 +243,9 @@ def batch(
 
     Args:
         restorer: from :func:`mirnet_cli.load`.
-        paths: files, and folders whose photos are taken.
-        into: the folder for the results and the journal that says what is done. A photo in a
-            folder of ``paths`` keeps its place below it.
+        paths: files, and folders whose photos are taken; also addresses (``s3://bucket/scans``).
+        into: the folder or prefix for the results and the journal that says what is done. A photo
+            in a folder of ``paths`` keeps its place below it.
         recursive: folders within folders too.
         include: only photos whose name matches one of these patterns (``*.jpg``).
         exclude: no photo whose name matches one of these.
@@ -277,9 +280,10 @@ def batch(
         extension=None if format is None else format.lstrip(".").lower(),
         shard=shard,
     )
-    folder = Path(into)
+    folder = place(into)
+    stores.check(folder, writing=True)
     plan = make_plan(
-        [Path(path) for path in paths], folder, selection, outputs=Journal(folder).outputs
+        [place(path) for path in paths], folder, selection, outputs=Journal(folder).outputs
     )
     executor = Pipeline(restorer, None if progress is None else _Tiles(progress))
     going = Run(

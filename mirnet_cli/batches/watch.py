@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mirnet_cli.batches.plan import Item, Plan
 from mirnet_cli.errors import InputError, MirnetError
+from mirnet_cli.places import Place
 
 SETTLED = 1.0
 """Seconds that a file has to stay as it is before it is looked at."""
@@ -74,7 +75,7 @@ class Arrivals:
             return True
         return now - seen.since >= SETTLED and self._decodes(item.source)
 
-    def _decodes(self, path: Path) -> bool:
+    def _decodes(self, path: Place) -> bool:
         """Whether all of a photo is there: to a copy that is under way its end is missing."""
         from mirnet_cli.photo import decode
 
@@ -87,8 +88,9 @@ class Arrivals:
         return True
 
 
-def _sign(path: Path) -> _Sign | None:
+def _sign(path: Place) -> _Sign | None:
     """What changes with a file's content; None where there is nothing to open."""
+    assert isinstance(path, Path), "only folders of this machine are watched"
     try:
         status = path.stat()
     except OSError:

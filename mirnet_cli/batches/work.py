@@ -19,8 +19,10 @@ from mirnet_cli.errors import (
     OutOfMemoryError,
     OutputError,
     ResultError,
+    TransferError,
 )
-from mirnet_cli.files import is_folder, reason
+from mirnet_cli.files import exists, is_folder, reason
+from mirnet_cli.places import Place, Remote
 
 if TYPE_CHECKING:
     from mirnet_cli.restore import Restorer, Result
@@ -138,8 +140,8 @@ class Nobody:
 
 def perform(
     restorer: "Restorer",
-    source: Path | bytes,
-    target: Path | BinaryIO,
+    source: Place | bytes,
+    target: Place | BinaryIO,
     settings: Settings,
     tiles: Tiles | None = None,
 ) -> Outcome:
@@ -160,8 +162,8 @@ def perform(
 
 def failure(
     error: Exception,
-    source: Path | bytes,
-    target: Path | BinaryIO | None,
+    source: Place | bytes,
+    target: Place | BinaryIO | None,
     *,
     restorer: "Restorer | None" = None,
 ) -> Outcome:
@@ -184,25 +186,25 @@ def failure(
         result,
         known,
         lasting=isinstance(known, InputError | OutOfMemoryError | ResultError)
-        and not isinstance(error, OSError),
+        and not isinstance(error, OSError | TransferError),
         full=isinstance(known, DiskFullError),
     )
 
 
-def _of_system(error: OSError, target: Path | BinaryIO | None) -> MirnetError:
+def _of_system(error: OSError, target: Place | BinaryIO | None) -> MirnetError:
     """What the system refused, by whose fault it is: the disk's, a stream's or the photo's."""
     text = reason(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFullError(text, "free some space")
-    if target is not None and not isinstance(target, Path):
+    if target is not None and not isinstance(target, Path | Remote):
         return OutputError(text, "look at where the output goes", subject="standard output")
     return InputError(text, "check the file and the disk")
 
 
 def make_result(
     status: Literal["skipped", "failed"],
-    source: Path | bytes,
-    target: Path | BinaryIO | None,
+    source: Place | bytes,
+    target: Place | BinaryIO | None,
     *,
     restorer: "Restorer | None" = None,
     error: str | None = None,
@@ -212,8 +214,8 @@ def make_result(
     from mirnet_cli.restore import Result
 
     return Result(
-        input=str(source) if isinstance(source, Path) else "-",
-        output=str(target) if isinstance(target, Path) and status == "skipped" else None,
+        input="-" if isinstance(source, bytes) else str(source),
+        output=str(target) if isinstance(target, Path | Remote) and status == "skipped" else None,
         status=status,
         task=None if restorer is None else restorer.task,
         scale=None if restorer is None else restorer.scale,
@@ -227,8 +229,10 @@ def make_result(
     )
 
 
-def check(source: Path | bytes, target: Path | BinaryIO, settings: Settings) -> None:
+def check(source: Place | bytes, target: Place | BinaryIO, settings: Settings) -> None:
     """Refuse now what would be refused later, and make the folder of ``target``.
+
+    Objects are looked at when they are read, and before they are written.
 
     Raises:
         InputError: the source is no file that can be opened.
@@ -240,12 +244,16 @@ def check(source: Path | bytes, target: Path | BinaryIO, settings: Settings) -> 
         _check_output(target, overwrite=settings.overwrite)
 
 
-def check_input(source: Path) -> None:
+def check_input(source: Place) -> None:
     """Refuse what is no regular file, before it is opened: opening a FIFO waits for ever.
 
     Raises:
         InputError: saying which it is.
     """
+    if isinstance(source, Remote):
+        if not exists(source):
+            raise InputError("no such object", "check the name", subject=source)
+        return
     try:
         mode = source.stat().st_mode
     except (OSError, ValueError) as error:

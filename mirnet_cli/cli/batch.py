@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from mirnet_cli import stores
 from mirnet_cli.cli import values
 from mirnet_cli.cli.options import EPILOG as EPILOG
 from mirnet_cli.cli.options import HOW, WHERE, Computing, Look, Output, Words, flat, option
 from mirnet_cli.errors import ExitCode, InputError, UsageError
 from mirnet_cli.files import is_folder
+from mirnet_cli.places import WEB, Place, Remote, place
 
 if TYPE_CHECKING:
     from mirnet_cli.batches.plan import Plan, Selection
@@ -169,6 +171,7 @@ def command(
     factor = (scale or 2) if task == "upscale" else None
     settings = settings_of(output, look)
     root, into = _folders(folder, output.output, task, factor, listed=listed)
+    watching = _here(root, "--watch") if watch else None
     selection = Selection(
         recursive=recursive,
         include=tuple(include or ()),
@@ -194,7 +197,7 @@ def command(
     def find(known: frozenset[str]) -> "Plan":
         return _plan(root, into, selection, None, known)
 
-    watched = Watched(root, recursive, find) if watch else None
+    watched = None if watching is None else Watched(watching, recursive, find)
 
     def executor(watcher: "Watcher") -> "Executor":
         if cluster is not None:
@@ -207,20 +210,28 @@ def command(
 
 
 def _page(
-    report: str, root: Path, into: Path, settings: "Settings", recursive: bool
+    report: str, root: Place, into: Place, settings: "Settings", recursive: bool
 ) -> "BatchPage":
     """The page of ``--report``; its pictures must not be taken for photos the next time."""
     from mirnet_cli.report.batch import BatchPage
 
-    place, photos = (Path(os.path.realpath(each)) for each in (Path(report).parent, root))
+    root, into = _here(root, "--report"), _here(into, "--report")
+    page, photos = (Path(os.path.realpath(each)) for each in (Path(report).parent, root))
     results = Path(os.path.realpath(into))
-    if recursive and place.is_relative_to(photos) and not place.is_relative_to(results):
+    if recursive and page.is_relative_to(photos) and not page.is_relative_to(results):
         raise UsageError(
             "among the photos, its pictures would be taken for some",
             f"write it to {into / Path(report).name}",
             subject=report,
         )
     return BatchPage(Path(report), root, crop=settings.crop)
+
+
+def _here(folder: Place, option: str) -> Path:
+    """A folder of this machine, which an option needs."""
+    if isinstance(folder, Remote):
+        raise UsageError(f"does not go with {folder.scheme}://", "leave it out", subject=option)
+    return folder
 
 
 def _executor(
@@ -273,7 +284,7 @@ def _check(task: str, scale: int | None, suffix: str, watch_alone: bool) -> None
 
 def _folders(
     folder: str | None, output: str | None, task: str, scale: int | None, *, listed: bool
-) -> tuple[Path, Path]:
+) -> tuple[Place, Place]:
     """The folder that is read and the one that is written."""
     from mirnet_cli.batches.names import ending
 
@@ -286,27 +297,33 @@ def _folders(
             raise UsageError("no folder given", "name one, or use --files-from")
         if output is None:
             raise UsageError("no folder for the results", "name one with -o")
-    root = Path(folder or ".")
+    root = place(folder or ".")
+    stores.check(root)
+    if isinstance(root, Remote) and root.scheme in WEB:
+        raise UsageError("a web address is no folder", "list files in --files-from", subject=root)
     if not is_folder(root) and folder is not None:
-        if os.path.lexists(root):
+        if isinstance(root, Path) and os.path.lexists(root):
             raise UsageError(
                 "is not a folder", f"for single photos use 'mirnet {task} FILE'", subject=root
             )
         raise InputError("no such folder", "check the name", subject=root)
     if output is not None:
-        into = Path(output)
-        if os.path.lexists(into) and not is_folder(into):
+        into = place(output)
+        stores.check(into, writing=True)
+        if isinstance(into, Path) and os.path.lexists(into) and not is_folder(into):
             raise UsageError("is not a folder", "name another with -o", subject=into)
         return root, into
-    named = root if root.name not in ("", "..") else Path(os.path.realpath(root))
+    named = root
+    if isinstance(root, Path) and root.name in ("", ".."):
+        named = Path(os.path.realpath(root))
     if not named.name:
         raise UsageError("no folder for the results", "name one with -o", subject=root)
     return root, named.with_name(f"{named.name}-{ending(task, scale or 1)}")
 
 
 def _plan(
-    root: Path,
-    into: Path,
+    root: Place,
+    into: Place,
     selection: "Selection",
     listed: str | None,
     known: frozenset[str] | None = None,
@@ -337,14 +354,20 @@ def _listed_names(listed: str) -> list[str]:
     return [os.fsdecode(name) for name in names if name]
 
 
-def _listed_path(name: str, root: Path) -> Path:
+def _listed_path(name: str, root: Place) -> Place:
     """A listed file, from the current folder or else from DIR."""
-    path = Path(name)
+    path = place(name)
+    if isinstance(path, Remote):
+        return path
+    if isinstance(root, Remote):
+        return root / name
     below = root / name
     return below if not os.path.lexists(path) and os.path.lexists(below) else path
 
 
-def _hint(root: Path, recursive: bool) -> str:
-    if not recursive and any(each.is_dir() for each in root.iterdir()):
-        return "; for folders within it add --recursive"
-    return ""
+def _hint(root: Place, recursive: bool) -> str:
+    if isinstance(root, Remote):
+        inner = not recursive
+    else:
+        inner = not recursive and any(each.is_dir() for each in root.iterdir())
+    return "; for folders within it add --recursive" if inner else ""

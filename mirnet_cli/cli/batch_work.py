@@ -148,7 +148,8 @@ class _Bars:
         """Learn how large the photos are that come next."""
         if self._display.live:
             for item in plan.items:
-                found = size_of(item)
+                # Not of objects: each would have to be asked for.
+                found = size_of(item) if isinstance(item.source, Path) else None
                 self._sizes[item.key] = float(found[0] * found[1]) if found else 0.0
                 self._whole += self._sizes[item.key]
             self._display.whole(self._whole)

@@ -16,7 +16,9 @@ def command(
     words: Words,
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="FILE", help="Photos; - is standard input.", show_default=False),
+        typer.Argument(
+            metavar="FILE", help="Photos or addresses; - is standard input.", show_default=False
+        ),
     ] = None,
 ) -> int:
     """Remove camera noise from photos.

@@ -4,9 +4,9 @@ import os
 import stat
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mirnet_cli import stores
 from mirnet_cli.batches.names import ending, output_name, refuse_clashes
 from mirnet_cli.batches.run import format_of
 from mirnet_cli.batches.work import Outcome, Settings, check_input, failure, perform
@@ -14,6 +14,7 @@ from mirnet_cli.cli.console import Console
 from mirnet_cli.cli.options import Computing, Look, Output, Words
 from mirnet_cli.errors import ExitCode, InputError, MirnetError, ModelError, UsageError
 from mirnet_cli.files import is_folder
+from mirnet_cli.places import Place, Remote, place
 
 if TYPE_CHECKING:
     from mirnet_cli.restore import Restorer, Result
@@ -27,8 +28,8 @@ _MUCH = 16 << 20
 class Task:
     """One photo: None stands for standard input and standard output."""
 
-    source: Path | None
-    target: Path | None
+    source: Place | None
+    target: Place | None
 
 
 def improve(
@@ -183,7 +184,7 @@ def plan_tasks(files: list[str], output: Output, word: str) -> list[Task]:
     """
     if "" in files or output.output == "":
         raise UsageError("an empty name", "look at the variable that it came from")
-    sources = [None if name == "-" else Path(name) for name in files or ["-"]]
+    sources = [None if name == "-" else place(name) for name in files or ["-"]]
     if sources.count(None) > 1:
         raise UsageError("given twice", "standard input holds one picture", subject="-")
     where = output.output
@@ -194,6 +195,9 @@ def plan_tasks(files: list[str], output: Output, word: str) -> list[Task]:
             f"for a folder write -o {'FOLDER' if where == '-' else where.rstrip('/')}/",
             subject=where,
         )
+    for source in sources:
+        if source is not None:
+            stores.check(source)
     tasks = [Task(source, _target(source, output, word, folder=folder)) for source in sources]
     if where is not None and not folder and where != "-":
         _check_format(where, output.format)
@@ -208,22 +212,36 @@ def plan_tasks(files: list[str], output: Output, word: str) -> list[Task]:
 
 
 def _is_folder(where: str) -> bool:
+    known = place(where)
+    stores.check(known, writing=True)
     separators = tuple(each for each in (os.sep, os.altsep) if each)
-    return where.endswith(separators) or is_folder(Path(where))
+    if isinstance(known, Remote):
+        # Where nothing is yet, a name without an extension may be meant as either: as a file.
+        return where.endswith("/") or (not known.suffix and is_folder(known))
+    return where.endswith(separators) or is_folder(known)
 
 
-def _target(source: Path | None, output: Output, word: str, *, folder: bool) -> Path | None:
+def _target(source: Place | None, output: Output, word: str, *, folder: bool) -> Place | None:
+    target = _named_target(source, output, word, folder=folder)
+    if target is not None:
+        stores.check(target, writing=True)
+    return target
+
+
+def _named_target(source: Place | None, output: Output, word: str, *, folder: bool) -> Place | None:
     where = output.output
     if where == "-" or (where is None and source is None):
         return None
     if where is not None and not folder:
-        return Path(where)
+        return place(where)
     if source is None:
         raise UsageError(
             "a picture from standard input has no name", "name a file with -o", subject=where
         )
+    if not source.name:
+        raise UsageError("has no file name", "name an output file with -o", subject=source)
     if where is not None:
-        return Path(where) / output_name(source.name, extension=output.format)
+        return place(where) / output_name(source.name, extension=output.format)
     return source.with_name(output_name(source.name, suffix=f"-{word}", extension=output.format))
 
 
@@ -233,10 +251,10 @@ def _check_format(where: str, extension: str | None) -> None:
 
     named = format_from_name(where)
     if extension is None:
-        if Path(where).suffix and named not in WRITABLE:
+        if (suffix := place(where).suffix) and named not in WRITABLE:
             known = ", ".join(sorted(WRITABLE))
             raise UsageError(
-                f"{Path(where).suffix} is no format that can be written",
+                f"{suffix} is no format that can be written",
                 f"name it for one of {known}, or add --format",
                 subject=where,
             )
@@ -245,7 +263,7 @@ def _check_format(where: str, extension: str | None) -> None:
         raise UsageError(f"--format {extension} does not fit this name", "drop one", subject=where)
 
 
-def _problem(source: Path) -> InputError | None:
+def _problem(source: Place) -> InputError | None:
     """What is wrong with an input at first sight, so that no weights are loaded in vain."""
     try:
         check_input(source)
@@ -325,10 +343,9 @@ def _read_stdin(*, asked: bool) -> bytes:
     if (not piped and not asked) or stream.isatty():
         raise UsageError("no photo given", _NO_PHOTO)
     from mirnet_cli.photo.formats import HEAD, recognise
-    from mirnet_cli.settings import memory_limit
+    from mirnet_cli.settings import encoded_limit
 
-    # An encoded picture that takes a quarter of the memory cannot be worked on in the rest.
-    limit = min(2 << 30, memory_limit() // 4)
+    limit = encoded_limit()
     data = bytearray()
     while chunk := stream.read(_CHUNK):
         if len(data) <= _MUCH < len(data) + len(chunk):

@@ -2,10 +2,10 @@
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mirnet_cli.errors import ExitCode
+from mirnet_cli.places import Place
 
 if TYPE_CHECKING:
     from mirnet_cli.batches.run import Report
@@ -53,7 +53,7 @@ class Tally:
         wrong = self._count("failed") or self._left
         return ExitCode.FAILED if wrong else ExitCode.OK
 
-    def show(self, console: "Console", into: Path) -> None:
+    def show(self, console: "Console", into: Place) -> None:
         """Write the table to stderr; also when the run was interrupted."""
         if left := self._left:
             photos = "photo was" if left == 1 else "photos were"

@@ -14,7 +14,9 @@ def command(
     *,
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="FILE", help="Photos; - is standard input.", show_default=False),
+        typer.Argument(
+            metavar="FILE", help="Photos or addresses; - is standard input.", show_default=False
+        ),
     ] = None,
     output: Output,
     scale: Annotated[

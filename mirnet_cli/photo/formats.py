@@ -49,6 +49,11 @@ class Format:
     written: str | None = None
 
     @property
+    def media_type(self) -> str:
+        """As IANA has it, for servers."""
+        return f"image/{self.name.lower()}"
+
+    @property
     def missing(self) -> Needed | None:
         """What it needs and is not installed."""
         there = self.needed is None or find_spec(self.needed.module) is not None

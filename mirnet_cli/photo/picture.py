@@ -117,3 +117,4 @@ class Encoded:
 
     data: bytes = field(repr=False)
     warnings: tuple[str, ...] = ()
+    media_type: str = "image"

@@ -1,7 +1,6 @@
 """From a file to a photo."""
 
 from importlib import import_module
-from pathlib import Path
 from typing import cast
 
 from mirnet_cli.errors import InputError, MirnetError, OutOfMemoryError
@@ -10,6 +9,7 @@ from mirnet_cli.photo import exif, formats, xmp
 from mirnet_cli.photo.codec import Codec, Layout, OtherFormatError, Raster
 from mirnet_cli.photo.picture import Header, Metadata, Photo
 from mirnet_cli.photo.source import DamageError, Data, opened, whole
+from mirnet_cli.places import Place
 
 MAX_PIXELS = 500_000_000
 """Between a bomb and a large photo: a 500-megapixel mosaic still passes."""
@@ -28,7 +28,7 @@ def codec_of(format: str) -> Codec:
     return cast(Codec, import_module(f"mirnet_cli.photo.{formats.FORMATS[format].module}"))
 
 
-def probe(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
+def probe(source: Place | bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
     """Read what a file says of itself, decoding nothing.
 
     Args:
@@ -39,7 +39,7 @@ def probe(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
         InputError: missing, not a regular file, not a picture of :data:`READABLE`, damaged so
             far that its header cannot be read, or too large.
     """
-    subject = source if isinstance(source, Path) else None
+    subject = None if isinstance(source, bytes) else source
     format = None
     with opened(source) as data:
         try:
@@ -50,7 +50,7 @@ def probe(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
     return _header(format, layout, turn)
 
 
-def decode(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
+def decode(source: Place | bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
     """Read a photo with everything its file carries.
 
     Args:
@@ -66,7 +66,7 @@ def decode(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
         InputError: as :func:`probe`, or the pixels are cut short or corrupt.
         OutOfMemoryError: the pixels do not fit into memory.
     """
-    subject = source if isinstance(source, Path) else None
+    subject = None if isinstance(source, bytes) else source
     format = None
     with opened(source) as data:
         try:
@@ -208,7 +208,7 @@ def _header(format: str, layout: Layout, turn: int) -> Header:
     return Header(format, width, height, layout.frames)
 
 
-def _explained(error: Exception, subject: Path | None, format: str | None) -> MirnetError:
+def _explained(error: Exception, subject: Place | None, format: str | None) -> MirnetError:
     """An error about this input, in one line, whatever a codec raised.
 
     Decoders fed with hostile files raise nearly anything; all of it means the same to a user.

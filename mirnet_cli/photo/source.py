@@ -4,11 +4,11 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from mirnet_cli.errors import InputError
 from mirnet_cli.files import reason
+from mirnet_cli.places import Place, Remote
 
 
 class DamageError(Exception):
@@ -47,7 +47,7 @@ class FileBytes:
 
 
 @contextmanager
-def opened(source: Path | bytes) -> Iterator[Data]:
+def opened(source: Place | bytes) -> Iterator[Data]:
     """Give access to a file's bytes; a path must lead to a regular file.
 
     Raises:
@@ -55,6 +55,12 @@ def opened(source: Path | bytes) -> Iterator[Data]:
     """
     if isinstance(source, bytes):
         yield source
+        return
+    if isinstance(source, Remote):
+        from mirnet_cli import stores
+
+        with stores.opened(source) as object:
+            yield object
         return
     # A FIFO would block the opening itself; O_NONBLOCK does nothing to regular files.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)

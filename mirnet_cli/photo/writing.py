@@ -72,7 +72,7 @@ def encode(
         pieces, lost = codec.write(order)
     except DamageError as error:
         raise OutputError(f"cannot be written as {name}: {error}", "use --format png") from error
-    return Encoded(b"".join(pieces), (*warnings, *lost))
+    return Encoded(b"".join(pieces), (*warnings, *lost), formats.FORMATS[name].media_type)
 
 
 def _with_colours(photo: Photo, codec: Codec, name: str, warnings: list[str]) -> Photo:

@@ -7,13 +7,15 @@ from typing import BinaryIO
 
 import numpy as np
 
+from mirnet_cli import stores
 from mirnet_cli.errors import InputError, OutputError, UsageError
-from mirnet_cli.files import is_folder, same_file, write_atomically
+from mirnet_cli.files import exists, exists_already, is_folder, same_file, write_atomically
 from mirnet_cli.photo import Photo, decode, encode, format_from_name
 from mirnet_cli.photo.formats import check_writable
+from mirnet_cli.places import Place, Remote
 
-Source = str | Path | bytes
-Target = str | Path | BinaryIO
+Source = Place | bytes
+Target = Place | BinaryIO
 
 
 def check_target(source: Source, target: Target, *, overwrite: bool, format: str | None) -> None:
@@ -24,36 +26,32 @@ def check_target(source: Source, target: Target, *, overwrite: bool, format: str
             format that cannot be written here.
         OutputError: where it exists, and may not be overwritten, or has no folder.
     """
-    named = None if not isinstance(target, str | Path) else format_from_name(Path(target).name)
+    if not isinstance(target, Path | Remote):
+        return
+    named = format_from_name(target.name)
     if named is not None and format is None:
         check_writable(named)
-    if not isinstance(target, str | Path):
-        return
-    path = Path(target)
-    if is_folder(path):
-        raise OutputError("is a folder", "name a file", subject=path)
+    stores.check(target, writing=True)
+    if isinstance(target, Path) and is_folder(target):
+        raise OutputError("is a folder", "name a file", subject=target)
     if not overwrite:
-        if not isinstance(source, bytes) and same_file(Path(source), path):
+        if not isinstance(source, bytes) and same_file(source, target):
             raise UsageError(
                 "output and input are the same file",
                 "use --overwrite to replace it or -o to name another",
-                subject=path,
+                subject=target,
             )
-        if os.path.lexists(path):
-            raise OutputError(
-                "exists already",
-                "use --overwrite to replace it or -o to choose another name",
-                subject=path,
-            )
-    if not is_folder(path.parent):
-        raise OutputError("has no folder to be written to", f"make {path.parent}", subject=path)
+        if exists(target):
+            raise exists_already(target)
+    if isinstance(target, Path) and not is_folder(target.parent):
+        raise OutputError("has no folder to be written to", f"make {target.parent}", subject=target)
 
 
 def read(source: Source, *, crop: tuple[int, int, int, int] | None, max_pixels: int) -> Photo:
     """Decodes a photo, or a part of it.
 
     Args:
-        source: a path, or the bytes of a file.
+        source: a place, or the bytes of a file.
         crop: ``(x, y, width, height)`` in pixels of the upright photo.
         max_pixels: more are refused before decoding.
 
@@ -61,7 +59,7 @@ def read(source: Source, *, crop: tuple[int, int, int, int] | None, max_pixels: 
         InputError: for a photo that cannot be read, or does not reach as far as the crop.
         UsageError: for a crop that is none.
     """
-    photo = decode(source if isinstance(source, bytes) else Path(source), max_pixels=max_pixels)
+    photo = decode(source, max_pixels=max_pixels)
     if crop is None:
         return photo
     x, y, width, height = crop
@@ -97,7 +95,7 @@ def write(
     Args:
         photo: with the pixels to write.
         source: where it came from.
-        target: a path or a stream.
+        target: a place or a stream.
         format: None is what the target's name says, else what the photo was.
         quality, strip: as :func:`mirnet_cli.photo.encode` takes them.
         preserve: the target gets the times of the source.
@@ -110,7 +108,7 @@ def write(
     Raises:
         OutputError: where it cannot be encoded or written.
     """
-    named = None if not isinstance(target, str | Path) else format_from_name(Path(target).name)
+    named = format_from_name(target.name) if isinstance(target, Path | Remote) else None
     encoded = encode(
         photo,
         format=format or named,
@@ -118,19 +116,25 @@ def write(
         strip=strip,
         provenance=None if strip else provenance,
     )
-    if not isinstance(target, str | Path):
+    said = list(encoded.warnings)
+    if preserve and Remote in (type(source), type(target)):
+        said.append("the photo's time is not kept: object stores set their own")
+    if isinstance(target, Remote):
+        stores.put(target, encoded.data, overwrite=overwrite, kind=encoded.media_type)
+        return tuple(said)
+    if not isinstance(target, Path):
         target.write(encoded.data)
         target.flush()
-        return encoded.warnings
-    original = None if isinstance(source, bytes) else Path(source)
+        return tuple(said)
+    original = source if isinstance(source, Path) else None
     times_from = original if preserve else None
     # A file that is replaced keeps its own permissions; a new one has those of the photo.
     mode_from = None if os.path.lexists(target) else original
     write_atomically(
-        Path(target),
+        target,
         encoded.data,
         overwrite=overwrite,
         times_from=times_from,
         mode_from=mode_from,
     )
-    return encoded.warnings
+    return tuple(said)

@@ -16,6 +16,7 @@ from mirnet_cli.models.catalogue import TASKS
 from mirnet_cli.models.choose import resolve
 from mirnet_cli.models.weights import Weights
 from mirnet_cli.photo.space import Space, space_of, space_of_photo
+from mirnet_cli.places import Place, Remote, place
 from mirnet_cli.restore.alpha import enlarged_alpha, without_hidden
 from mirnet_cli.restore.context import Refinement
 from mirnet_cli.restore.cutting import Cutter, Outcome, Request
@@ -189,8 +190,8 @@ class Restorer:
 
     def file(
         self,
-        source: str | Path | bytes,
-        target: str | Path | BinaryIO,
+        source: str | Place | bytes,
+        target: str | Place | BinaryIO,
         *,
         strength: float = 1.0,
         ensemble: bool = False,
@@ -206,8 +207,9 @@ class Restorer:
         """Restores a photo from file to file.
 
         Args:
-            source: a path, or the bytes of a file.
-            target: a path, whose folder exists, or a stream open for writing bytes.
+            source: a path, an address (``s3://``, ``https://`` …), or the bytes of a file.
+            target: a path, whose folder exists, an address of an object that is to be written, or
+                a stream open for writing bytes.
             strength, ensemble, progress: as for an array.
             crop: ``(x, y, width, height)`` in pixels of the upright photo; only that is restored
                 and written.
@@ -239,8 +241,8 @@ class Restorer:
 
     def read(
         self,
-        source: str | Path | bytes,
-        target: str | Path | BinaryIO,
+        source: str | Place | bytes,
+        target: str | Place | BinaryIO,
         *,
         crop: tuple[int, int, int, int] | None = None,
         format: str | None = None,
@@ -257,6 +259,8 @@ class Restorer:
             what = "made for the two views of a dual-pixel sensor, which a photo does not have"
             raise UsageError(what, "call the Restorer with an HxWx6 array", subject=self.task)
         started = time.monotonic()
+        source = place(source) if isinstance(source, str) else source
+        target = place(target) if isinstance(target, str) else target
         photos.check_target(source, target, overwrite=overwrite, format=format)
         photo = photos.read(source, crop=crop, max_pixels=max_pixels)
         height, width = photo.pixels.shape[:2]
@@ -317,7 +321,7 @@ class Restorer:
         height, width = work.photo.pixels.shape[:2]
         return Result(
             input="-" if isinstance(work.source, bytes) else str(work.source),
-            output=str(work.target) if isinstance(work.target, str | Path) else "-",
+            output=str(work.target) if isinstance(work.target, Path | Remote) else "-",
             status="done",
             task=self.task,
             scale=self.scale,

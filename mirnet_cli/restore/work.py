@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import BinaryIO
 
 from mirnet_cli.photo import Photo
+from mirnet_cli.places import Place
 from mirnet_cli.restore.cutting import Outcome
 
 
@@ -23,8 +23,8 @@ class Work:
         provenance: what was done.
     """
 
-    source: str | Path | bytes
-    target: str | Path | BinaryIO
+    source: Place | bytes
+    target: Place | BinaryIO
     photo: Photo
     width: int
     height: int

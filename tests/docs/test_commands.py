@@ -1,5 +1,6 @@
 """Every command that the documents show exists, and those that can be run here do what they say."""
 
+import io
 import os
 import subprocess
 import sys
@@ -17,6 +18,9 @@ from mirnet_cli.cli.app import load_command
 from mirnet_cli.models import catalogue
 from tests.docs.blocks import NEEDS, ROOT, agrees, blocks, is_for_a_shell, pages, words
 from tests.models import checkpoints
+from tests.stores.conftest import Bucket, _client, _proxy, bucket, s3
+
+__all__ = ["_client", "_proxy", "bucket", "s3"]
 
 ALL = [block for page in pages() for block in blocks(page)]
 SHELL = ("sh", "bash", "console")
@@ -66,9 +70,15 @@ def test_each_command_is_understood(page: str, command: str) -> None:
     ids=lambda page: page.name,
 )
 def test_what_a_page_shows_works(
-    page: Path, real: Real, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path,
+    real: Real,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     """The page's blocks in their order, in one folder, with the weights that ship."""
+    if page.name == "stores.md":
+        fill(request.getfixturevalue("bucket"))
     monkeypatch.setenv("MIRNET_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -150,6 +160,14 @@ def make_files(folder: Path) -> None:
 
     torch.save(checkpoints.small("mirnet_v1"), folder / "model_denoising.pth")
     torch.save({"params": checkpoints.small("mirnet_v2")}, folder / "real_denoising.pth")
+
+
+def fill(bucket: Bucket) -> None:
+    """The bucket that the documents speak of."""
+    for key in ("scans/a.jpg", "scans/b.jpg", "scans/1999/c.jpg"):
+        stream = io.BytesIO()
+        next(_pictures()).save(stream, "JPEG")
+        bucket[key] = stream.getvalue()
 
 
 def _pictures() -> Iterator[Image.Image]:

@@ -1,0 +1,267 @@
+"""Objects of a real S3 server: looked up, listed, read and written, also where things go wrong."""
+
+import os
+import threading
+import time
+
+import pytest
+
+from mirnet_cli import stores
+from mirnet_cli.errors import InputError, OutputError, TransferError, UsageError
+from mirnet_cli.places import Remote, place
+from tests.stores.conftest import BUCKET, SECRET, Bucket
+from tests.stores.proxy import Proxy
+
+LARGE = 11 << 20
+"""Bytes that are uploaded in parts."""
+
+
+def remote(key: str) -> Remote:
+    found = place(f"s3://{BUCKET}/{key}")
+    assert isinstance(found, Remote)
+    return found
+
+
+def test_an_object_is_looked_up(bucket: Bucket) -> None:
+    bucket["a/b.jpg"] = b"content"
+    version = stores.version(remote("a/b.jpg"))
+    assert version is not None
+    assert version.size == 7
+    bucket["a/b.jpg"] = b"CONTENT"
+    assert stores.version(remote("a/b.jpg")) != version
+    assert stores.version(remote("a")) is None
+    assert stores.is_folder(remote("a"))
+    assert not stores.is_folder(remote("a/b.jpg"))
+
+
+def test_a_listing_tells_versions(bucket: Bucket) -> None:
+    for key in ("a/1.jpg", "a/x/2.jpg", "b/3.jpg"):
+        bucket[key] = key.encode()
+    found = {str(each): each.version for each in stores.listing(remote("a"))}
+    assert set(found) == {f"s3://{BUCKET}/a/1.jpg", f"s3://{BUCKET}/a/x/2.jpg"}
+    assert found[f"s3://{BUCKET}/a/1.jpg"] == stores.version(remote("a/1.jpg"))
+    flat = [each.name for each in stores.listing(remote("a"), recursive=False)]
+    assert flat == ["1.jpg"]
+    assert list(stores.listing(remote("none"))) == []
+
+
+def test_parts_of_an_object_are_read(proxy: Proxy, bucket: Bucket) -> None:
+    data = os.urandom(3 << 20)
+    bucket["a"] = data
+    with stores.opened(remote("a")) as found:
+        assert len(found) == len(data)
+        assert found[0:64] == data[:64]
+        # A header is read without the rest.
+        assert proxy.count("GET") == 1
+        assert found[0 : len(data)] == data
+        assert found[5:5] == b""
+    assert proxy.count("GET") == 2
+    with pytest.raises(InputError, match="no such object"), stores.opened(remote("none")):
+        pass
+
+
+def test_what_is_absurdly_large_is_not_fetched(
+    proxy: Proxy, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket["a"] = bytes(2 << 20)
+    monkeypatch.setattr(stores.settings, "encoded_limit", lambda: 1 << 20)
+    with stores.opened(remote("a")) as found, pytest.raises(InputError, match="more than 1 MiB"):
+        found[0 : len(found)]
+    assert proxy.count("GET") == 0
+
+
+@pytest.mark.parametrize("size", [100, LARGE])
+def test_an_object_is_written_once(bucket: Bucket, size: int) -> None:
+    data = os.urandom(size)
+    stores.put(remote("out.jpg"), data, overwrite=False, kind="image/jpeg")
+    assert bucket["out.jpg"] == data
+    assert bucket.type_of("out.jpg") == "image/jpeg"
+    with pytest.raises(OutputError, match="exists already"):
+        stores.put(remote("out.jpg"), b"other", overwrite=False)
+    with pytest.raises(OutputError, match="exists already"):
+        stores.put(remote("out.jpg"), os.urandom(size), overwrite=False)
+    assert bucket["out.jpg"] == data
+    stores.put(remote("out.jpg"), b"other", overwrite=True)
+    assert bucket["out.jpg"] == b"other"
+    assert bucket.unfinished() == 0
+
+
+def test_of_two_that_write_at_once_one_is_told(bucket: Bucket) -> None:
+    told: list[str] = []
+
+    def write(data: bytes) -> None:
+        try:
+            stores.put(remote("out"), data, overwrite=False)
+        except OutputError as error:
+            told.append(error.what)
+
+    threads = [threading.Thread(target=write, args=(bytes([n]) * 1000,)) for n in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert told == ["exists already"] * 3
+
+
+READING = {
+    "403": "the store refuses access",
+    "503": "a problem of its own (503)",
+    "429": "asks to slow down",
+    "reset": "the connection broke",
+    "silent": "the store was silent for 0.5 seconds",
+    "cut": "the connection broke",
+    "stall": "the store was silent for 0.5 seconds",
+}
+
+
+@pytest.mark.parametrize(("fault", "said"), READING.items())
+def test_reading_fails_in_one_line(proxy: Proxy, bucket: Bucket, fault: str, said: str) -> None:
+    bucket["a"] = bytes(1000)
+    proxy.misbehave(fault)
+    begun = time.monotonic()
+    with pytest.raises(TransferError) as caught:
+        stores.read(remote("a"))
+    assert said in str(caught.value)
+    assert caught.value.remedy
+    assert "\n" not in str(caught.value)
+    assert time.monotonic() - begun < 20
+    proxy.misbehave("")
+    assert stores.read(remote("a")) == bytes(1000)
+
+
+@pytest.mark.parametrize("fault", ["503", "reset", "cut", "stall"])
+def test_reading_is_tried_again(proxy: Proxy, bucket: Bucket, fault: str) -> None:
+    bucket["a"] = bytes(1000)
+    proxy.misbehave(fault, times=1)
+    assert stores.read(remote("a")) == bytes(1000)
+
+
+WRITING = {
+    "403": "the store refuses access",
+    "503": "a problem of its own (503)",
+    "reset": "the connection broke",
+    "silent": "the store was silent",
+}
+
+
+@pytest.mark.parametrize(("fault", "said"), WRITING.items())
+def test_an_upload_that_fails_changes_nothing(
+    proxy: Proxy, bucket: Bucket, fault: str, said: str
+) -> None:
+    bucket["out"] = b"old"
+    proxy.misbehave(fault, "PUT")
+    with pytest.raises(OutputError) as caught:
+        stores.put(remote("out"), os.urandom(1 << 20), overwrite=True)
+    assert said in str(caught.value)
+    proxy.misbehave("")
+    if fault != "silent":
+        assert bucket["out"] == b"old"
+
+
+@pytest.mark.parametrize("fault", ["403", "503", "reset"])
+def test_an_upload_in_parts_that_fails_is_given_up(
+    proxy: Proxy, bucket: Bucket, fault: str
+) -> None:
+    proxy.misbehave(fault, "PART")
+    with pytest.raises(OutputError):
+        stores.put(remote("out"), os.urandom(LARGE), overwrite=False)
+    assert "out" not in bucket
+    assert bucket.unfinished() == 0
+
+
+@pytest.mark.parametrize("fault", ["503", "reset", "lost"])
+def test_an_upload_is_tried_again(proxy: Proxy, bucket: Bucket, fault: str) -> None:
+    data = os.urandom(1 << 20)
+    proxy.misbehave(fault, "PUT", times=1)
+    stores.put(remote("out"), data, overwrite=False)
+    assert bucket["out"] == data
+
+
+def test_a_server_that_stops_taking_ends_an_upload(
+    proxy: Proxy, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores, "_longest", lambda size: 1.0)
+    monkeypatch.setattr(stores, "_PART", 64 << 20)
+    proxy.misbehave("hold", "PUT")
+    with pytest.raises(OutputError, match="the store was silent"):
+        stores.put(remote("out"), bytes(40 << 20), overwrite=False)
+    assert "out" not in bucket
+
+
+def test_what_is_not_there_to_write_to(bucket: Bucket) -> None:
+    nowhere = place("s3://nosuchbucket/a")
+    assert isinstance(nowhere, Remote)
+    with pytest.raises(OutputError, match="no such bucket"):
+        stores.put(nowhere, b"x", overwrite=False)
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_without_credentials(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket["a"] = b"x"
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", "/nonexistent")
+    with pytest.raises(TransferError, match="no credentials"):
+        stores.read(remote("a"))
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_nobody_there(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(TransferError, match="cannot be reached") as caught:
+        stores.read(remote("a"))
+    assert SECRET not in str(caught.value)
+
+
+def test_a_store_that_only_renames(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with SFTP: under another name first; tried with fsspec's own file system of files."""
+    import fsspec
+    from fsspec.implementations.local import LocalFileSystem
+
+    class Shelf(LocalFileSystem):  # type: ignore[misc]
+        protocol = "shelf"
+
+        @classmethod
+        def _strip_protocol(cls, path: str) -> str:
+            return "/" + path.removeprefix("shelf://").lstrip("/")
+
+    fsspec.register_implementation("shelf", Shelf, clobber=True)
+    monkeypatch.setattr(stores, "_RENAMING", {"shelf"})
+    shelf = place(f"shelf://{str(tmp_path).lstrip('/')}/new/a.jpg")
+    assert isinstance(shelf, Remote)
+    stores.put(shelf, b"first", overwrite=False)
+    with pytest.raises(OutputError, match="exists already"):
+        stores.put(shelf, b"second", overwrite=False)
+    assert stores.read(shelf) == b"first"
+    stores.put(shelf, b"second", overwrite=True)
+    assert [(each.name, stores.read(each)) for each in stores.listing(shelf.parent)] == [
+        ("a.jpg", b"second")
+    ]
+    monkeypatch.setattr(Shelf, "mv", lambda *_, **__: exec("raise OSError('broken')"))
+    with pytest.raises(OutputError, match="broken"):
+        stores.put(shelf, b"third", overwrite=True)
+    assert len(list(stores.listing(shelf.parent))) == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "writing", "said"),
+    [
+        ("foo://a/b", False, "no store that is known"),
+        ("https://host/a.jpg", True, "only read"),
+        ("github://a/b", True, "only read"),
+        ("s3://", False, "no bucket"),
+        ("gs://a/b", False, "pip install gcsfs"),
+        ("az://a/b", True, "pip install adlfs"),
+    ],
+)
+def test_refused_before_any_work(address: str, writing: bool, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        stores.check(place(address), writing=writing)
+    assert said in str(caught.value)
+
+
+def test_offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIRNET_OFFLINE", "1")
+    with pytest.raises(UsageError, match="MIRNET_OFFLINE"):
+        stores.check(place("s3://a/b"))

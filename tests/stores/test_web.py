@@ -1,0 +1,100 @@
+"""Files from a web server, with all it can do wrong."""
+
+import pytest
+
+from mirnet_cli import stores, web
+from mirnet_cli.errors import InputError, MirnetError, TransferError
+from mirnet_cli.places import Remote, Version, place
+from tests.stores.proxy import Proxy
+
+DATA = bytes(range(256)) * 8000
+
+
+def address(site: Proxy, query: str = "") -> Remote:
+    site.files["/a.jpg"] = DATA
+    found = place(f"{site.address}/a.jpg{query}")
+    assert isinstance(found, Remote)
+    return found
+
+
+def test_a_file_is_read_as_far_as_it_is_asked_for(site: Proxy) -> None:
+    with stores.opened(address(site)) as found:
+        assert len(found) == len(DATA)
+        assert found[0:64] == DATA[:64]
+        assert found[1000:2000] == DATA[1000:2000]
+        assert found[0 : len(DATA)] == DATA
+    assert site.requests == [("GET", "/a.jpg")]
+
+
+def test_its_length_may_be_unknown(site: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.lengths = False
+    assert stores.read(address(site)) == DATA
+    assert stores.version(address(site)) == Version(-1, f'"{len(DATA)}"')
+    monkeypatch.setattr(web.settings, "encoded_limit", lambda: 1 << 20)
+    with pytest.raises(InputError, match="more than 1 MiB"):
+        stores.read(address(site))
+
+
+def test_one_that_is_too_large_is_not_read(site: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web.settings, "encoded_limit", lambda: 1 << 20)
+    with pytest.raises(InputError, match="more than 1 MiB"), stores.opened(address(site)):
+        pass
+
+
+@pytest.mark.parametrize("heads", [True, False])
+def test_what_a_server_says_of_a_file(site: Proxy, heads: bool) -> None:
+    site.heads = heads
+    assert stores.version(address(site)) == Version(len(DATA), f'"{len(DATA)}"')
+    site.files.clear()
+    none = place(f"{site.address}/none.jpg")
+    assert isinstance(none, Remote)
+    assert stores.version(none) is None
+
+
+SAID = {
+    "403": "refuses access (403)",
+    "429": "asks to slow down",
+    "503": "a problem of its own (503)",
+    "silent": "silent for 0.5 seconds",
+    "reset": "the connection broke",
+    "cut": "the connection broke",
+    "stall": "silent for 0.5 seconds",
+}
+
+
+@pytest.mark.parametrize(("fault", "said"), SAID.items())
+def test_reading_fails_in_one_line(
+    site: Proxy, fault: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "_PAUSES", (0.01, 0.01))
+    site.misbehave(fault)
+    with pytest.raises(TransferError) as caught:
+        stores.read(address(site, "?X-Amz-Signature=secret"))
+    assert said in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert caught.value.remedy
+    site.misbehave(fault, times=1)
+    if fault != "403":
+        assert stores.read(address(site)) == DATA
+
+
+def test_a_missing_file_is_not_asked_for_again(site: Proxy) -> None:
+    none = place(f"{site.address}/none.jpg")
+    assert isinstance(none, Remote)
+    with pytest.raises(MirnetError, match="no such object"):
+        stores.read(none)
+    assert site.count("GET") == 1
+
+
+def test_a_file_that_changes_while_it_is_read(site: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "_PAUSES", (0.01,))
+    site.misbehave("stall", times=1)
+
+    def read() -> None:
+        with stores.opened(address(site)) as found:
+            assert found[0:10] == DATA[:10]
+            site.files["/a.jpg"] = DATA[::-1]
+            found[0 : len(found)]
+
+    with pytest.raises(TransferError, match="changed or was cut"):
+        read()
