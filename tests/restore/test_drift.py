@@ -134,6 +134,14 @@ def test_pictures_of_one_colour_pass(restorer: Make, runners: list[FakeRunner], 
         assert np.array_equal(model(pixels), pixels)
 
 
+def test_taking_haze_away_is_no_fault() -> None:
+    for level in np.linspace(0, 1, 21):
+        before = np.array([level] * 3)
+        after = np.clip((before - 1 / 6) / (1 - 1 / 6), 0, 1)
+        assert drift.fault("enhance", before, after) is None
+    assert drift.fault("enhance", np.array([0.4] * 3), np.array([0.05] * 3)) is not None
+
+
 def test_brightening_is_no_fault() -> None:
     """What enhancing made of real dark photos, the most extreme of 464 tiles."""
     for before, after in (
