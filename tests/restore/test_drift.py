@@ -55,7 +55,8 @@ def spoiled(spoil: Spoil, runner: FakeRunner, *, only: int | None = None) -> Non
 
 def warm(height: int, width: int) -> Any:
     """A picture of reddish colours."""
-    return (photo_like(height, width) * np.array([0.8, 0.5, 0.2])).astype(np.uint8)
+    bright = 150 + 0.4 * photo_like(height, width)
+    return (bright * np.array([0.95, 0.6, 0.25])).astype(np.uint8)
 
 
 def made(task: str, **options: Any) -> Restorer:

@@ -145,8 +145,8 @@ def enhance_pair(
     Args:
         clean: N,3,H,W float32 sRGB, 0..1: well-exposed photos, whole and reduced or crops.
         generator: the source of all randomness, on `clean`'s device.
-        whole: the pictures are whole photos. Black is set in most of them (:func:`set_black`), and
-            dark ones stay dark (:func:`darken`).
+        whole: the pictures are whole photos. In most of those that are mild or left alone black is
+            set (:func:`set_black`), and dark ones stay dark (:func:`darken`).
         noise: factor on the strength of the sensor noise; 0 leaves it out (and its cost), for
             pictures so much reduced that nothing of it would remain.
         identity: share of the samples whose input is the target (in 8 bits).
@@ -160,9 +160,12 @@ def enhance_pair(
     """
     draw.check(clean, generator)
     n = len(clean)
-    if whole:
-        clean = torch.where(draw.chance(n, _SET, generator), set_black(clean), clean)
     same, gentle, dark = draw.split(n, (identity, mild), generator)
+    if whole:
+        is_set = draw.chance(n, _SET, generator)
+        # Shadows that are brought out of the dark stay open.
+        is_set[dark] = False
+        clean = torch.where(is_set, set_black(clean), clean)
     changed = torch.cat([gentle, dark])
     softly = (torch.arange(len(changed), device=clean.device) < len(gentle)).view(-1, 1, 1, 1)
     given = darken(clean[changed], softly, generator, whole=whole)
