@@ -86,8 +86,8 @@ def darken(
         mild: N,1,1,1 bool: a photo as a raw converter renders it before retouching (+0.2 to -1.4
             EV, flat, a little faded); else a dark one (-0.5 to -7 EV).
         generator: the source of all randomness, on the pictures' device.
-        whole: the pictures are whole photos: those that are dark lose little light (mild, and half
-            a stop at most), since they are so on purpose.
+        whole: the pictures are whole photos: those that are dark lose little light (mild, and a
+            stop at most), since they are so on purpose.
 
     Returns: N,3,H,W sRGB 0..1, not rounded to 8 bits.
     """
@@ -100,7 +100,7 @@ def darken(
     stops = torch.where(
         mild, draw.uniform(n, -1.4, 0.2, generator), draw.uniform(n, -7.0, -0.5, generator)
     )
-    stops = torch.where(low_key, 0.35 * stops, stops)
+    stops = torch.where(low_key, 0.7 * stops, stops)
     # Deep shadows beside lit parts: the darker a pixel, the more it loses. White keeps its light,
     # so such scenes (backlight, street lamps) lose less exposure besides.
     contrasty = ~mild & draw.chance(n, 0.4, generator)
@@ -145,8 +145,9 @@ def enhance_pair(
     Args:
         clean: N,3,H,W float32 sRGB, 0..1: well-exposed photos, whole and reduced or crops.
         generator: the source of all randomness, on `clean`'s device.
-        whole: the pictures are whole photos. In most of those that are mild or left alone black is
-            set (:func:`set_black`), and dark ones stay dark (:func:`darken`).
+        whole: the pictures are whole photos. Black is set (:func:`set_black`) in most of those that
+            are mild or left alone, and in some of the others; dark ones stay dark
+            (:func:`darken`).
         noise: factor on the strength of the sensor noise; 0 leaves it out (and its cost), for
             pictures so much reduced that nothing of it would remain.
         identity: share of the samples whose input is the target (in 8 bits).
@@ -162,9 +163,10 @@ def enhance_pair(
     n = len(clean)
     same, gentle, dark = draw.split(n, (identity, mild), generator)
     if whole:
-        is_set = draw.chance(n, _SET, generator)
-        # Shadows that are brought out of the dark stay open.
-        is_set[dark] = False
+        share = torch.full((n, 1, 1, 1), _SET, device=clean.device)
+        # Shadows that are brought out of the dark mostly stay open.
+        share[dark] /= 2
+        is_set = draw.uniform(n, 0, 1, generator) < share
         clean = torch.where(is_set, set_black(clean), clean)
     changed = torch.cat([gentle, dark])
     softly = (torch.arange(len(changed), device=clean.device) < len(gentle)).view(-1, 1, 1, 1)
