@@ -21,6 +21,8 @@ _SHIFT = 0.1
 _CAST = 0.25
 _BLACK = 0.02
 """Below this mean a picture is black anyway."""
+_HAZE = 0.25
+"""Enhancing takes haze of up to a sixth of white away: this much darker is still on purpose."""
 _WHITE, _NOT_WHITE = 0.97, 0.6
 _SAME = 0.02
 _SAMPLED = 3
@@ -32,10 +34,11 @@ def means(x: Floats) -> Means:
     return sampled
 
 
-def black(before: Means, after: Means) -> bool:
+def black(task: str, before: Means, after: Means) -> bool:
     """Whether a result is black where the picture is not."""
     bright = float(before.mean())
-    return bright > _BLACK and float(np.clip(after, 0, 1).mean()) < bright / 4
+    dark = _HAZE if task == "enhance" else _BLACK
+    return bright > dark and float(np.clip(after, 0, 1).mean()) < bright / 4
 
 
 def fault(task: str, before: Means, after: Means) -> str | None:
@@ -45,13 +48,13 @@ def fault(task: str, before: Means, after: Means) -> str | None:
         task: "enhance" may change brightness, all others leave the means where they are.
         before, after: means of red, green and blue, of what the network saw and of what it made.
     """
-    if black(before, after):
+    if black(task, before, after):
         return "black where the picture is not"
     if task != "enhance":
         moved = float(np.abs(after - before).max())
         return "off in mean colour" if moved > _SHIFT else None
     bright, became = float(before.mean()), float(np.clip(after, 0, 1).mean())
-    if became < bright - _SHIFT:
+    if became < bright - _HAZE:
         return "darker than the picture"
     if became > _WHITE and bright < _NOT_WHITE:
         return "white where the picture is not"
@@ -84,7 +87,7 @@ class Watch:
     def suspects(self, before: Means, after: Means) -> bool:
         """Whether a result has to be computed again in float32."""
         if self._usual:
-            return black(before, after)
+            return black(self.task, before, after)
         return fault(self.task, before, after) is not None
 
     def better(self, before: Means, first: Means, again: Means) -> bool:
@@ -96,7 +99,7 @@ class Watch:
         what = fault(self.task, before, again)
         if what is None:
             return True
-        if self.known or black(before, again):
+        if self.known or black(self.task, before, again):
             raise ResultError(
                 f"the network's result is {what}, in float32 too",
                 "the picture or the weights do not suit this network; try another model",

@@ -46,7 +46,10 @@ def save(
 def load(
     folder: Path, model: nn.Module, average: dict[str, Tensor], optimiser: optim.Optimizer
 ) -> dict[str, Any] | None:
-    """Restores what :func:`save` wrote and returns its ``state``; None if there is nothing."""
+    """Restores what :func:`save` wrote and returns its ``state``; None if there is nothing.
+
+    How many updates the optimiser has made is ``state["updates"]``, or else ``state["step"]``.
+    """
     state = read_state(folder)
     if state is None:
         return None
@@ -54,9 +57,10 @@ def load(
     average.update(load_file(folder / "average.safetensors"))
     names = [name for name, _ in model.named_parameters()]
     moments = {moment: load_file(folder / f"{moment}.safetensors") for moment in _MOMENTS}
+    updates = state.get("updates", state["step"])
     saved = optimiser.state_dict()
     saved["state"] = {
-        i: {"step": _scalar(state["step"]), **{m: moments[m][name] for m in _MOMENTS}}
+        i: {"step": _scalar(updates), **{m: moments[m][name] for m in _MOMENTS}}
         for i, name in enumerate(names)
         if name in moments["exp_avg"]
     }

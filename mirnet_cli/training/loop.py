@@ -5,8 +5,12 @@ depends on how long the run will be: the state at that point is kept, and a run 
 short goes on from there as if it had been longer from the start. Everything random in a step
 follows from the seed and the step's number, so that a run that was interrupted and resumed ends
 with the same weights as one that was not.
+
+A network without normalisation can explode in a few steps, at a rate that served it for thousands.
+The run then goes back to where it was last sound and goes on from there, more slowly.
 """
 
+import copy
 import json
 import math
 import time
@@ -33,6 +37,12 @@ _CLIP = 0.5
 _KEEP_EVERY = 300.0
 """Seconds of training that an interruption may cost."""
 _CHARBONNIER = 1e-3
+_EXPLODED = 20.0
+"""Times its usual value that the loss has to be for a run to go back; single batches reach five."""
+_SOUND = 1.5
+"""Times its usual value that the mean loss may be where a run is kept."""
+_RETREATS = 10
+"""Times that a run goes back, each time to half the learning rate."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +210,7 @@ def train(run: Run) -> dict[str, Tensor]:
     A checkpoint that is in the run's folder is taken up.
 
     Raises:
-        MirnetError: if the loss is not finite.
+        MirnetError: if the loss explodes again and again.
     """
     torch.manual_seed(run.seed)
     model = CompactMIRNet(run.recipe.config)
@@ -216,6 +226,8 @@ def train(run: Run) -> dict[str, Tensor]:
         "baseline": None,
         "fall": None,
     }
+    # Runs from before they could go back do not have these.
+    state = {"updates": state["step"], "retreats": 0, "usual": None} | state
     schedule = Schedule(run.steps, run.hours, state["fall"])
     average = {name: value.to(run.device) for name, value in average.items()}
     judge = CompactMIRNet(run.recipe.config).to(run.device).eval()
@@ -224,6 +236,7 @@ def train(run: Run) -> dict[str, Tensor]:
     started = time.monotonic() - state["seconds"]
     kept = time.monotonic()
     losses: list[float] = []
+    refuge = _Refuge(model, average, optimiser, state)
 
     def keep(name: str) -> None:
         nonlocal kept
@@ -238,20 +251,28 @@ def train(run: Run) -> dict[str, Tensor]:
             state["fall"] = schedule.fall = step
         if step >= schedule.steps:
             break
-        rate = schedule.rate(step, run.recipe.learning_rate)
+        rate = schedule.rate(step, run.recipe.learning_rate) * 0.5 ** state["retreats"]
         batch = make_batch(run, step, schedule.stage(run.recipe.stages, step))
-        losses.append(_step(model, optimiser, average, batch, rate, step))
+        loss = _loss(model, batch)
+        if _exploded(float(loss.detach()), state["usual"]):
+            refuge.go_back()
+        else:
+            _descend(model, optimiser, average, loss, rate, step)
+            losses.append(float(loss.detach()))
+            state["usual"] = _usual(state["usual"], losses[-1])
+            state["updates"] += 1
         state["step"] = step + 1
         if state["step"] % run.report_every == 0:
-            progress = Progress(
-                state["step"], schedule.steps, state["seconds"], sum(losses) / len(losses), rate
-            )
+            mean = sum(losses) / len(losses) if losses else math.nan
+            progress = Progress(state["step"], schedule.steps, state["seconds"], mean, rate)
             losses.clear()
             validating = state["step"] % run.validate_every == 0
             if validating:
                 progress = _judged(progress, judge, average, batches, run, state)
-            if validating or time.monotonic() - kept > _KEEP_EVERY:
-                keep("checkpoint")
+            if state["usual"] is not None and mean <= _SOUND * state["usual"]:
+                refuge.keep()
+                if validating or time.monotonic() - kept > _KEEP_EVERY:
+                    keep("checkpoint")
             log.write(progress)
             run.report(progress)
     mean_loss = sum(losses) / len(losses) if losses else math.nan
@@ -278,23 +299,70 @@ def _resume(
     return checkpoint.load(run.folder / "steady", model, average, optimiser)
 
 
-def _step(
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    average: dict[str, Tensor],
-    batch: Batch,
-    rate: float,
-    step: int,
-) -> float:
-    for group in optimiser.param_groups:
-        group["lr"] = rate
+class _Refuge:
+    """The state of a run when it was last sound, in memory."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        average: dict[str, Tensor],
+        optimiser: optim.Optimizer,
+        state: dict[str, Any],
+    ) -> None:
+        self._model, self._average, self._optimiser = model, average, optimiser
+        self._state = state
+        self.keep()
+
+    def keep(self) -> None:
+        """The state is sound."""
+        now = (self._model.state_dict(), self._average, self._optimiser.state_dict())
+        self._kept = copy.deepcopy(now)
+        self._updates = self._state["updates"]
+
+    def go_back(self) -> None:
+        """Takes up the last sound state, to go on at half the rate.
+
+        Raises:
+            MirnetError: if that was tried too often.
+        """
+        self._state["retreats"] += 1
+        if self._state["retreats"] > _RETREATS:
+            raise MirnetError(
+                f"the loss exploded {_RETREATS + 1} times, now at step {self._state['step']}",
+                "train anew with a lower learning_rate (--config)",
+            )
+        model, average, optimiser = copy.deepcopy(self._kept)
+        self._model.load_state_dict(model)
+        self._average.update(average)
+        self._optimiser.load_state_dict(optimiser)
+        self._state["updates"] = self._updates
+
+
+def _exploded(loss: float, usual: float | None) -> bool:
+    return not math.isfinite(loss) or (usual is not None and loss > _EXPLODED * usual)
+
+
+def _usual(before: float | None, loss: float) -> float:
+    return loss if before is None else 0.98 * before + 0.02 * loss
+
+
+def _loss(model: nn.Module, batch: Batch) -> Tensor:
     with torch.autocast(batch.inputs.device.type, torch.bfloat16):
         residual = model(_laid_out(batch.inputs), scale=batch.scale)
-    loss = charbonnier(batch.base + residual.float(), batch.targets)
-    if not torch.isfinite(loss):
-        raise MirnetError(
-            f"the loss is not finite at step {step}", "resume with a lower learning rate"
-        )
+    return charbonnier(batch.base + residual.float(), batch.targets)
+
+
+def _descend(
+    model: nn.Module,
+    optimiser: optim.Optimizer,
+    average: dict[str, Tensor],
+    loss: Tensor,
+    rate: float,
+    step: int,
+) -> None:
+    """One step of the optimiser, and of the average."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate
     optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(model.parameters(), _CLIP)
@@ -305,7 +373,6 @@ def _step(
         current = model.state_dict()
         names = list(average)
         torch._foreach_lerp_([average[n] for n in names], [current[n] for n in names], 1 - decay)
-    return float(loss.detach())
 
 
 def _judged(

@@ -102,7 +102,8 @@ def _denoise(recipe: Recipe, clean: Tensor, generator: torch.Generator, scale: i
 
 
 def _enhance(recipe: Recipe, clean: Tensor, generator: torch.Generator, scale: int) -> Batch:
-    return as_batch(recipe, *degrade.enhance_pair(clean, generator))
+    pair = degrade.enhance_pair(clean, generator, whole=True, identity=0.15, mild=0.45)
+    return as_batch(recipe, *pair)
 
 
 def _enhance_detail(recipe: Recipe, clean: Tensor, generator: torch.Generator, scale: int) -> Batch:
@@ -138,7 +139,8 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
             _enhance,
             stages=(Stage(0.7, 96, 8), Stage(0.85, 144, 4), Stage(1.0, 208, 2)),
             whole=True,
-            brightness=_WELL_EXPOSED,
+            # Those that are dark on purpose too: the degradation knows.
+            brightness=(0.1, 0.72),
         ),
         Recipe(
             "enhance",

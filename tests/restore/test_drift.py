@@ -55,7 +55,8 @@ def spoiled(spoil: Spoil, runner: FakeRunner, *, only: int | None = None) -> Non
 
 def warm(height: int, width: int) -> Any:
     """A picture of reddish colours."""
-    return (photo_like(height, width) * np.array([0.8, 0.5, 0.2])).astype(np.uint8)
+    bright = 150 + 0.4 * photo_like(height, width)
+    return (bright * np.array([0.95, 0.6, 0.25])).astype(np.uint8)
 
 
 def made(task: str, **options: Any) -> Restorer:
@@ -132,6 +133,14 @@ def test_pictures_of_one_colour_pass(restorer: Make, runners: list[FakeRunner], 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert np.array_equal(model(pixels), pixels)
+
+
+def test_taking_haze_away_is_no_fault() -> None:
+    for level in np.linspace(0, 1, 21):
+        before = np.array([level] * 3)
+        after = np.clip((before - 1 / 6) / (1 - 1 / 6), 0, 1)
+        assert drift.fault("enhance", before, after) is None
+    assert drift.fault("enhance", np.array([0.4] * 3), np.array([0.05] * 3)) is not None
 
 
 def test_brightening_is_no_fault() -> None:

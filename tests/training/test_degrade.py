@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mirnet_cli.training.degrade import denoise_pair, enhance_pair, upscale_pair
+from mirnet_cli.training.degrade.lowlight import set_black
 from mirnet_cli.training.degrade.resize import resize
 
 Pair = Callable[[torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]]
@@ -135,6 +136,25 @@ def test_softening_is_in_the_target_too() -> None:
     _, target = denoise_pair(clean, seeded(), soften=0.5)
     changed = (target - clean).abs().amax(dim=(1, 2, 3)) > 1e-3
     assert 10 <= int(changed.sum()) <= 30
+
+
+def test_black_is_set_where_it_was_lifted() -> None:
+    ramp = torch.linspace(0, 1, 1600).view(1, 1, 40, 40).repeat(1, 3, 1, 1)
+    hazy, foggy = 0.1 + 0.9 * ramp, 0.5 + 0.5 * ramp
+    result = set_black(torch.cat([ramp, hazy, foggy]))
+    assert torch.allclose(result[0], ramp[0], atol=0.01)
+    assert torch.allclose(result[1], ramp[0], atol=0.01)
+    # Real fog is left: black moves by a sixth of white at most.
+    assert float(result[2].min()) == pytest.approx((0.5 - 1 / 6) / (1 - 1 / 6), abs=0.01)
+    assert torch.all(result.amax(dim=(1, 2, 3)) > 0.999)
+
+
+def test_whole_photos_that_are_dark_on_purpose_stay_so() -> None:
+    night = torch.rand(64, 3, 24, 24, generator=seeded()) * 0.3
+    piece, _ = enhance_pair(night, seeded(), noise=0, identity=0, compressed=0)
+    photo, target = enhance_pair(night, seeded(), whole=True, noise=0, identity=0, compressed=0)
+    assert float(photo.mean()) > 0.5 * float(target.mean())
+    assert float(piece.mean()) < 0.75 * float(photo.mean())
 
 
 def test_enhance_leaves_its_share_alone_and_darkens_the_rest() -> None:

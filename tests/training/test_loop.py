@@ -1,6 +1,7 @@
 """The training loop on pictures made here: it learns, stops, and goes on exactly."""
 
 import dataclasses
+import json
 import math
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from mirnet_cli.errors import MirnetError
 from mirnet_cli.networks.configs import CompactConfig
 from mirnet_cli.training import loop
 from mirnet_cli.training.loop import Run
@@ -66,6 +68,48 @@ def test_another_seed_gives_other_weights(tmp_path: Path) -> None:
     loop.train(small_run(tmp_path / "b", steps=2, seed=1))
     a = (tmp_path / "a/checkpoint/model.safetensors").read_bytes()
     assert a != (tmp_path / "b/checkpoint/model.safetensors").read_bytes()
+
+
+def explode(monkeypatch: pytest.MonkeyPatch, *steps: int) -> None:
+    """Makes the loss of these steps enormous."""
+    make_batch = loop.make_batch
+
+    def made(run: Run, step: int, stage: Stage) -> loop.Batch:
+        batch = make_batch(run, step, stage)
+        return dataclasses.replace(batch, targets=batch.targets + 1e6) if step in steps else batch
+
+    monkeypatch.setattr(loop, "make_batch", made)
+
+
+def test_a_run_that_explodes_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual: list[loop.Progress] = []
+    told: list[loop.Progress] = []
+    options = {"steps": 12, "report_every": 4, "report": told.append}
+    loop.train(small_run(tmp_path / "usual", **options | {"report": usual.append}))
+    explode(monkeypatch, 7)
+    loop.train(small_run(tmp_path / "once", **options))
+    state = json.loads((tmp_path / "once/checkpoint/state.json").read_text())
+    # Steps 4 to 6 are lost with it.
+    assert (state["step"], state["updates"], state["retreats"]) == (12, 8, 1)
+    assert not any(progress.loss >= 1 for progress in told)
+    assert told[2].learning_rate == usual[2].learning_rate / 2
+
+    def stop(progress: loop.Progress) -> None:
+        if progress.step == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(small_run(tmp_path / "twice", **options | {"report": stop}))
+    loop.train(small_run(tmp_path / "twice", **options))
+    for file in ("model", "average", "exp_avg", "exp_avg_sq"):
+        one = (tmp_path / "once/checkpoint" / f"{file}.safetensors").read_bytes()
+        assert one == (tmp_path / "twice/checkpoint" / f"{file}.safetensors").read_bytes(), file
+
+
+def test_a_run_that_explodes_for_ever_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    explode(monkeypatch, *range(2, 100))
+    with pytest.raises(MirnetError, match="exploded 11 times, now at step 12"):
+        loop.train(small_run(tmp_path, steps=100))
 
 
 def test_hours_end_a_run(tmp_path: Path) -> None:

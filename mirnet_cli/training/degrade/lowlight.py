@@ -19,6 +19,13 @@ from mirnet_cli.training.degrade.noise import sensor_noise
 _LUMINANCE = (0.2126, 0.7152, 0.0722)
 # Mean linear light an input keeps at least; below it 8 bits hold hardly a picture.
 _DARKEST = 3e-4
+# Share of the photos whose black is set.
+_SET = 0.8
+# Share of their pixels that become black, and the highest level that does.
+_BLACK = 0.005
+_HIGHEST_BLACK = 1 / 6
+# Mean of sRGB values; darker pictures are dark on purpose.
+_LOW_KEY = 0.2
 
 
 def _luminance(light: Tensor) -> Tensor:
@@ -53,7 +60,25 @@ def _lamps(mild: Tensor, generator: torch.Generator) -> Tensor:
     return torch.cat([warm, tint, -1.2 * warm], dim=1).exp2()
 
 
-def darken(pictures: Tensor, mild: Tensor, generator: torch.Generator) -> Tensor:
+def set_black(pictures: Tensor) -> Tensor:
+    """Pictures whose darkest pixels are black, as whoever retouches them would have it.
+
+    The brightness (mean of the channels) that half a percent of the pixels stays below, up to a
+    sixth of white, becomes zero; white stays.
+
+    Args:
+        pictures: N,3,H,W sRGB 0..1, whole ones: a piece of a photo need not have any black.
+
+    Returns: N,3,H,W sRGB 0..1.
+    """
+    brightness = pictures.mean(dim=1).flatten(1)
+    black = torch.quantile(brightness, _BLACK, dim=1).clamp(max=_HIGHEST_BLACK).view(-1, 1, 1, 1)
+    return ((pictures - black) / (1 - black)).clamp_(0, 1)
+
+
+def darken(
+    pictures: Tensor, mild: Tensor, generator: torch.Generator, *, whole: bool = False
+) -> Tensor:
     """Take light, contrast and colour from sRGB pictures.
 
     Args:
@@ -61,16 +86,21 @@ def darken(pictures: Tensor, mild: Tensor, generator: torch.Generator) -> Tensor
         mild: N,1,1,1 bool: a photo as a raw converter renders it before retouching (+0.2 to -1.4
             EV, flat, a little faded); else a dark one (-0.5 to -7 EV).
         generator: the source of all randomness, on the pictures' device.
+        whole: the pictures are whole photos: those that are dark lose little light (mild, and a
+            stop at most), since they are so on purpose.
 
     Returns: N,3,H,W sRGB 0..1, not rounded to 8 bits.
     """
     n = len(pictures)
     light = camera.to_light(pictures, camera.random_curve(n, generator))
     luminance = _luminance(light)
+    low_key = whole & (pictures.mean(dim=(1, 2, 3), keepdim=True) < _LOW_KEY)
+    mild = mild | low_key
 
     stops = torch.where(
         mild, draw.uniform(n, -1.4, 0.2, generator), draw.uniform(n, -7.0, -0.5, generator)
     )
+    stops = torch.where(low_key, 0.7 * stops, stops)
     # Deep shadows beside lit parts: the darker a pixel, the more it loses. White keeps its light,
     # so such scenes (backlight, street lamps) lose less exposure besides.
     contrasty = ~mild & draw.chance(n, 0.4, generator)
@@ -104,6 +134,7 @@ def enhance_pair(
     clean: Tensor,
     generator: torch.Generator,
     *,
+    whole: bool = False,
     noise: float = 1.0,
     identity: float = 0.2,
     mild: float = 0.4,
@@ -114,6 +145,9 @@ def enhance_pair(
     Args:
         clean: N,3,H,W float32 sRGB, 0..1: well-exposed photos, whole and reduced or crops.
         generator: the source of all randomness, on `clean`'s device.
+        whole: the pictures are whole photos. Black is set (:func:`set_black`) in most of those that
+            are mild or left alone, and in some of the others; dark ones stay dark
+            (:func:`darken`).
         noise: factor on the strength of the sensor noise; 0 leaves it out (and its cost), for
             pictures so much reduced that nothing of it would remain.
         identity: share of the samples whose input is the target (in 8 bits).
@@ -128,9 +162,15 @@ def enhance_pair(
     draw.check(clean, generator)
     n = len(clean)
     same, gentle, dark = draw.split(n, (identity, mild), generator)
+    if whole:
+        share = torch.full((n, 1, 1, 1), _SET, device=clean.device)
+        # Shadows that are brought out of the dark mostly stay open.
+        share[dark] /= 2
+        is_set = draw.uniform(n, 0, 1, generator) < share
+        clean = torch.where(is_set, set_black(clean), clean)
     changed = torch.cat([gentle, dark])
     softly = (torch.arange(len(changed), device=clean.device) < len(gentle)).view(-1, 1, 1, 1)
-    given = darken(clean[changed], softly, generator)
+    given = darken(clean[changed], softly, generator, whole=whole)
     if noise > 0:
         low, high = 0.15, torch.where(softly, 2.0, 4.0)
         drawn = low * (high / low) ** draw.uniform(len(changed), 0, 1, generator)
