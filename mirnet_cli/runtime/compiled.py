@@ -91,7 +91,8 @@ class Shelf:
         if len(data) > self._limit:
             return
         with contextlib.suppress(OSError):
-            self._folder.mkdir(parents=True, exist_ok=True)
+            # Others must not put graphs here: they would be run.
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._make_room(len(data))
             write_replaceable(self._path(network, kind), data)
 
