@@ -133,15 +133,16 @@ class Cluster:
         self._begin(first)
         exhausted = False
         while True:
-            self._look()
             while self._done:
                 yield self._done.popleft()
             if not self._winding_up and not wanted():
                 self._wind_up()
             if not self._winding_up:
-                exhausted = self._hand_out(source)
+                # For good, even when no worker is there any more that could be given something.
+                exhausted = self._hand_out(source) or exhausted
             if not self._under_way() and (self._winding_up or (exhausted and not self._again)):
                 return
+            self._look()
             self._listen(_LOOK)
 
     def finished(self) -> Iterator[tuple[Job, Outcome]]:

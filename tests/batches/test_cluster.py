@@ -20,13 +20,13 @@ import pytest
 from PIL import Image
 
 import mirnet_cli
-from mirnet_cli.batches import cluster_worker
+from mirnet_cli.batches import cluster, cluster_worker
 from mirnet_cli.batches.cluster import Cluster
-from mirnet_cli.batches.cluster_worker import Request
+from mirnet_cli.batches.cluster_worker import Ready, Request
 from mirnet_cli.batches.plan import Item, Selection, make_plan
 from mirnet_cli.batches.run import Report, Run
-from mirnet_cli.batches.scheduler import Scheduler, connect, start
-from mirnet_cli.batches.work import Nobody, Settings
+from mirnet_cli.batches.scheduler import News, Scheduler, connect, start
+from mirnet_cli.batches.work import Job, Nobody, Outcome, Settings, make_result
 from mirnet_cli.errors import InputError, MirnetError, ModelError, UsageError
 from mirnet_cli.models import catalogue, weights
 from tests.cli.conftest import ROOT
@@ -196,6 +196,47 @@ def test_a_photo_that_kills_three_workers_is_left(clustered: Clustered) -> None:
     assert clustered.same(*others)
     # It was not the photo's fault for sure, so that the next run tries it again.
     assert clustered.statuses(clustered.executor())[NAMES[-1]] == "done"
+
+
+class Fleeting:
+    """A scheduler whose only worker goes when it has done its last photo."""
+
+    address, lost = "tcp://nowhere:1", False
+
+    def __init__(self, photos: int) -> None:
+        self.left = photos
+        self.told: list[News] = []
+
+    def workers(self) -> frozenset[str]:
+        return frozenset(self.describe() if self.left else ())
+
+    def describe(self) -> dict[str, Any]:
+        return {"tcp://nowhere:2": {"name": "0", "resources": {}}}
+
+    def give(self, worker: str, function: Any, request: Request, *job: Job, **how: Any) -> str:
+        for each in job:
+            each.item.target.parent.mkdir(parents=True, exist_ok=True)
+            each.item.target.touch()
+        value = Outcome(make_result("skipped", Path("a"), None)) if job else Ready(0, "")
+        self.told.append(News(str(id(value)), value))
+        return self.told[-1].ticket
+
+    def news(self, seconds: float) -> Iterator[News]:
+        found = self.told.pop(0)
+        self.left -= isinstance(found.value, Outcome)
+        yield found
+
+    def close(self) -> None: ...
+
+
+def test_the_batch_ends_though_the_last_worker_is_gone(
+    clustered: Clustered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "connect", lambda address: Fleeting(len(NAMES)))
+    monkeypatch.setattr(cluster, "_LOOK", 0.0)
+    executor = clustered.executor()
+    executor._say = pytest.fail
+    assert len(clustered.statuses(executor)) == len(NAMES)
 
 
 def test_other_weights_are_refused(clustered: Clustered, tmp_path: Path) -> None:
