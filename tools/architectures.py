@@ -5,7 +5,7 @@
 Each of :data:`CANDIDATES` is trained by the recipe for so many steps, its schedule as short as
 that, with the same seed and crops. The validation's figures go to tools/architectures.json, where
 tools/ship.py finds them for the model's card. For a model of several networks the first is
-compared. A candidate that is there already, by the same steps, is not trained again.
+compared. A candidate that is there already, by the same steps and seed, is not trained again.
 """
 
 import argparse
@@ -113,28 +113,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if low <= float(photo.pixels[::8, ::8].mean()) / 255 <= high
     ]
     pairs = [pair for folder in given.pairs for pair in load_pairs(folder, given.cache)]
+    run = {"part": part.part, "steps": given.steps, "seed": given.seed}
     for name, sizes in CANDIDATES.items():
-        known = _figures().get(given.model, {})
-        if known.get("steps") == given.steps and name in known["candidates"]:
+        if name in _candidates(_figures().get(given.model, {}), run):
             continue
         candidate = replace(part, config=replace(part.config, **sizes))
-        folder = given.runs / given.model / name.replace(", ", "-").replace(" ", "-")
+        folder = given.runs / given.model / f"steps-{given.steps}-seed-{given.seed}"
+        folder /= name.replace(", ", "-").replace(" ", "-")
         found = short_run(candidate, folder, photos, pairs, given.steps, given.seed)
         row = {**sizes, **cost(candidate), **found}
         print(given.model, name, json.dumps(row), flush=True)
-        _note(given.model, name, row, {"part": part.part, "steps": given.steps, "seed": given.seed})
+        _note(given.model, name, row, run)
 
 
 def _figures() -> dict[str, Any]:
     return dict(json.loads(FIGURES.read_text(encoding="utf-8"))) if FIGURES.exists() else {}
 
 
+def _candidates(known: Mapping[str, Any], run: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Those that were compared by the same run; others' figures do not compare."""
+    same = all(known.get(name) == value for name, value in run.items())
+    return dict(known["candidates"]) if same else {}
+
+
 def _note(model: str, name: str, row: Mapping[str, Any], run: Mapping[str, Any]) -> None:
     # Read again: another model's comparison may run beside this one.
     figures = _figures()
-    before = figures.get(model, {})
-    same = before.get("steps") == run["steps"]
-    candidates = before["candidates"] if same else {}
+    candidates = _candidates(figures.get(model, {}), run)
     figures[model] = {**run, "candidates": {**candidates, name: row}}
     FIGURES.write_text(json.dumps(dict(sorted(figures.items())), indent=1) + "\n")
 
