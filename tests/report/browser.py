@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import shutil
 import subprocess
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 PROGRAM = shutil.which("chromium") or shutil.which("google-chrome")
+_PATIENCE = 60.0
 
 
 class Tab:
@@ -54,7 +56,7 @@ class Tab:
 
     def wait(self, expression: str) -> None:
         """Waits until an expression is true."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + _PATIENCE
         while not self.value(expression):
             if time.monotonic() > end:
                 raise TimeoutError(expression)
@@ -89,6 +91,8 @@ class Tab:
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._heard:
+            if not select.select([self._reading], [], [], _PATIENCE)[0]:
+                raise TimeoutError("the browser says nothing")
             part = os.read(self._reading, 1 << 20)
             if not part:
                 raise RuntimeError("the browser has ended")
