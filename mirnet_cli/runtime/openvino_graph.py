@@ -2,8 +2,7 @@
 
 The same mathematics as in :mod:`mirnet_cli.networks`, where it is explained; a test holds the two
 together for every family. A graph takes a few hundredths of a second to write down and a third of a
-second to compile (compact network), so that nothing needs to be kept on disk: what is computed is
-always what the weights file says.
+second to compile (compact network); :mod:`mirnet_cli.runtime.compiled` keeps it for later runs.
 
 A graph is written for one size of picture. Compiled so, it needs less memory than with sizes left
 open, above all where it records (compact network, 768x768: 250 MiB instead of 620), and its first
