@@ -85,6 +85,8 @@ def write_replaceable(path: Path, data: bytes | memoryview) -> None:
     temporary = path.with_name(f".{secrets.token_hex(8)}{PART_SUFFIX}")
     try:
         with temporary.open("xb") as file:
+            # Those that are not locked are a killed process's: see remove_leftovers.
+            lock(file.fileno())
             file.write(data)
         temporary.replace(path)
     except BaseException:

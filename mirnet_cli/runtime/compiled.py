@@ -8,6 +8,7 @@ is not what was written is made again.
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from mirnet_cli.files import write_replaceable
+from mirnet_cli.files import remove_leftovers, write_replaceable
 from mirnet_cli.networks import NetworkSpec
 from mirnet_cli.runtime import openvino_graph
 from mirnet_cli.runtime.openvino_graph import Pool
@@ -67,7 +68,10 @@ class Shelf:
         """What was put under these two, if it is there and intact."""
         path = self._path(network, kind)
         try:
-            raw = path.read_bytes()
+            with path.open("rb") as file:
+                if not _own(file.fileno()):
+                    return None
+                raw = file.read()
         except OSError:
             return None
         entry = _unpack(raw)
@@ -106,6 +110,7 @@ class Shelf:
         return self._folder / f"{name.hexdigest()[:40]}{_SUFFIX}"
 
     def _make_room(self, size: int) -> None:
+        remove_leftovers(self._folder)
         found = [(path, path.stat()) for path in self._folder.glob(f"*{_SUFFIX}")]
         taken = size + sum(status.st_size for _, status in found)
         for path, status in sorted(found, key=lambda each: each[1].st_mtime_ns):
@@ -113,6 +118,11 @@ class Shelf:
                 return
             path.unlink()
             taken -= status.st_size
+
+
+def _own(descriptor: int) -> bool:
+    """Whether a file is this user's: whoever can write to the folder can make a digest, too."""
+    return not hasattr(os, "getuid") or os.fstat(descriptor).st_uid == os.getuid()
 
 
 def _pack(entry: Entry) -> bytes:

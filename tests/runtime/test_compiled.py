@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mirnet_cli.files import PART_SUFFIX
 from mirnet_cli.networks import NetworkSpec
 from mirnet_cli.runtime import compiled, openvino_runtime, prepare
 from mirnet_cli.runtime.compiled import Entry, Shelf, fingerprint
@@ -103,6 +104,22 @@ def test_what_openvino_refuses_is_compiled(folder: Path, compilations: list[str]
     path.write_bytes(compiled._pack(Entry(b"not a graph", ())))
     assert np.array_equal(result(random_spec("compact")), first)
     assert len(compilations) == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="owners of POSIX")
+def test_what_another_user_put_there_is_not_taken(
+    folder: Path, compilations: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = result(random_spec("compact"))
+    monkeypatch.setattr(os, "getuid", lambda: 4711)
+    assert np.array_equal(result(random_spec("compact")), first)
+    assert len(compilations) == 2
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / f".0123{PART_SUFFIX}").write_bytes(b"half")
+    Shelf(tmp_path).put("network", {}, Entry(b"graph", ()))
+    assert [path.suffix for path in tmp_path.iterdir()] == [".graph"]
 
 
 def test_a_folder_that_cannot_be_written_is_no_fault(
