@@ -78,7 +78,7 @@ class NoBase:
         return None
 
     def reduced(self, x: Floats) -> Floats:
-        return x
+        return np.zeros_like(x)
 
 
 @dataclass(frozen=True)

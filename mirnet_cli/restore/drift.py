@@ -22,7 +22,8 @@ _CAST = 0.25
 _BLACK = 0.02
 """Below this mean a picture is black anyway."""
 _HAZE = 0.25
-"""Enhancing takes haze of up to a sixth of white away: this much darker is still on purpose."""
+"""Enhancing takes haze of up to a sixth of white away: this much darker may be on purpose, which
+float32 confirms."""
 _WHITE, _NOT_WHITE = 0.97, 0.6
 _SAME = 0.02
 _SAMPLED = 3
@@ -34,27 +35,28 @@ def means(x: Floats) -> Means:
     return sampled
 
 
-def black(task: str, before: Means, after: Means) -> bool:
-    """Whether a result is black where the picture is not."""
+def black(before: Means, after: Means, *, dark: float = _BLACK) -> bool:
+    """Whether a result is black where the picture is not; ``dark`` pictures may become black."""
     bright = float(before.mean())
-    dark = _HAZE if task == "enhance" else _BLACK
     return bright > dark and float(np.clip(after, 0, 1).mean()) < bright / 4
 
 
-def fault(task: str, before: Means, after: Means) -> str | None:
+def fault(task: str, before: Means, after: Means, *, haze: bool = False) -> str | None:
     """What is wrong with a result, in words; None where nothing is.
 
     Args:
         task: "enhance" may change brightness, all others leave the means where they are.
         before, after: means of red, green and blue, of what the network saw and of what it made.
+        haze: enhancing may also take away the haze of a whole tile.
     """
-    if black(task, before, after):
+    hazy = haze and task == "enhance"
+    if black(before, after, dark=_HAZE if hazy else _BLACK):
         return "black where the picture is not"
     if task != "enhance":
         moved = float(np.abs(after - before).max())
         return "off in mean colour" if moved > _SHIFT else None
     bright, became = float(before.mean()), float(np.clip(after, 0, 1).mean())
-    if became < bright - _HAZE:
+    if became < bright - (_HAZE if hazy else _SHIFT):
         return "darker than the picture"
     if became > _WHITE and bright < _NOT_WHITE:
         return "white where the picture is not"
@@ -87,7 +89,7 @@ class Watch:
     def suspects(self, before: Means, after: Means) -> bool:
         """Whether a result has to be computed again in float32."""
         if self._usual:
-            return black(self.task, before, after)
+            return black(before, after)
         return fault(self.task, before, after) is not None
 
     def better(self, before: Means, first: Means, again: Means) -> bool:
@@ -96,15 +98,16 @@ class Watch:
         Raises:
             ResultError: it is no better.
         """
-        what = fault(self.task, before, again)
-        if what is None:
-            return True
-        if self.known or black(self.task, before, again):
-            raise ResultError(
-                f"the network's result is {what}, in float32 too",
-                "the picture or the weights do not suit this network; try another model",
-            )
-        self.odd += 1
-        # It is the way of these weights: not every tile has to be computed twice.
-        self._usual = float(np.abs(first - again).max()) < _SAME
-        return not self._usual
+        same = float(np.abs(first - again).max()) < _SAME
+        what = fault(self.task, before, again, haze=True)
+        if what is not None:
+            if self.known or what.startswith("black"):
+                raise ResultError(
+                    f"the network's result is {what}, in float32 too",
+                    "the picture or the weights do not suit this network; try another model",
+                )
+            self.odd += 1
+        # It is the way of these weights, or of this picture: not every tile has to be computed
+        # twice.
+        self._usual = self._usual or same
+        return not same

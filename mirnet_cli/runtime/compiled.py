@@ -24,6 +24,10 @@ from mirnet_cli.runtime.openvino_graph import Pool
 LIMIT = 256 << 20
 """Bytes that all entries may take together; a compact network takes 8 MB for each size."""
 
+LARGEST = LIMIT // 4
+"""Bytes of a network's numbers, in float32, beyond which it is not kept: compiling is then a small
+part of the work, and copies of it would take memory that nobody has allowed."""
+
 _SUFFIX = ".graph"
 _DIGEST = 32
 

@@ -1,5 +1,6 @@
 """Networks run by OpenVINO on the CPU, without torch."""
 
+import contextlib
 import io
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from mirnet_cli import settings
 from mirnet_cli.errors import ModelError, UsageError
 from mirnet_cli.networks import FAMILIES, NetworkSpec
 from mirnet_cli.runtime import Floats, OutOfDeviceMemoryError, Output, Record
-from mirnet_cli.runtime.compiled import Entry, Shelf, fingerprint
+from mirnet_cli.runtime.compiled import LARGEST, Entry, Shelf, fingerprint
 from mirnet_cli.runtime.devices import Device, choose_precision, cpu_title, only_cpu
 from mirnet_cli.runtime.openvino_graph import GRAPHS, Graph, Pool, write
 from mirnet_cli.runtime.openvino_library import openvino, ops
@@ -27,6 +28,9 @@ than one level off after rounding to 8 bits, in half the time. Untrained mirnet_
 off by 2 % of their residual (compact: 1 %), which may show where the residual is large, as in low
 light; of trained ones nothing is known.
 """
+
+_MOST_KEPT = 8
+"""Graphs that one process writes for later runs; each takes 8 MB (compact network)."""
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 
@@ -83,6 +87,7 @@ class OpenVinoRunner:
         self._core = openvino.Core()
         self._compiled: _Compiled | None = None
         self._shelf = Shelf(settings.cache_folder() / "compiled")
+        self._kept = 0
         self.precision = precision
         # Whatever does not fit in the weights is found here, before any photo is read.
         write(spec, scale=scale, replay=False, record=False)
@@ -150,10 +155,19 @@ class OpenVinoRunner:
     def _compile(self, kind: _Kind) -> _Compiled:
         graph = self._write(kind)
         model = self._core.compile_model(graph.model, "CPU", _options(self.precision))
-        blob = io.BytesIO()
-        model.export_model(blob)
-        self._shelf.put(self._fingerprint, asdict(kind), Entry(blob.getvalue(), graph.pools))
+        self._keep(kind, model, graph.pools)
         return _Compiled(kind, model.create_infer_request(), graph.pools)
+
+    def _keep(self, kind: _Kind, model: Any, pools: tuple[Pool, ...]) -> None:
+        """Keep a graph for later runs, unless it is large, or photos of all sizes go by."""
+        numbers = 4 * sum(tensor.size for tensor in self._spec.tensors.values())
+        if self._kept == _MOST_KEPT or numbers > LARGEST:
+            return
+        self._kept += 1
+        blob = io.BytesIO()
+        with contextlib.suppress(MemoryError, RuntimeError):
+            model.export_model(blob)
+            self._shelf.put(self._fingerprint, asdict(kind), Entry(blob.getvalue(), pools))
 
     @cached_property
     def _fingerprint(self) -> str:

@@ -254,12 +254,13 @@ def train(run: Run) -> dict[str, Tensor]:
         rate = schedule.rate(step, run.recipe.learning_rate) * 0.5 ** state["retreats"]
         batch = make_batch(run, step, schedule.stage(run.recipe.stages, step))
         loss = _loss(model, batch)
-        if _exploded(float(loss.detach()), state["usual"]):
+        value = float(loss.detach())
+        if _exploded(value, state["usual"]):
             refuge.go_back()
         else:
             _descend(model, optimiser, average, loss, rate, step)
-            losses.append(float(loss.detach()))
-            state["usual"] = _usual(state["usual"], losses[-1])
+            losses.append(value)
+            state["usual"] = _usual(state["usual"], value)
             state["updates"] += 1
         state["step"] = step + 1
         if state["step"] % run.report_every == 0:

@@ -85,6 +85,17 @@ class Tab:
         left, top, width, height = self.place(selector)
         self.drag((left + width / 2, top + height / 2))
 
+    def tap_until(self, selector: str, expression: str) -> None:
+        """Taps an element until an expression is true: what is under way may swallow a tap."""
+        for _ in range(20):
+            self.tap(selector)
+            end = time.monotonic() + 3
+            while time.monotonic() < end:
+                if self.value(expression):
+                    return
+                time.sleep(0.05)
+        raise TimeoutError(expression)
+
     def _touch(self, kind: str, *points: tuple[float, float]) -> None:
         where = [{"x": x, "y": y} for x, y in points]
         self.ask("Input.dispatchTouchEvent", type=kind, touchPoints=where)

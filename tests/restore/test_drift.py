@@ -139,8 +139,36 @@ def test_taking_haze_away_is_no_fault() -> None:
     for level in np.linspace(0, 1, 21):
         before = np.array([level] * 3)
         after = np.clip((before - 1 / 6) / (1 - 1 / 6), 0, 1)
-        assert drift.fault("enhance", before, after) is None
-    assert drift.fault("enhance", np.array([0.4] * 3), np.array([0.05] * 3)) is not None
+        assert drift.fault("enhance", before, after, haze=True) is None
+    assert drift.fault("enhance", np.array([0.4] * 3), np.array([0.05] * 3), haze=True) is not None
+
+
+@pytest.mark.usefixtures("known")
+def test_a_dark_tile_that_comes_out_black_is_computed_again(runners: list[FakeRunner]) -> None:
+    pixels = warm(77, 90) // 5
+    model = made("enhance", tile=40, precision="fp16")
+    plain = model(pixels, strength=0)
+    spoiled(lambda x: -x, runners[0], only=3)
+    exact = FakeRunner(8, 1)
+    spoiled(lambda x: x * 0, exact)
+    model._cutter._network._safe["network"] = exact
+    with pytest.warns(RestoreWarning, match="1 result was not finite, black or off in colour"):
+        assert np.array_equal(model(pixels), plain)
+
+
+@pytest.mark.usefixtures("known")
+def test_haze_that_float32_takes_away_too_is_on_purpose(runners: list[FakeRunner]) -> None:
+    model = made("enhance", tile=40, precision="fp16")
+    exact = FakeRunner(8, 1)
+    for runner in (runners[0], exact):
+        spoiled(lambda x: -0.6 * x, runner)
+    model._cutter._network._safe["network"] = exact
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = model(warm(77, 90) // 2)
+    assert result.mean() == pytest.approx(0.4 * (warm(77, 90) // 2).mean(), abs=1)
+    # The first tile settled it for all.
+    assert len(exact.shapes) == 1 < len(runners[0].shapes)
 
 
 def test_brightening_is_no_fault() -> None:

@@ -131,6 +131,20 @@ def test_a_folder_that_cannot_be_written_is_no_fault(
     assert result(random_spec("compact")).size
 
 
+def test_not_every_graph_is_kept(
+    folder: Path, compilations: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino_runtime, "_MOST_KEPT", 2)
+    runner = prepare(random_spec("compact"), scale=1, device="cpu", runtime="openvino")
+    for side in (16, 24, 32, 40):
+        runner.run(PICTURE[:, :, :side, :side])
+    assert len(compilations) == 4
+    assert len(list(folder.iterdir())) == 2
+    monkeypatch.setattr(openvino_runtime, "LARGEST", 1000)
+    result(random_spec("mirnet_v2"))
+    assert len(list(folder.iterdir())) == 2
+
+
 def test_everything_that_makes_a_graph_is_in_its_fingerprint() -> None:
     spec = random_spec("compact")
     name, tensor = next(iter(spec.tensors.items()))
