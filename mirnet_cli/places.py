@@ -10,11 +10,14 @@ import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
+
+from mirnet_cli.errors import UsageError
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
 _ALIASES = {"s3a": "s3", "gcs": "gs", "ssh": "sftp"}
 _PASSWORD = re.compile(r"^[^/@]*:[^/]*@")
+_USER = re.compile(r"^[^/]*@")
 WEB = ("http", "https")
 """Schemes whose addresses have queries, and are only read."""
 
@@ -40,7 +43,8 @@ class Remote:
 
     Attributes:
         scheme: "s3".
-        path: bucket and key, or host and path; no slash at the end.
+        path: bucket and key, or host and path; no slash at the end, but of a web address that
+            has one.
         query: of a web address, with its question mark.
         version: as a listing told it; None where nobody has asked.
     """
@@ -56,7 +60,9 @@ class Remote:
         return f"{self.scheme}://{self.path}{self.query}"
 
     def __str__(self) -> str:
-        return f"{self.scheme}://{_PASSWORD.sub('', self.path)}"
+        # Who reads from the web may be named by a token alone; abfs:// names its container so.
+        secret = _USER if self.scheme in WEB else _PASSWORD
+        return f"{self.scheme}://{secret.sub('', self.path)}"
 
     def __repr__(self) -> str:
         return f"Remote({str(self)!r})"
@@ -100,6 +106,9 @@ def place(name: "str | os.PathLike[str] | Place") -> Place:
 
     ``file://`` is a path too. Weights have addresses of their own (``hf://``), which do not come
     here.
+
+    Raises:
+        UsageError: ``file://`` with the name of another machine.
     """
     if isinstance(name, Remote):
         return name
@@ -110,13 +119,15 @@ def place(name: "str | os.PathLike[str] | Place") -> Place:
     if scheme == "file":
         from urllib.request import url2pathname
 
-        return Path(url2pathname(urlsplit(str(name)).path))
-    query = ""
+        host, slash, path = rest.partition("/")
+        if host not in ("", "localhost"):
+            raise UsageError("names another machine", "write file:///PATH or a path", subject=name)
+        return Path(url2pathname(slash + path))
     if scheme in WEB:
         rest = rest.partition("#")[0]
         rest, mark, query = rest.partition("?")
-        query = mark + query
-    return Remote(_ALIASES.get(scheme, scheme), rest.rstrip("/"), query)
+        return Remote(scheme, rest, mark + query)
+    return Remote(_ALIASES.get(scheme, scheme), rest.rstrip("/"))
 
 
 def absolute(where: Place) -> Place:

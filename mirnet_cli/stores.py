@@ -78,7 +78,6 @@ _BROKEN = {
     *("ClientPayloadError", "ServerDisconnectedError", "HTTPClientError", "ClientOSError"),
     *("ResponseStreamingError", "IncompleteReadError"),
 }
-_RIGHTS = "check the credentials that your environment gives (AWS_PROFILE …), and their rights"
 _LATER = "try again later"
 
 
@@ -400,7 +399,7 @@ def _error(error: Exception, remote: Remote, *, writing: bool) -> MirnetError:
         return InputError("no such object", "check the name", subject=remote)
     if isinstance(error, FileExistsError) and writing:
         return exists_already(remote)
-    what, remedy = _worded(chain)
+    what, remedy = _worded(chain, remote.scheme)
     if not what:
         text = str(error).partition("\n")[0].replace(remote.url, str(remote))
         text = re.sub(r"\?[^\s'\"]*", "", text) or type(error).__name__
@@ -409,14 +408,14 @@ def _error(error: Exception, remote: Remote, *, writing: bool) -> MirnetError:
     return kind(what, remedy, subject=remote)
 
 
-def _worded(chain: list[BaseException]) -> tuple[str, str]:
+def _worded(chain: list[BaseException], scheme: str) -> tuple[str, str]:
     """What is wrong, from the error and its causes; "" where they do not tell."""
     names = {type(each).__name__ for each in chain}
     status = next(filter(None, map(_status, chain)), 0)
     if names & {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"}:
-        return "there are no credentials for this store", _RIGHTS
+        return "there are no credentials for this store", _rights(scheme)
     if "PermissionError" in names or status in (401, 403):
-        return f"the store refuses access{f' ({status})' if status else ''}", _RIGHTS
+        return f"the store refuses access{f' ({status})' if status else ''}", _rights(scheme)
     if status == 429 or any("SlowDown" in str(each) for each in chain):
         return "the store asks to slow down", _LATER
     if status >= 500:
@@ -429,8 +428,17 @@ def _worded(chain: list[BaseException]) -> tuple[str, str]:
         return f"the store was silent for {seconds}", remedy
     if names & _BROKEN:
         return "the connection broke again and again", _LATER
-    remedy = "check the address (AWS_ENDPOINT_URL) and the network"
+    endpoint = " (AWS_ENDPOINT_URL)" if scheme == "s3" else ""
+    remedy = f"check the address{endpoint} and the network"
     return ("the store cannot be reached", remedy) if names & _UNREACHED else ("", "")
+
+
+def _rights(scheme: str) -> str:
+    """What to do where a store refuses access."""
+    if scheme in WEB:
+        return "check the address; a signed one may have expired"
+    example = " (AWS_PROFILE …)" if scheme == "s3" else ""
+    return f"check the credentials that your environment gives{example}, and their rights"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

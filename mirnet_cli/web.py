@@ -1,5 +1,6 @@
 """Files at web addresses, read from front to back as far as they are asked for."""
 
+import base64
 import contextlib
 import http.client
 import time
@@ -7,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from typing import Any, Self, TypeVar
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from mirnet_cli import settings
 from mirnet_cli._version import __version__
@@ -17,6 +19,8 @@ _T = TypeVar("_T")
 _CHUNK = 1 << 18
 _PAUSES = (0.5, 1.5)
 """Seconds before each further try."""
+_KEPT = "!#$%&'()*+,/:;=?@[]~"
+"""What is quoted already, or need not be."""
 
 
 def version(url: str) -> Version | None:
@@ -120,9 +124,23 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _opened(url: str, method: str) -> Any:
+def _request(url: str, method: str) -> urllib.request.Request:
+    """What is asked: with all quoted that must be, and a name and password as servers want them."""
     headers = {"User-Agent": f"mirnet/{__version__}", "Accept-Encoding": "identity"}
-    request = urllib.request.Request(url, headers=headers, method=method)
+    scheme, netloc, path, query, _ = urlsplit(url)
+    user, at, host = netloc.rpartition("@")
+    plain = urlunsplit((scheme, host, quote(path, _KEPT), quote(query, _KEPT), ""))
+    request = urllib.request.Request(plain, headers=headers, method=method)
+    if at:
+        name, _, password = user.partition(":")
+        known = base64.b64encode(f"{unquote(name)}:{unquote(password)}".encode()).decode()
+        # Not for the server that this one may send us to.
+        request.add_unredirected_header("Authorization", f"Basic {known}")
+    return request
+
+
+def _opened(url: str, method: str) -> Any:
+    request = _request(url, method)
     try:
         opener = urllib.request.build_opener(_Redirects)
         return opener.open(request, timeout=settings.store_patience())

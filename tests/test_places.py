@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mirnet_cli.errors import UsageError
 from mirnet_cli.places import Remote, below, place
 
 SIGNED = "https://me:pw@host:8000/x/my%20photo.jpg?X-Amz-Signature=abc&y=1"
@@ -19,6 +20,9 @@ def test_paths_stay_paths(name: str) -> None:
 
 def test_files_of_this_machine(tmp_path: Path) -> None:
     assert place((tmp_path / "a b.jpg").as_uri()) == tmp_path / "a b.jpg"
+    assert place("file://localhost/a#1.jpg") == Path("/a#1.jpg")
+    with pytest.raises(UsageError, match="another machine"):
+        place("file://photos/a.jpg")
 
 
 @pytest.mark.parametrize(
@@ -39,6 +43,8 @@ def test_files_of_this_machine(tmp_path: Path) -> None:
             "https://host:8000/x/my%20photo.jpg",
         ),
         ("http://h/a%2Fb", "a%2Fb", "", "http://h", "http://h/a%2Fb"),
+        ("http://token@h/a", "a", "", "http://h", "http://h/a"),
+        ("http://h/a/?id=1", "", "", "http://h/a", "http://h/a/"),
     ],
 )
 def test_parts_of_an_address(address: str, name: str, suffix: str, parent: str, shown: str) -> None:

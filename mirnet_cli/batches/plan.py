@@ -210,6 +210,9 @@ def _checked(key: str, source: Place) -> _Found:
 def _usable(key: str) -> bool:
     parts = key.split("/")
     separators = {"\0", *filter(None, (os.sep, os.altsep))} - {"/"}
+    if os.name == "nt":
+        # Of a drive, or of a file's second content.
+        separators.add(":")
     return not (set(parts) & {"", ".", ".."} or separators & set(key))
 
 
@@ -223,10 +226,11 @@ def _below(folder: Place, into: Place, selection: Selection) -> Iterator[_Found]
 
 def _listed(folder: Remote, into: Place, selection: Selection) -> Iterator[_Found]:
     """The photos below a prefix, with their versions."""
+    inner = below(into, folder) is not None
     for each in stores.listing(folder, recursive=selection.recursive):
         key = below(each, folder) or ""
         hidden = any(part.startswith(".") and part not in (".", "..") for part in key.split("/"))
-        results = into != folder and below(each, into) is not None
+        results = inner and below(each, into) is not None
         if not hidden and not results and _wanted(PurePosixPath(key), selection):
             yield _checked(key, each)
 

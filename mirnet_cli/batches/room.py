@@ -94,7 +94,10 @@ def _size(path: Place) -> int:
     if isinstance(path, Remote):
         from mirnet_cli import stores
 
-        known = path.version or stores.version(path)
+        try:
+            known = path.version or stores.version(path)
+        except MirnetError:
+            return 0
         return max(known.size, 0) if known else 0
     try:
         return path.stat().st_size

@@ -32,6 +32,8 @@ def check_target(source: Source, target: Target, *, overwrite: bool, format: str
     if named is not None and format is None:
         check_writable(named)
     stores.check(target, writing=True)
+    if isinstance(target, Remote) and not target.name:
+        raise UsageError("names a bucket, no object", "write s3://BUCKET/KEY", subject=target)
     if isinstance(target, Path) and is_folder(target):
         raise OutputError("is a folder", "name a file", subject=target)
     if not overwrite:

@@ -28,6 +28,7 @@ class Proxy:
         heads: whether HEAD is answered for :attr:`files`.
         requests: method and path of each request.
         sent: bytes of all answers since the last call of :meth:`misbehave`.
+        authorization: who the last request said it is from.
         held: set while the fault "hold" holds a request.
     """
 
@@ -40,6 +41,7 @@ class Proxy:
     heads: bool = True
     requests: list[tuple[str, str]] = field(default_factory=list)
     sent: int = 0
+    authorization: str = ""
     held: threading.Event = field(default_factory=threading.Event)
     address: str = ""
     over: threading.Event = field(default_factory=threading.Event)
@@ -69,6 +71,7 @@ class Handler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         kind = "PART" if "partNumber=" in self.path else self.command
         self.proxy.requests.append((self.command, self.path))
+        self.proxy.authorization = self.headers.get("Authorization") or ""
         fault = self.proxy.fault if self.proxy.happens(kind) else ""
         length = int(self.headers.get("Content-Length") or 0)
         if fault == "hold":

@@ -85,6 +85,7 @@ def test_one_that_fails_does_not_stop_the_others(
         (["denoise", "foo://a/b.jpg"], "no store that is known here"),
         (["denoise", "gs://a/b.jpg"], "gs:// needs gcsfs, which is not installed; pip install"),
         (["denoise", "a.jpg", "-o", "https://h/"], "https:// is only read"),
+        (["denoise", "file://photos/a.jpg"], "names another machine"),
         (["denoise", "s3://"], "names no bucket"),
         (["batch", "https://h/x"], "a web address is no folder"),
         (["batch", S3], "no folder for the results; name one with -o"),
@@ -229,6 +230,13 @@ def test_a_batch_between_here_and_there(mirnet: Mirnet, bucket: Bucket, tmp_path
     assert list(told(ran.out).values()) == ["done", "done", "failed"]
     again = mirnet("batch", "--files-from", "list", "-o", f"{S3}/listed", "--json")
     assert sorted(told(again.out).values()) == ["failed", "skipped", "skipped"]
+
+
+def test_results_above_the_photos(mirnet: Mirnet, bucket: Bucket) -> None:
+    bucket["scans/a.jpg"] = b"photo"
+    ran = mirnet("batch", f"{S3}/scans", "-o", S3, "--json")
+    assert list(told(ran.out).values()) == ["done"]
+    assert bucket["a.jpg"] == b"enhance 1:photo"
 
 
 def test_a_dry_run_of_a_prefix(mirnet: Mirnet, bucket: Bucket) -> None:

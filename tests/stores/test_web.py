@@ -78,6 +78,16 @@ def test_reading_fails_in_one_line(
         assert stores.read(address(site)) == DATA
 
 
+def test_what_is_written_in_an_address_reaches_the_server(site: Proxy) -> None:
+    site.files["/my%20%D1%84/a.jpg/"] = DATA
+    host = site.address.removeprefix("http://")
+    found = place(f"http://me:p%40ss@{host}/my ф/a.jpg/?x=a b%20")
+    assert isinstance(found, Remote)
+    assert stores.read(found) == DATA
+    assert site.requests == [("GET", "/my%20%D1%84/a.jpg/?x=a%20b%20")]
+    assert site.authorization == "Basic bWU6cEBzcw=="
+
+
 def test_a_missing_file_is_not_asked_for_again(site: Proxy) -> None:
     none = place(f"{site.address}/none.jpg")
     assert isinstance(none, Remote)
