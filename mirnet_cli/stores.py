@@ -56,7 +56,7 @@ _WHOLE = {
     "gs": _Whole(lambda kind: {"content_type": kind}),
     **dict.fromkeys(("az", "abfs", "abfss"), _AZURE),
 }
-_RENAMING = {"sftp", "ftp", "smb", "hdfs"}
+_RENAMING = {"sftp", "ftp"}
 """Schemes whose fsspec class renames on the server; a copy could be seen half-made."""
 _TAGS = (
     *("ETag", "etag", "generation", "md5Hash", "mtime", "LastModified", "last_modified"),

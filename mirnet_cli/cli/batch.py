@@ -360,7 +360,7 @@ def _listed_path(name: str, root: Place) -> Place:
     if isinstance(path, Remote):
         return path
     if isinstance(root, Remote):
-        return root / name
+        return path if path.is_absolute() else root / name
     below = root / name
     return below if not os.path.lexists(path) and os.path.lexists(below) else path
 
