@@ -289,6 +289,10 @@ def start(count: int, resources: Mapping[str, float] | None = None) -> Scheduler
                 "use --jobs, or fewer workers",
                 subject="--cluster",
             ) from error
+        except BaseException:
+            # Ctrl-C: what is half started would be waited for at the end of this process.
+            _kill_workers()
+            raise
         return Scheduler(client, held.pop_all())
 
 
@@ -402,7 +406,11 @@ def _close_cluster(cluster: Any) -> None:
     closing = threading.Thread(target=close, daemon=True, name="mirnet-closing")
     closing.start()
     closing.join(_KINDLY)
+    _kill_workers()
+    closing.join(_LEAVING)
+
+
+def _kill_workers() -> None:
     for process in active_children():
         if process.name.startswith(_WORKER):
             process.kill()
-    closing.join(_LEAVING)
