@@ -33,7 +33,7 @@ LIBRARIES = {
 }
 """What mirnet is installed with, and the module of each."""
 
-OPTIONAL = {"torch": "torch", "distributed": "distributed"}
+OPTIONAL = {"torch": "torch", "distributed": "distributed", "s3fs": "s3fs"}
 """What an extra brings, and the module of each."""
 
 PYTHONS = ((3, 11), (3, 15))
