@@ -19,9 +19,10 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 # The checkout this script belongs to, whichever mirnet is installed.
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
 import torch  # noqa: E402
+from model_card import COST_SIDE, multiply_adds  # noqa: E402
 
 from mirnet_cli.networks.compact import CompactMIRNet  # noqa: E402
 from mirnet_cli.training import loop, recipe  # noqa: E402
@@ -74,19 +75,9 @@ def short_run(
 
 def cost(part: recipe.Recipe) -> dict[str, float]:
     """GFLOP for 256x256 output pixels (upscale: at x2), and millions of parameters."""
-    products = 0
-    network = CompactMIRNet(part.config)
-
-    def count(layer: torch.nn.Module, given: Any, result: torch.Tensor) -> None:
-        nonlocal products
-        products += result[0, 0].numel() * layer.weight.numel()
-
-    for layer in network.modules():
-        if isinstance(layer, torch.nn.Conv2d):
-            layer.register_forward_hook(count)
-    scale = part.scales[0]
-    with torch.inference_mode():
-        network(torch.zeros(1, part.config.inputs, 256 // scale, 256 // scale), scale=scale)
+    network, scale = CompactMIRNet(part.config), part.scales[0]
+    batch = torch.zeros(1, part.config.inputs, *[COST_SIDE // scale] * 2)
+    products = multiply_adds(network, batch, scale=scale)
     parameters = sum(each.numel() for each in network.parameters())
     return {"gflop": round(2 * products / 1e9, 1), "parameters": round(parameters / 1e6, 2)}
 

@@ -13,7 +13,7 @@ from mirnet_cli.models.weights import Weights
 BEGIN = "<!-- measured: written by tools/ship.py -->"
 END = "<!-- end of measured -->"
 _PART = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-_COST_SIDE = 256
+COST_SIDE = 256
 
 
 @dataclass(frozen=True)
@@ -276,9 +276,24 @@ def facts(weights: Weights, size: int) -> dict[str, str]:
 def _cost(weights: Weights) -> str:
     """What the network's convolutions cost for an output of 256x256."""
     import torch
-    from torch import nn
 
     from mirnet_cli.networks import FAMILIES
+
+    spec, scale = weights.network, weights.default_scale
+    family = FAMILIES[spec.family]
+    batch = torch.zeros(1, family.inputs(spec.config), *[COST_SIDE // scale] * 2)
+    options = {"scale": scale} if len(family.scales(spec.config)) > 1 else {}
+    products = multiply_adds(family.build(spec.config), batch, **options)
+    each = products / COST_SIDE**2 / 1000
+    shown = f"{2 * products / 1e9:.1f} GFLOP for 256x256 output pixels"
+    shown += f" ({each:.0f} thousand multiply-adds each)"
+    return shown if scale == 1 else f"{shown} at scale {scale}"
+
+
+def multiply_adds(network: Any, batch: Any, **options: Any) -> int:
+    """Multiply-adds of a torch module's convolutions on a batch."""
+    import torch
+    from torch import nn
 
     products = 0
 
@@ -289,19 +304,11 @@ def _cost(weights: Weights) -> str:
             pixels = (given[0] if isinstance(layer, nn.ConvTranspose2d) else result)[0, 0].numel()
             products += pixels * layer.weight.numel()
 
-    spec, scale = weights.network, weights.default_scale
-    family = FAMILIES[spec.family]
-    network = family.build(spec.config)
     for layer in network.modules():
         layer.register_forward_hook(count)
-    batch = torch.zeros(1, family.inputs(spec.config), *[_COST_SIDE // scale] * 2)
-    options = {"scale": scale} if len(family.scales(spec.config)) > 1 else {}
     with torch.inference_mode():
         network(batch, **options)
-    each = products / _COST_SIDE**2 / 1000
-    shown = f"{2 * products / 1e9:.1f} GFLOP for 256x256 output pixels"
-    shown += f" ({each:.0f} thousand multiply-adds each)"
-    return shown if scale == 1 else f"{shown} at scale {scale}"
+    return products
 
 
 def _score_table(scores: Sequence[Score]) -> str:

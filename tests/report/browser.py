@@ -12,6 +12,11 @@ from pathlib import Path
 from typing import Any
 
 PROGRAM = shutil.which("chromium") or shutil.which("google-chrome")
+
+# Chromium cannot shut itself in where it is started by root, as in containers.
+_ROOT = ("--no-sandbox",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()
+OPTIONS = ("--headless", "--disable-gpu", *_ROOT)
+"""What every run of it is given."""
 _PATIENCE = 60.0
 
 
@@ -130,7 +135,7 @@ def tab(folder: Path, width: int = 900, height: int = 900) -> Iterator[Tab]:
         os.dup2(first, 3)
         os.dup2(second, 4)
 
-    options = ("--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe")
+    options = (*OPTIONS, "--remote-debugging-pipe")
     browser = subprocess.Popen(
         [PROGRAM, *options, f"--user-data-dir={folder}", f"--window-size={width},{height}"],
         preexec_fn=connect,

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from mirnet_cli.errors import UsageError
 from mirnet_cli.models import catalogue
 from mirnet_cli.report.batch import BatchPage
 from mirnet_cli.restore.result import Result
+from tests.report import browser
 
 Real = Callable[..., Any]
 
@@ -149,8 +149,6 @@ def test_as_a_command(real: Real) -> None:
     assert "its pictures would be taken for some; write it to in-denoised/page.html" in refused.err
 
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-
 _USE_IT = """
 <script>
 const names = () => [...document.querySelectorAll("tbody td.name")].map(cell => cell.textContent);
@@ -180,7 +178,7 @@ addEventListener("load", () => setTimeout(() => {
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
+@pytest.mark.skipif(browser.PROGRAM is None, reason="needs Chromium")
 def test_in_a_browser_with_thousands_of_photos(tmp_path: Path) -> None:
     before, after = picture(tmp_path / "a.png"), picture(tmp_path / "b.png", 120)
     page = BatchPage(tmp_path / "page.html", tmp_path)
@@ -199,8 +197,9 @@ def test_in_a_browser_with_thousands_of_photos(tmp_path: Path) -> None:
     used.write_text(page.target.read_text("utf-8").replace("</body>", _USE_IT), "utf-8")
     ran = subprocess.run(
         [
-            str(BROWSER),
-            *("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=10000"),
+            str(browser.PROGRAM),
+            *browser.OPTIONS,
+            "--virtual-time-budget=10000",
             *("--window-size=1300,900", "--dump-dom", used.as_uri()),
         ],
         capture_output=True,

@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,6 +16,7 @@ from mirnet_cli.cli import main
 from mirnet_cli.errors import InputError
 from mirnet_cli.report import pictures
 from mirnet_cli.report.compare import compare
+from tests.report import browser
 
 Array = NDArray[np.uint8]
 
@@ -180,11 +180,8 @@ def test_as_a_command(
         assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-
-
 @pytest.mark.slow
-@pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
+@pytest.mark.skipif(browser.PROGRAM is None, reason="needs Chromium")
 def test_in_a_browser(pair: tuple[Path, Path, Array, Array], tmp_path: Path) -> None:
     first, second, before, after = pair
     page = tmp_path / "page.html"
@@ -192,8 +189,9 @@ def test_in_a_browser(pair: tuple[Path, Path, Array, Array], tmp_path: Path) -> 
     shot = tmp_path / "shot.png"
     subprocess.run(
         [
-            str(BROWSER),
-            *("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
+            str(browser.PROGRAM),
+            *browser.OPTIONS,
+            "--hide-scrollbars",
             *("--window-size=1300,2400", f"--screenshot={shot}", page.as_uri()),
         ],
         capture_output=True,
