@@ -31,7 +31,14 @@ from mirnet_cli.training.photos import load_pairs, load_photos, split  # noqa: E
 FIGURES = ROOT / "tools" / "architectures.json"
 CANDIDATES: dict[str, dict[str, Any]] = {
     "three scales, doubling": {"widths": (32, 64, 128), "groups": 2, "blocks": 1},
+    "two scales": {"widths": (32, 64), "groups": 2, "blocks": 1},
     "two scales, deeper": {"widths": (32, 64), "groups": 3, "blocks": 1},
+    "two scales, wider, unshuffled by 4": {
+        "widths": (64, 128),
+        "groups": 2,
+        "blocks": 1,
+        "unshuffle": 4,
+    },
     "three scales, growing by 1.5, deeper": {"widths": (32, 48, 72), "groups": 3, "blocks": 1},
     "three scales, narrower, twice as deep": {"widths": (24, 48, 96), "groups": 2, "blocks": 2},
 }

@@ -46,19 +46,20 @@ run, was measured too: less memory, 15 to 80 % more time.
 """
 
 OPENVINO = {
-    "fp32": Footprint(fixed=200 << 20, copies=4, whole=13, tile=16, largest=1536),
-    "bf16": Footprint(fixed=200 << 20, copies=4, whole=11, tile=13, largest=1536),
+    "fp32": Footprint(fixed=256 << 20, copies=4, whole=13, tile=16, largest=1536),
+    "bf16": Footprint(fixed=256 << 20, copies=4, whole=11, tile=13, largest=1536),
 }
 """Measured likewise with OpenVINO 2026.4 by precision, graphs compiled for one size.
 
 The process: 100 MiB with a compact network written down, 440 MiB with mirnet_v1, whose weights are
-121 MiB in float32. Beyond that and the weights, compact (32, 64, 128), in streams: in bfloat16 6 in
-one piece (2048x2048), recording 10.5, replaying and recording 12 in tiles of 1024 and 14 of 768; in
-float32 12, 12 and 14 to 15.5. CPU seconds a megapixel in bfloat16, replaying: 0.84 in tiles of 512,
-0.94 of 768, 0.86 of 1024, 0.87 of 1536, 0.85 of 2048; so the fewer the overlaps the better.
+121 MiB in float32; compiling and keeping a graph leave up to 150 MiB more. Beyond that and the
+weights, compact (32, 64, 128), in streams: in bfloat16 6 in one piece (2048x2048), recording 10.5,
+replaying and recording 12 in tiles of 1024 and 14 of 768; in float32 12, 12 and 14 to 15.5. CPU
+seconds a megapixel in bfloat16, replaying: 0.84 in tiles of 512, 0.94 of 768, 0.86 of 1024, 0.87 of
+1536, 0.85 of 2048; so the fewer the overlaps the better.
 """
 
-OPENVINO_DEEP = Footprint(fixed=200 << 20, copies=4, whole=14, tile=18, largest=768)
+OPENVINO_DEEP = Footprint(fixed=256 << 20, copies=4, whole=14, tile=18, largest=768)
 """The same for networks of other families than compact, in any precision.
 
 In float32 at 256x256, replaying and recording: mirnet_v1 17 streams, mirnet_v2 15.5; at 384x384 14
@@ -73,9 +74,12 @@ def footprint(runtime: str, precision: str, family: str) -> Footprint:
     return OPENVINO[precision] if family == "compact" else OPENVINO_DEEP
 
 
-OUTPUTS = 6
+INPUTS = 3
+"""Copies of the network's input in float32 that are held at once: the tile's, laid out, with mask."""
+
+OUTPUTS = 8
 """Pictures of the output's size in float32 that are held at once: the last layer's, shuffled,
-copied from the device, and the base, the sum and a temporary of stitching."""
+copied from the device, the base, the sum, and what stitching and finishing hold."""
 
 
 def parse_size(text: str | int) -> int:
@@ -168,7 +172,7 @@ def need(spec: NetworkSpec, inputs: int, scale: int, footprint: Footprint = TORC
     first = spec.tensors.get("conv_in.weight")
     channels, unshuffled = (64, inputs) if first is None else first.shape[:2]
     stream = channels * inputs / unshuffled
-    rest = 2 * inputs + OUTPUTS * 3 * scale**2
+    rest = INPUTS * inputs + OUTPUTS * 3 * scale**2
     whole, tile = (int(4 * (n * stream + rest)) for n in (footprint.whole, footprint.tile))
     weights = 4 * sum(tensor.size for tensor in spec.tensors.values())
     return Need(whole, tile, footprint.fixed + footprint.copies * weights, footprint.largest)

@@ -9,6 +9,7 @@ import pytest
 from mirnet_cli.errors import UsageError
 from mirnet_cli.networks import NetworkSpec
 from mirnet_cli.runtime.memory import (
+    INPUTS,
     OPENVINO,
     OUTPUTS,
     TORCH,
@@ -65,11 +66,11 @@ def first_layer(features: int, inputs: int) -> NetworkSpec:
 
 def test_planned_bytes_follow_the_first_layer() -> None:
     unshuffled = need(first_layer(32, 12), 3, 1)
-    assert unshuffled.whole == 4 * (TORCH.whole * 8 + 6 + OUTPUTS * 3)
+    assert unshuffled.whole == 4 * (TORCH.whole * 8 + INPUTS * 3 + OUTPUTS * 3)
     assert unshuffled.tile > unshuffled.whole
     assert need(first_layer(32, 3), 3, 1).tile > unshuffled.tile
     assert need(first_layer(32, 12), 3, 4).tile > unshuffled.tile
-    assert need(first_layer(32, 24), 6, 1).tile == unshuffled.tile + 4 * 6
+    assert need(first_layer(32, 24), 6, 1).tile == unshuffled.tile + 4 * 3 * INPUTS
     assert need(NetworkSpec("other", {}, {}, ""), 3, 1).tile == need(first_layer(64, 3), 3, 1).tile
 
 
