@@ -27,6 +27,10 @@ QUALITY = 95
 _BYTES_PER_PIXEL = 5
 """More than noise takes at quality 100 without subsampling (3.3 measured)."""
 
+BUFFERED = 50_000_000
+"""Pixels up to which libjpeg may hold all coefficients, 6 bytes a pixel, for the best Huffman tables
+or several scans. Beyond, the file is written as it is encoded, with the tables of the standard."""
+
 _METADATA = {*range(0xE1, 0xEE), 0xEF, COM}
 """All but APP0 (JFIF) and APP14 (Adobe), which tell a decoder what the components are."""
 
@@ -196,17 +200,25 @@ def _stored_as_rgb(segments: list[Segment], names: list[int]) -> bool:
 
 
 def write(order: Order) -> tuple[list[bytes], list[str]]:
-    """Encode with Pillow, in the input's tables and sampling unless a quality is given."""
+    """Encode with Pillow, in the input's tables and sampling unless a quality is given.
+
+    Pictures of more than :data:`BUFFERED` pixels become a few percent larger than they need be, and
+    are never progressive.
+    """
     from mirnet_cli.photo.pillow import room_for
     from mirnet_cli.photo.raster import to_pillow
 
     warnings: list[str] = []
     options: dict[str, object] = {"quality": order.quality or QUALITY, "subsampling": "4:4:4"}
     settings = order.jpeg
+    height, width = order.pixels.shape[:2]
+    buffered = height * width <= BUFFERED
     if settings is not None:
         if settings.subsampling in ("4:2:2", "4:2:0"):
             options["subsampling"] = settings.subsampling
-        options["progressive"] = settings.progressive
+        options["progressive"] = settings.progressive and buffered
+        if settings.progressive and not buffered:
+            warnings.append("written in one scan instead of several: it is too large for them")
         if order.quality is None:
             count = 3 if order.pixels.ndim == 3 else 1
             options["qtables"] = _distinct(settings.tables[:count])
@@ -215,8 +227,8 @@ def write(order: Order) -> tuple[list[bytes], list[str]]:
         options["dpi"] = order.metadata.dpi
     image = to_pillow(order.pixels, None)
     buffer = BytesIO()
-    with room_for(_BYTES_PER_PIXEL * image.width * image.height + 65536):
-        image.save(buffer, "JPEG", optimize=True, **options)
+    with room_for(_BYTES_PER_PIXEL * width * height + 65536):
+        image.save(buffer, "JPEG", optimize=buffered, **options)
     image.close()
     encoded = buffer.getbuffer()
     start = 2

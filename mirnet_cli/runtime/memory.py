@@ -9,8 +9,8 @@ from mirnet_cli.networks.spec import NetworkSpec
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE | re.ASCII)
 
-USEFUL = 7 << 28
-"""Bytes (1.75 GiB) beyond which a ceiling that nobody set is not used: more buys no speed."""
+USEFUL = 17 << 26
+"""Bytes (1.06 GiB) beyond which a ceiling that nobody set is not used: more buys no speed."""
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,18 @@ def test_jpeg_is_written_as_it_was(quality: int, subsampling: str, progressive: 
     assert len(again) < 1.05 * len(data)
 
 
+def test_a_jpeg_too_large_for_several_scans(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = decode(saved(Image.fromarray(smooth(48, 64)), "JPEG", progressive=True))
+    usual = encode(read)
+    monkeypatch.setattr("mirnet_cli.photo.jpeg.BUFFERED", 48 * 64 - 1)
+    large = encode(read)
+    with Image.open(io.BytesIO(large.data)) as image:
+        assert "progressive" not in image.info
+    assert (decode(large.data).pixels == decode(usual.data).pixels).all()
+    assert not usual.warnings
+    assert "one scan instead of several" in large.warnings[0]
+
+
 def test_a_quality_overrides_the_tables_but_not_the_sampling() -> None:
     data = saved(Image.fromarray(smooth(48, 64)), "JPEG", quality=30, subsampling="4:2:0")
     again = encode(decode(data), quality=95).data
