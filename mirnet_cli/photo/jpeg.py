@@ -28,8 +28,9 @@ _BYTES_PER_PIXEL = 5
 """More than noise takes at quality 100 without subsampling (3.3 measured)."""
 
 BUFFERED = 50_000_000
-"""Pixels up to which libjpeg may hold all coefficients, 6 bytes a pixel, for the best Huffman tables
-or several scans. Beyond, the file is written as it is encoded, with the tables of the standard."""
+"""Pixels up to which libjpeg may hold all coefficients, 6 bytes a pixel: it needs them for the best
+Huffman tables and for several scans. Beyond, the file is written as it is encoded, with the tables
+of the standard."""
 
 _METADATA = {*range(0xE1, 0xEE), 0xEF, COM}
 """All but APP0 (JFIF) and APP14 (Adobe), which tell a decoder what the components are."""

@@ -75,7 +75,7 @@ def footprint(runtime: str, precision: str, family: str) -> Footprint:
 
 
 INPUTS = 3
-"""Copies of the network's input in float32 that are held at once: the tile's, laid out, with mask."""
+"""Copies of the network's input in float32 that are held at once: cut, laid out, and the mask."""
 
 OUTPUTS = 8
 """Pictures of the output's size in float32 that are held at once: the last layer's, shuffled,
