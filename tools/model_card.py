@@ -148,7 +148,8 @@ def measured(
         blocks += ["## Training run", _rows(("network", *columns), rows)]
         if machine:
             blocks.append(f"Machine: {machine}.")
-        blocks.append(f"```bash\n{_training_command(weights.name, list(runs.values()))}\n```")
+        command = _training_command(weights, list(runs.values()))
+        blocks.append(f"```bash\n{command}\n```")
         blocks += [f"![validation and loss against hours]({link})" for link in curves]
     if scores:
         blocks += ["## Scores", _score_table(scores)]
@@ -166,13 +167,14 @@ def measured(
     return "\n\n".join([*blocks, END])
 
 
-def _training_command(name: str, runs: Sequence[Mapping[str, Any]]) -> str:
+def _training_command(weights: Weights, runs: Sequence[Mapping[str, Any]]) -> str:
     """The command that trains these weights again."""
     longest = max(runs, key=lambda run: int(run["steps"]))
-    words = ["mirnet", "train", name]
+    words = ["mirnet", "train", weights.name]
     words += ["--data", "photos/"] if longest["photos"] else []
     words += ["--pairs", "pairs/"] if longest["pairs"] else []
-    return shlex.join([*words, "--steps", str(longest["steps"]), "--seed", str(longest["seed"])])
+    words += ["--steps", str(longest["steps"]), "--seed", str(longest["seed"])]
+    return shlex.join([*words, "--licence", weights.licence])
 
 
 def contexts_of(weights: Weights, path: Path) -> Mapping[str, Any] | None:

@@ -100,6 +100,16 @@ def command(
             help="Of everything random. [default: 0]",
         ),
     ] = 0,
+    licence: Annotated[
+        str,
+        option(
+            "--licence",
+            metavar="SPDX",
+            panel=RUN,
+            envvar=None,
+            help="Of the weights, for their file. [default: unknown]",
+        ),
+    ] = "unknown",
     resume: Annotated[
         bool,
         option(
@@ -163,6 +173,7 @@ def command(
             resume=resume,
             config=None if config is None else Path(config),
             device=device,
+            licence=licence,
             report=_Reporter(console, display).tell,
         )
     command = {"upscale-x1": "upscale --scale 1"}.get(task, task)

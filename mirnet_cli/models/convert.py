@@ -51,8 +51,8 @@ def convert(
         raise UsageError(
             "is no name of a model", "use small letters, digits, dots and hyphens", subject=name
         )
-    if licence is not None and not 0 < len(licence) <= own.MAX_LICENCE:
-        raise UsageError("is too long for a licence", "give its SPDX name", subject=licence[:40])
+    if licence is not None:
+        own.check_licence(licence)
     found = read_file(source)
     if isinstance(found, Foreign):
         named = name or found.renamed(target)

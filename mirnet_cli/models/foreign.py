@@ -17,13 +17,12 @@ from mirnet_cli import extras
 from mirnet_cli.errors import ModelError, UsageError
 from mirnet_cli.models import checkpoint, container
 from mirnet_cli.models.catalogue import DEFOCUS, SCALES, TASKS
-from mirnet_cli.models.weights import Weights
+from mirnet_cli.models.weights import UNKNOWN_LICENCE, Weights
 from mirnet_cli.networks import Family, NetworkSpec, recognise
 
 Array = NDArray[np.floating[Any]]
 Shapes = Mapping[str, tuple[int, ...]]
 
-UNKNOWN_LICENCE = "unknown"
 TWO_VIEWS = (
     "made for the two views of a dual-pixel sensor, which photos do not have",
     "use it in Python with mirnet_cli.load() and HxWx6 arrays, left view first",

@@ -10,9 +10,8 @@ from mirnet_cli._version import __version__
 from mirnet_cli.errors import ModelError, UsageError
 from mirnet_cli.files import reason
 from mirnet_cli.models import catalogue, fetch, hub
-from mirnet_cli.models.foreign import UNKNOWN_LICENCE
 from mirnet_cli.models.hub_errors import worded
-from mirnet_cli.models.weights import Weights, parse
+from mirnet_cli.models.weights import UNKNOWN_LICENCE, Weights, parse
 
 MAX_CARD = 1 << 20
 # What the Hub takes for "license:"; anything else is "other", with its name beside it.

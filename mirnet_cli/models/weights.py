@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mirnet_cli.errors import ModelError
+from mirnet_cli.errors import ModelError, UsageError
 from mirnet_cli.models import container
 from mirnet_cli.models.catalogue import CONTEXTS, DEFOCUS, NAME, SCALES, TASKS
 from mirnet_cli.models.container import Container
@@ -26,7 +26,9 @@ BASES = ("input", "bicubic", "enlarged", "guided", "none")
 _GUIDE = ("side", "radius", "epsilon")
 """Names in a thumbnail's configuration that are the guided filter's, not the network's."""
 
-MAX_LICENCE = 200
+UNKNOWN_LICENCE = "unknown"
+
+_MAX_LICENCE = 200
 """Characters of the longest licence that a file may state."""
 
 _MAX_OVERLAP = 1024
@@ -127,6 +129,16 @@ def interpret(content: Container, path: Path) -> Weights:
         overlap=description["overlap"],
         training=description["training"],
     )
+
+
+def check_licence(licence: str) -> None:
+    """Checks a licence that a file is to state.
+
+    Raises:
+        UsageError: if it is empty or too long.
+    """
+    if not 0 < len(licence) <= _MAX_LICENCE:
+        raise UsageError("is no licence for a file", "give its SPDX name", subject=licence[:40])
 
 
 def save(
@@ -284,7 +296,7 @@ _RULES: Mapping[str, Callable[[Any], bool]] = {
     "base": lambda v: isinstance(v, str) and v in BASES,
     "context": lambda v: isinstance(v, str) and v in CONTEXTS,
     "overlap": lambda v: v is None or (type(v) is int and 0 <= v <= _MAX_OVERLAP),
-    "licence": lambda v: isinstance(v, str) and 0 < len(v) <= MAX_LICENCE,
+    "licence": lambda v: isinstance(v, str) and 0 < len(v) <= _MAX_LICENCE,
     "network": _is_network,
     "thumbnail": lambda v: v is None or _is_network(v),
     "training": lambda v: isinstance(v, dict),

@@ -16,6 +16,7 @@ from torch import Tensor
 from mirnet_cli import models, settings
 from mirnet_cli.errors import InputError, OutputError, UsageError
 from mirnet_cli.models import weights as weights_file
+from mirnet_cli.models.weights import UNKNOWN_LICENCE
 from mirnet_cli.networks import NetworkSpec
 from mirnet_cli.networks.compact import CompactMIRNet
 from mirnet_cli.networks.configs import CompactConfig
@@ -43,6 +44,7 @@ def run(
     resume: bool = False,
     config: Path | None = None,
     device: str = "auto",
+    licence: str = UNKNOWN_LICENCE,
     report: Callable[[Recipe, Progress], None] = lambda recipe, progress: None,
 ) -> Path:
     """Trains a model by its recipe and writes ``OUT/NAME.safetensors``.
@@ -63,14 +65,15 @@ def run(
         config: TOML that changes the recipe: ``learning_rate``, ``steps``, ``pair_share``,
             ``stages`` (of ``until``, ``crop``, ``batch``) and a table ``network``.
         device: "auto", "cpu", "cuda", "mps".
+        licence: of the weights, for their file; an SPDX expression where there is one.
         report: is told of progress, every 50 steps.
 
     Returns:
         The path of the weights file.
 
     Raises:
-        UsageError: if there is nothing to train on, the options do not go together, or matplotlib
-            is not installed.
+        UsageError: if there is nothing to train on, the options do not go together, the licence is
+            no text for a file, or matplotlib is not installed.
         InputError: if photos cannot be read.
         OutputError: if ``out`` holds a run that is not to be resumed.
     """
@@ -83,6 +86,7 @@ def run(
             "give good photos with --data, or train upscale-x1 on pairs",
             subject=pairs[0],
         )
+    weights_file.check_licence(licence)
     check_available()
     folder = out or Path("runs") / name
     if not resume and any((folder / part.part / "checkpoint").exists() for part in recipes):
@@ -128,7 +132,7 @@ def run(
         trained[part.part] = _spec(part, best)
         history[part.part] = _summary(this)
         draw(this.folder / "log.jsonl", this.folder / "curve.png")
-    return _export(folder / f"{name}.safetensors", name, recipes[-1], trained, history)
+    return _export(folder / f"{name}.safetensors", name, recipes[-1], trained, history, licence)
 
 
 def adopt(given: Mapping[str, Any], part: Recipe) -> dict[str, Tensor]:
@@ -223,6 +227,7 @@ def _export(
     part: Recipe,
     trained: Mapping[str, NetworkSpec],
     history: Mapping[str, Any],
+    licence: str,
 ) -> Path:
     weights_file.save(
         path,
@@ -234,7 +239,7 @@ def _export(
         base=part.base,
         context=part.context,
         overlap=part.overlap,
-        licence="Apache-2.0",
+        licence=licence,
         training=history,
     )
     return path

@@ -54,6 +54,7 @@ def test_trained_weights_restore_a_photo(
 ) -> None:
     path = training.run(name, data=[photos], out=tmp_path / "run", config=config)
     restorer = mirnet.load(path)
+    assert restorer.weights.licence == "unknown"
     pixels = np.random.default_rng(1).integers(0, 256, (20, 30, 3), np.uint8)
     assert restorer(pixels).shape == (20 * restorer.scale, 30 * restorer.scale, 3)
     assert list((tmp_path / "run").glob("*/curve.png"))
@@ -67,8 +68,15 @@ def test_fine_tuning_starts_from_given_weights(tmp_path: Path, photos: Path, con
         for photo in photos.iterdir():
             Image.open(photo).save(pairs / part / photo.name)
     second = training.run(
-        "denoise", pairs=[pairs], start=str(first), steps=1, out=tmp_path / "b", config=config
+        "denoise",
+        pairs=[pairs],
+        start=str(first),
+        steps=1,
+        out=tmp_path / "b",
+        config=config,
+        licence="CC-BY-4.0",
     )
+    assert mirnet.load(second).weights.licence == "CC-BY-4.0"
     a, b = (mirnet.load(path).weights.network.tensors for path in (first, second))
     difference = max(np.abs(a[key].astype(float) - b[key]).max() for key in a)
     assert difference < 0.01
@@ -91,11 +99,13 @@ def test_the_clock_decides_for_the_first_network_and_that_for_the_others(
     assert history["network"]["steps"] == 3
 
 
-def test_unknown_recipe_and_no_data(photos: Path) -> None:
+def test_unknown_recipe_and_no_data(tmp_path: Path, photos: Path) -> None:
     with pytest.raises(UsageError, match="choose from"):
         training.run("sharpen", data=[photos])
     with pytest.raises(UsageError, match="--data"):
         training.run("denoise")
+    with pytest.raises(UsageError, match="no licence"):
+        training.run("denoise", data=[photos], out=tmp_path / "run", licence="x" * 201)
 
 
 def test_bad_recipe_file(tmp_path: Path, photos: Path) -> None:
