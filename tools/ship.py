@@ -176,7 +176,7 @@ def _entry(
         "commercial": old.get("commercial", True),
         "source": "shipped",
         "default_for": list(old.get("default_for", [])),
-        **({"context": old["context"]} if "context" in old else {}),
+        **{key: old[key] for key in ("licence_url", "note", "context") if key in old},
         "scores": {score.pictures: score.figures() for score in scores},
     }
 

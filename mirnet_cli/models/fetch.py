@@ -26,14 +26,14 @@ def ensure(
         LicenceError: where the licence forbids commercial use and has not been accepted.
         ModelError: where it cannot be fetched, or is not the file that the catalogue means.
     """
+    if accept:
+        memory.accept(model.licence)
+    check_licence(model)
     path = catalogue.path_of(model)
     if path.is_file() and not force:
         return path
     if model.source not in ("hub", "url"):
         raise catalogue.missing(model)
-    if accept:
-        memory.accept(model.licence)
-    check_licence(model)
     for last in (False, True):
         path = _fetched(model, force=force or last, report=report)
         digest = _digest(path)
