@@ -136,6 +136,7 @@ def measured(
             "pairs": "pairs",
             "seed": "seed",
             "steps": "steps",
+            "best": "best_step",
             "hours": "hours",
             "validation PSNR": "validation_psnr",
             "before": "validation_baseline",
@@ -170,7 +171,9 @@ def measured(
 def _training_command(weights: Weights, runs: Sequence[Mapping[str, Any]]) -> str:
     """The command that trains these weights again."""
     longest = max(runs, key=lambda run: int(run["steps"]))
-    words = ["mirnet", "train", weights.name]
+    words = ["mirnet", "train", str(weights.training.get("recipe", weights.name))]
+    if origin := weights.training.get("from"):
+        words += ["--from", origin.partition(",")[0]]
     words += ["--data", "photos/"] if longest["photos"] else []
     words += ["--pairs", "pairs/"] if longest["pairs"] else []
     words += ["--steps", str(longest["steps"]), "--seed", str(longest["seed"])]

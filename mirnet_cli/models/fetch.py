@@ -28,12 +28,13 @@ def ensure(
     """
     if accept:
         memory.accept(model.licence)
-    check_licence(model)
     path = catalogue.path_of(model)
-    if path.is_file() and not force:
-        return path
-    if model.source not in ("hub", "url"):
+    here = path.is_file() and not force
+    if not here and model.source not in ("hub", "url"):
         raise catalogue.missing(model)
+    check_licence(model)
+    if here:
+        return path
     for last in (False, True):
         path = _fetched(model, force=force or last, report=report)
         digest = _digest(path)

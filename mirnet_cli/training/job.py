@@ -16,7 +16,7 @@ from torch import Tensor
 from mirnet_cli import models, settings
 from mirnet_cli.errors import InputError, OutputError, UsageError
 from mirnet_cli.models import weights as weights_file
-from mirnet_cli.models.weights import UNKNOWN_LICENCE
+from mirnet_cli.models.weights import UNKNOWN_LICENCE, Weights
 from mirnet_cli.networks import NetworkSpec
 from mirnet_cli.networks.compact import CompactMIRNet
 from mirnet_cli.networks.configs import CompactConfig
@@ -92,14 +92,17 @@ def run(
     if not resume and any((folder / part.part / "checkpoint").exists() for part in recipes):
         raise OutputError("holds a run already", "add --resume or choose another", subject=folder)
     folder.mkdir(parents=True, exist_ok=True)
-    initial = _initial(start) if start else None
+    origin = _origin(start) if start else None
+    initial = None if origin is None else _initial(origin)
     cache = settings.cache_folder() / "training"
     photos = [photo for path in data for photo in load_photos(path, cache)]
     given = [pair for path in pairs for pair in load_pairs(path, cache)]
     longest, total = (f(part.steps for part in recipes) for f in (max, sum))
     most = steps or (_FINE_TUNING_STEPS if start else longest)
     trained: dict[str, NetworkSpec] = {}
-    history: dict[str, Any] = {}
+    history: dict[str, Any] = {"recipe": name}
+    if origin is not None:
+        history["from"] = f"{origin.name}, sha256 {origin.sha256}"
     for part in recipes:
         if start:
             part = dataclasses.replace(part, learning_rate=_FINE_TUNING_RATE * part.learning_rate)
@@ -154,11 +157,14 @@ def adopt(given: Mapping[str, Any], part: Recipe) -> dict[str, Tensor]:
     return adopted
 
 
-def _initial(start: str) -> dict[str, Mapping[str, Any]]:
+def _origin(start: str) -> Weights:
     is_file = os.sep in start or start.endswith(".safetensors")
-    loaded = models.resolve(
+    return models.resolve(
         None, model=None if is_file else start, weights=start if is_file else None
     )
+
+
+def _initial(loaded: Weights) -> dict[str, Mapping[str, Any]]:
     parts: dict[str, Mapping[str, Any]] = {"network": loaded.network.tensors}
     if loaded.thumbnail is not None:
         parts["thumbnail"] = loaded.thumbnail.tensors
@@ -213,8 +219,9 @@ def _summary(this: Run) -> dict[str, Any]:
         "photos": len(this.photos),
         "pairs": len(this.pairs),
         "seed": this.seed,
-        "steps": best["step"] if best else 0,
-        "hours": round(best["seconds"] / 3600, 2) if best else 0.0,
+        "steps": lines[-1]["step"] if best else 0,
+        "best_step": best["step"] if best else 0,
+        "hours": round(lines[-1]["seconds"] / 3600, 2) if best else 0.0,
         "validation_psnr": round(best["psnr"], 2) if best else None,
         "validation_ssim": round(best["ssim"], 4) if best else None,
         "validation_baseline": round(best["baseline"], 2) if best else None,

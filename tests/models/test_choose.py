@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mirnet_cli.errors import ModelError, UsageError
-from mirnet_cli.models import catalogue, resolve, weights
+from mirnet_cli.errors import LicenceError, ModelError, UsageError
+from mirnet_cli.models import catalogue, memory, resolve, weights
 from mirnet_cli.models.catalogue import Model
 from mirnet_cli.models.choose import load_entry
 from tests.models.builders import values
@@ -120,3 +120,16 @@ def test_the_catalogue_may_choose_another_context(shipped: Callable[..., Model])
     entry = shipped("denoise", ("denoise",), context="whole")
     assert load_entry(entry).context == "whole"
     assert load_entry(replace(entry, context="sample")).context == "sample"
+
+
+def test_a_licence_has_to_be_accepted_even_where_the_file_ships(shipped: Ship) -> None:
+    entry = replace(
+        shipped("enhance-lol"),
+        licence="LicenseRef-Research",
+        commercial=False,
+        licence_url="https://example.org/licence",
+    )
+    with pytest.raises(LicenceError, match="LicenseRef-Research, forbids commercial use"):
+        load_entry(entry)
+    memory.accept("LicenseRef-Research")
+    assert load_entry(entry).name == "enhance-lol"

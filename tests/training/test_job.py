@@ -76,7 +76,10 @@ def test_fine_tuning_starts_from_given_weights(tmp_path: Path, photos: Path, con
         config=config,
         licence="CC-BY-4.0",
     )
-    assert mirnet.load(second).weights.licence == "CC-BY-4.0"
+    made = mirnet.load(second).weights
+    assert made.licence == "CC-BY-4.0"
+    assert made.training["recipe"] == "denoise"
+    assert made.training["from"] == f"denoise, sha256 {mirnet.load(first).weights.sha256}"
     a, b = (mirnet.load(path).weights.network.tensors for path in (first, second))
     difference = max(np.abs(a[key].astype(float) - b[key]).max() for key in a)
     assert difference < 0.01
