@@ -267,7 +267,8 @@ def train(run: Run) -> dict[str, Tensor]:
             mean = sum(losses) / len(losses) if losses else math.nan
             progress = Progress(state["step"], schedule.steps, state["seconds"], mean, rate)
             losses.clear()
-            validating = state["step"] % run.validate_every == 0
+            last = state["step"] >= schedule.steps
+            validating = last or state["step"] % run.validate_every == 0
             if validating:
                 progress = _judged(progress, judge, average, batches, run, state)
             if state["usual"] is not None and mean <= _SOUND * state["usual"]:

@@ -190,8 +190,12 @@ def test_a_longer_run_goes_on_as_if_it_had_been_so_long_from_the_start(tmp_path:
         assert one == two, file
 
 
-def test_the_end_of_a_run_is_logged_once(tmp_path: Path) -> None:
-    loop.train(small_run(tmp_path, steps=7, report_every=4))
-    assert [line["step"] for line in loop.read_log(tmp_path / "log.jsonl")] == [4, 7]
-    loop.train(small_run(tmp_path, steps=7, report_every=4))
-    assert [line["step"] for line in loop.read_log(tmp_path / "log.jsonl")] == [4, 7]
+@pytest.mark.parametrize(("steps", "logged"), [(7, [4, 7]), (8, [4, 8])])
+def test_the_end_of_a_run_is_logged_once_with_its_scores(
+    tmp_path: Path, steps: int, logged: list[int]
+) -> None:
+    for _ in range(2):
+        loop.train(small_run(tmp_path, steps=steps, report_every=4, validate_every=100))
+        lines = list(loop.read_log(tmp_path / "log.jsonl"))
+        assert [line["step"] for line in lines] == logged
+        assert lines[-1]["psnr"] is not None
