@@ -106,7 +106,6 @@ def command(
             "--licence",
             metavar="SPDX",
             panel=RUN,
-            envvar=None,
             help="Of the weights, for their file. [default: unknown]",
         ),
     ] = "unknown",
