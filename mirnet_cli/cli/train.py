@@ -101,14 +101,14 @@ def command(
         ),
     ] = 0,
     licence: Annotated[
-        str,
+        str | None,
         option(
             "--licence",
             metavar="SPDX",
             panel=RUN,
             help="Of the weights, for their file. [default: unknown]",
         ),
-    ] = "unknown",
+    ] = None,
     resume: Annotated[
         bool,
         option(

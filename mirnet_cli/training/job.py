@@ -44,7 +44,7 @@ def run(
     resume: bool = False,
     config: Path | None = None,
     device: str = "auto",
-    licence: str = UNKNOWN_LICENCE,
+    licence: str | None = None,
     report: Callable[[Recipe, Progress], None] = lambda recipe, progress: None,
 ) -> Path:
     """Trains a model by its recipe and writes ``OUT/NAME.safetensors``.
@@ -65,7 +65,8 @@ def run(
         config: TOML that changes the recipe: ``learning_rate``, ``steps``, ``pair_share``,
             ``stages`` (of ``until``, ``crop``, ``batch``) and a table ``network``.
         device: "auto", "cpu", "cuda", "mps".
-        licence: of the weights, for their file; an SPDX expression where there is one.
+        licence: of the weights, for their file; an SPDX expression where there is one;
+            None is "unknown".
         report: is told of progress, every 50 steps.
 
     Returns:
@@ -86,6 +87,7 @@ def run(
             "give good photos with --data, or train upscale-x1 on pairs",
             subject=pairs[0],
         )
+    licence = UNKNOWN_LICENCE if licence is None else licence
     weights_file.check_licence(licence)
     check_available()
     folder = out or Path("runs") / name

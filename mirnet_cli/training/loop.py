@@ -236,6 +236,7 @@ def train(run: Run) -> dict[str, Tensor]:
     started = time.monotonic() - state["seconds"]
     kept = time.monotonic()
     losses: list[float] = []
+    judged_at: int | None = None
     refuge = _Refuge(model, average, optimiser, state)
 
     def keep(name: str) -> None:
@@ -271,19 +272,21 @@ def train(run: Run) -> dict[str, Tensor]:
             validating = last or state["step"] % run.validate_every == 0
             if validating:
                 progress = _judged(progress, judge, average, batches, run, state)
+                judged_at = state["step"]
             if state["usual"] is not None and mean <= _SOUND * state["usual"]:
                 refuge.keep()
                 if validating or time.monotonic() - kept > _KEEP_EVERY:
                     keep("checkpoint")
             log.write(progress)
             run.report(progress)
-    mean_loss = sum(losses) / len(losses) if losses else math.nan
-    progress = Progress(state["step"], schedule.steps, state["seconds"], mean_loss, 0.0)
-    progress = _judged(progress, judge, average, batches, run, state)
-    if losses:
-        # What was done since the last line.
-        log.write(progress)
-    run.report(progress)
+    if judged_at != state["step"]:
+        mean_loss = sum(losses) / len(losses) if losses else math.nan
+        progress = Progress(state["step"], schedule.steps, state["seconds"], mean_loss, 0.0)
+        progress = _judged(progress, judge, average, batches, run, state)
+        if losses:
+            # What was done since the last line.
+            log.write(progress)
+        run.report(progress)
     keep("checkpoint")
     return best_weights(run.folder)
 
