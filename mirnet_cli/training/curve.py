@@ -32,7 +32,7 @@ def draw(log: Path, picture: Path) -> None:
     above.set_ylabel("validation PSNR, dB")
     middle.set_ylabel("validation SSIM")
     below.plot([line["seconds"] / 3600 for line in lines], [line["loss"] for line in lines], lw=0.7)
-    below.set_ylabel("Charbonnier loss")
+    below.set_ylabel("loss")
     below.set_xlabel("hours")
     for axes in (above, middle, below):
         axes.grid(alpha=0.3)

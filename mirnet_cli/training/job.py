@@ -63,7 +63,7 @@ def run(
         resume: take up the checkpoint in ``out``; without it, a folder with one is refused. More
             hours or steps than before make the run as if it had been so long from the start.
         config: TOML that changes the recipe: ``learning_rate``, ``steps``, ``pair_share``,
-            ``stages`` (of ``until``, ``crop``, ``batch``) and a table ``network``.
+            ``stages`` (of ``until``, ``crop``, ``batch``, ``loss``) and a table ``network``.
         device: "auto", "cpu", "cuda", "mps".
         licence: of the weights, for their file; an SPDX expression where there is one;
             None is "unknown".
@@ -198,7 +198,7 @@ def _changed(part: Recipe, config: Path | None) -> Recipe:
         if "stages" in values:
             values["stages"] = tuple(Stage(**stage) for stage in values["stages"])
         return dataclasses.replace(part, **values)
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         keys = "use learning_rate, steps, pair_share, stages and a table network"
         raise UsageError(f"not a recipe: {error}", keys, subject=config) from error
 

@@ -26,6 +26,7 @@ from mirnet_cli.errors import MirnetError
 from mirnet_cli.measure import metrics
 from mirnet_cli.networks.compact import CompactMIRNet
 from mirnet_cli.training import checkpoint
+from mirnet_cli.training.losses import LOSSES
 from mirnet_cli.training.photos import Pair, random_crops
 from mirnet_cli.training.recipe import Batch, Recipe, Stage, as_batch
 
@@ -36,7 +37,6 @@ _STEADY = 0.7
 _CLIP = 0.5
 _KEEP_EVERY = 300.0
 """Seconds of training that an interruption may cost."""
-_CHARBONNIER = 1e-3
 _EXPLODED = 20.0
 """Times its usual value that the loss has to be for a run to go back; single batches reach five."""
 _SOUND = 1.5
@@ -81,11 +81,6 @@ class Run:
     validate_every: int = 1000
     report_every: int = 50
     report: Callable[[Progress], None] = lambda progress: None
-
-
-def charbonnier(result: Tensor, target: Tensor) -> Tensor:
-    """Charbonnier loss, mean of sqrt(d^2 + eps^2) (Lai et al., CVPR 2017; MIRNet, equation 2)."""
-    return ((result - target) ** 2 + _CHARBONNIER**2).sqrt().mean()
 
 
 @dataclass
@@ -253,8 +248,8 @@ def train(run: Run) -> dict[str, Tensor]:
         if step >= schedule.steps:
             break
         rate = schedule.rate(step, run.recipe.learning_rate) * 0.5 ** state["retreats"]
-        batch = make_batch(run, step, schedule.stage(run.recipe.stages, step))
-        loss = _loss(model, batch)
+        stage = schedule.stage(run.recipe.stages, step)
+        loss = _loss(model, make_batch(run, step, stage), stage.loss)
         value = float(loss.detach())
         if _exploded(value, state["usual"]):
             refuge.go_back()
@@ -351,10 +346,10 @@ def _usual(before: float | None, loss: float) -> float:
     return loss if before is None else 0.98 * before + 0.02 * loss
 
 
-def _loss(model: nn.Module, batch: Batch) -> Tensor:
+def _loss(model: nn.Module, batch: Batch, kind: str) -> Tensor:
     with torch.autocast(batch.inputs.device.type, torch.bfloat16):
         residual = model(_laid_out(batch.inputs), scale=batch.scale)
-    return charbonnier(batch.base + residual.float(), batch.targets)
+    return LOSSES[kind](batch.base + residual.float(), batch.targets)
 
 
 def _descend(

@@ -10,6 +10,7 @@ from mirnet_cli.errors import UsageError
 from mirnet_cli.networks.configs import CompactConfig
 from mirnet_cli.training import degrade
 from mirnet_cli.training.degrade.resize import matrix
+from mirnet_cli.training.losses import LOSSES
 from mirnet_cli.training.transfer import guided_transfer
 
 
@@ -35,14 +36,22 @@ Degrade = Callable[["Recipe", Tensor, torch.Generator, int], Batch]
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the run: up to which share of the steps, with which crops and how many.
+    """A part of the run: up to which share of the steps, with which crops, how many, which loss.
 
     The first lasts as long as the learning rate stays at its highest, whatever its ``until``.
+
+    Raises:
+        ValueError: for a loss that is not in :data:`mirnet_cli.training.losses.LOSSES`.
     """
 
     until: float
     crop: int
     batch: int
+    loss: str = "charbonnier"
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise ValueError(f"no loss {self.loss!r}, choose from {', '.join(LOSSES)}")
 
 
 @dataclass(frozen=True)
@@ -72,8 +81,8 @@ class Recipe:
     degrade: Degrade
     stages: tuple[Stage, ...] = (
         Stage(0.7, 64, 16),
-        Stage(0.85, 96, 8),
-        Stage(1.0, 144, 4),
+        Stage(0.85, 96, 8, "rmse"),
+        Stage(1.0, 144, 4, "rmse"),
     )
     learning_rate: float = 8e-4
     steps: int = 60_000
@@ -140,7 +149,7 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
             "guided",
             _PLAIN,
             _enhance,
-            stages=(Stage(0.7, 96, 8), Stage(0.85, 144, 4), Stage(1.0, 208, 2)),
+            stages=(Stage(0.7, 96, 8), Stage(0.85, 144, 4, "rmse"), Stage(1.0, 208, 2, "rmse")),
             whole=True,
             # Those that are dark on purpose too: the degradation knows.
             brightness=(0.1, 0.72),
@@ -161,10 +170,10 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
             "upscale",
             "network",
             "bicubic",
-            replace(_PLAIN, unshuffle=1, scales=(2, 3, 4)),
+            replace(_PLAIN, unshuffle=1, widths=(32, 64), scales=(2, 3, 4)),
             _upscale,
             # Multiples of 48: of every scale, and of the body's stride at the small size.
-            stages=(Stage(0.7, 96, 16), Stage(0.85, 144, 8), Stage(1.0, 192, 4)),
+            stages=(Stage(0.7, 96, 16), Stage(0.85, 144, 8, "rmse"), Stage(1.0, 192, 4, "rmse")),
         ),
     ),
     "upscale-x1": (

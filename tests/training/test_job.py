@@ -172,3 +172,25 @@ def test_dark_photos_cannot_be_targets_of_brightening(tmp_path: Path) -> None:
     Image.new("RGB", (64, 64), (5, 5, 5)).save(tmp_path / "dark/a.png")
     with pytest.raises(InputError, match="well exposed"):
         training.run("enhance", data=[tmp_path / "dark"], out=tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            'stages = [{until = 1.0, crop = 48, batch = 2, loss = "l3"}]',
+            "no loss 'l3', choose from",
+        ),
+        ("stages = [{until = 1.0, cropp = 48, batch = 2}]", "'cropp'"),
+        ("rate = 0.1", "'rate'"),
+        ("stages = [", "not a recipe"),
+    ],
+)
+def test_a_config_that_is_no_recipe_is_refused(
+    tmp_path: Path, photos: Path, line: str, message: str
+) -> None:
+    config = tmp_path / "wrong.toml"
+    config.write_text(line)
+    with pytest.raises(UsageError, match=message):
+        training.run("denoise", data=[photos], out=tmp_path / "run", config=config)
+    assert not (tmp_path / "run").exists()

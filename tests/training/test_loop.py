@@ -4,14 +4,16 @@ import dataclasses
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from mirnet_cli.errors import MirnetError
 from mirnet_cli.networks.configs import CompactConfig
-from mirnet_cli.training import loop
+from mirnet_cli.training import loop, losses
 from mirnet_cli.training.loop import Run
 from mirnet_cli.training.photos import Pair, random_crops, split
 from mirnet_cli.training.recipe import RECIPES, Stage
@@ -61,6 +63,30 @@ def test_resumed_run_ends_with_the_same_weights(tmp_path: Path) -> None:
         one = (tmp_path / "once/checkpoint" / f"{file}.safetensors").read_bytes()
         two = (tmp_path / "twice/checkpoint" / f"{file}.safetensors").read_bytes()
         assert one == two, file
+
+
+def test_each_stage_has_its_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[str] = []
+    for name, loss in losses.LOSSES.items():
+
+        def noted(result: Tensor, target: Tensor, name: str = name, loss: Any = loss) -> Tensor:
+            taken.append(name)
+            return loss(result, target)
+
+        monkeypatch.setitem(losses.LOSSES, name, noted)
+    run = small_run(tmp_path)
+    stages = (Stage(0.5, 48, 2), Stage(1.0, 48, 2, "rmse"))
+    loop.train(dataclasses.replace(run, recipe=dataclasses.replace(run.recipe, stages=stages)))
+    # The learning rate, and with it the first stage, stays until step 6 of 8.
+    assert taken == ["charbonnier"] * 6 + ["rmse"] * 2
+
+
+def test_rmse_is_of_each_picture() -> None:
+    target = torch.zeros(2, 3, 4, 4)
+    result = torch.stack([torch.full((3, 4, 4), 0.3), torch.zeros(3, 4, 4)])
+    result[1, 0, 0, 0] = 48**0.5 * 0.1
+    assert losses.rmse(result, target).item() == pytest.approx((0.3 + 0.1) / 2, rel=1e-3)
+    assert losses.rmse(target, target).item() == pytest.approx(0.002)
 
 
 def test_another_seed_gives_other_weights(tmp_path: Path) -> None:
