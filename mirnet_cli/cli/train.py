@@ -196,17 +196,17 @@ class _Reporter:
             self._part = recipe.part
             self._said = float("-inf")
             self._display.start(f"{recipe.task} {recipe.part}")
-        text = f"loss {progress.loss:.4f}"
-        self._display.steps(progress.step, progress.steps, text)
+        told = [] if progress.loss is None else [f"loss {progress.loss:.4f}"]
+        self._display.steps(progress.step, progress.steps, ", ".join(told))
         checked = progress.psnr is not None
         if checked:
-            text += f", PSNR {progress.psnr:.2f} dB, SSIM {progress.ssim:.4f}"
-            if progress.baseline is not None:
-                text += f" (unchanged {progress.baseline:.2f})"
+            told.append(f"PSNR {progress.psnr:.2f} dB (unchanged {progress.baseline:.2f})")
+            told.append(f"SSIM {progress.ssim:.4f}")
         now = time.monotonic()
         if checked or (not self._display.live and now - self._said >= _SAY_EVERY):
             self._said = now
-            self._console.note(f"{self._part}: step {progress.step} of {progress.steps}, {text}")
+            text = ", ".join([f"step {progress.step} of {progress.steps}", *told])
+            self._console.note(f"{self._part}: {text}")
         if checked:
             self._console.record(
                 {

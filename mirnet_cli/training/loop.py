@@ -47,12 +47,15 @@ _RETREATS = 10
 
 @dataclass(frozen=True)
 class Progress:
-    """What the loop tells while it runs; ``psnr`` and ``ssim`` only after a validation."""
+    """What the loop tells while it runs; ``psnr`` and ``ssim`` only after a validation.
+
+    ``loss`` is the mean since the last report; None where nothing was learned since then.
+    """
 
     step: int
     steps: int
     seconds: float
-    loss: float
+    loss: float | None
     learning_rate: float
     psnr: float | None = None
     ssim: float | None = None
@@ -260,7 +263,7 @@ def train(run: Run) -> dict[str, Tensor]:
             state["updates"] += 1
         state["step"] = step + 1
         if state["step"] % run.report_every == 0:
-            mean = sum(losses) / len(losses) if losses else math.nan
+            mean = _mean(losses)
             progress = Progress(state["step"], schedule.steps, state["seconds"], mean, rate)
             losses.clear()
             last = state["step"] >= schedule.steps
@@ -268,15 +271,15 @@ def train(run: Run) -> dict[str, Tensor]:
             if validating:
                 progress = _judged(progress, judge, average, batches, run, state)
                 judged_at = state["step"]
-            if state["usual"] is not None and mean <= _SOUND * state["usual"]:
+            if mean is not None and mean <= _SOUND * state["usual"]:
                 refuge.keep()
                 if validating or time.monotonic() - kept > _KEEP_EVERY:
                     keep("checkpoint")
             log.write(progress)
             run.report(progress)
     if judged_at != state["step"]:
-        mean_loss = sum(losses) / len(losses) if losses else math.nan
-        progress = Progress(state["step"], schedule.steps, state["seconds"], mean_loss, 0.0)
+        seconds, mean = state["seconds"], _mean(losses)
+        progress = Progress(state["step"], schedule.steps, seconds, mean, 0.0)
         progress = _judged(progress, judge, average, batches, run, state)
         if losses:
             # What was done since the last line.
@@ -340,6 +343,10 @@ class _Refuge:
 
 def _exploded(loss: float, usual: float | None) -> bool:
     return not math.isfinite(loss) or (usual is not None and loss > _EXPLODED * usual)
+
+
+def _mean(losses: Sequence[float]) -> float | None:
+    return sum(losses) / len(losses) if losses else None
 
 
 def _usual(before: float | None, loss: float) -> float:

@@ -1,5 +1,6 @@
 """``mirnet train`` as words; the training itself is tested in ``tests/training``."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import pytest
 
 from mirnet_cli import training
+from mirnet_cli.training.loop import Progress
+from mirnet_cli.training.recipe import find
 
 Run = Callable[..., Any]
 
@@ -43,3 +46,21 @@ def test_the_end_says_how_to_use_the_weights(
 def test_wrong_usage(real: Run, words: str, said: str) -> None:
     ran = real("train", *words.split())
     assert (ran.code, ran.err.strip()) == (2, said)
+
+
+def test_a_report_without_a_loss(real: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a finished run tells that is resumed: it has learned nothing since."""
+    scores = {"psnr": 27.246, "ssim": 0.80716, "baseline": 26.457}
+
+    def run(task: str, report: Callable[..., None], **options: Any) -> Path:
+        report(find(task)[0], Progress(9200, 9200, 5.0, None, 0.0, **scores))
+        return Path("runs/w.safetensors")
+
+    monkeypatch.setattr(training, "run", run)
+    Path("photos").mkdir()
+    ran = real("train", "denoise", "--data", "photos", "--json")
+    said = "step 9200 of 9200, PSNR 27.25 dB (unchanged 26.46), SSIM 0.8072"
+    assert f"network: {said}\n" in ran.err
+    record = json.loads(ran.out.splitlines()[0])
+    assert record["loss"] is None
+    assert {name: record[name] for name in scores} == scores
