@@ -62,13 +62,7 @@ def write_atomically(
     except FileExistsError as error:
         raise exists_already(path) from error
     except OSError as error:
-        if error.errno in _FULL:
-            raise DiskFullError(
-                "no space is left for the output", "free some space", subject=path
-            ) from error
-        raise OutputError(
-            f"cannot be written: {reason(error)}", "choose another place with -o", subject=path
-        ) from error
+        raise not_written(path, error) from error
     except ValueError as error:
         raise OutputError(f"not a usable file name: {error}", subject=path) from error
 
@@ -213,6 +207,15 @@ def exists_already(path: Place) -> OutputError:
     return OutputError(
         "exists already", "use --overwrite to replace it or -o to choose another name", subject=path
     )
+
+
+def not_written(
+    path: Path, error: OSError, remedy: str = "choose another place with -o"
+) -> OutputError:
+    """What is said where the system refused to write."""
+    if error.errno in _FULL:
+        return DiskFullError("no space is left for the output", "free some space", subject=path)
+    return OutputError(f"cannot be written: {reason(error)}", remedy, subject=path)
 
 
 def _checked_target(path: Path, overwrite: bool) -> Path:

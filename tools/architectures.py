@@ -106,9 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     part = recipe.find(given.model)[0]
     low, high = part.brightness
     photos = [
-        photo
-        for photo in load_photos(given.data, given.cache)
-        if low <= float(photo.pixels[::8, ::8].mean()) / 255 <= high
+        photo for photo in load_photos(given.data, given.cache) if low <= photo.brightness() <= high
     ]
     pairs = [pair for folder in given.pairs for pair in load_pairs(folder, given.cache)]
     run = {"part": part.part, "steps": given.steps, "seed": given.seed}

@@ -12,9 +12,11 @@ model's card as long as the weights are the same.
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402
 
 from mirnet_cli.measure import evaluate, tiling  # noqa: E402
+from mirnet_cli.measure.pairs import find_pairs  # noqa: E402
 from mirnet_cli.models.catalogue import CONTEXTS  # noqa: E402
 from mirnet_cli.restore import load, photos  # noqa: E402
 
@@ -72,15 +75,19 @@ def agreement(model: str, pixels: Any, options: dict[str, Any]) -> list[dict[str
     return rows
 
 
+def _called(restorer: Any, pixels: Any, profile: bytes | None) -> Any:
+    return restorer(pixels, profile=profile)
+
+
 def quality(model: str, folders: str, options: dict[str, Any], most: int) -> dict[str, float]:
     """Mean PSNR against the targets, for each of :data:`QUALITY`."""
     inputs, targets = (Path(folder) for folder in folders.split(","))
-    pairs, _ = evaluate.find_pairs(inputs, targets)
-    pairs = pairs[:: max(len(pairs) // most, 1)]
+    pairs, _ = find_pairs(inputs, targets)
+    pairs = pairs[:: math.ceil(len(pairs) / most)]
     found = {}
     for name, (context, tile) in QUALITY.items():
         restorer = load(model, tile=tile, context=context, **options)
-        rows = evaluate.evaluate(pairs, restorer, scale=restorer.scale)
+        rows = evaluate.evaluate(pairs, partial(_called, restorer), scale=restorer.scale)
         values = [row.scores.psnr for row in rows if row.scores is not None]
         found[name] = round(float(np.mean(values)), 2)
         print(model, folders, name, len(values), found[name], flush=True)

@@ -118,10 +118,15 @@ def command(
     from mirnet_cli.cli.photos import describe
     from mirnet_cli.measure import evaluate as measure
     from mirnet_cli.measure import metrics
+    from mirnet_cli.measure.pairs import find_pairs
 
     console = Console(json=words.json, quiet=words.quiet, verbose=words.verbose)
-    pairs, warnings = measure.find_pairs(input_dir, target_dir)
+    pairs, warnings = find_pairs(input_dir, target_dir)
     restorer = _restorer(task, scale, computing)
+    if restorer is None and (ensemble or strength != 1):
+        raise UsageError(
+            "--strength and --ensemble are for results", "give --task, --model or --weights too"
+        )
     factor = restorer.scale if restorer is not None else scale or 1
     for warning in warnings:
         console.warn(str(target_dir), warning)
@@ -133,9 +138,13 @@ def command(
     with console.display(files=len(pairs)) as display:
         if restorer is not None:
 
-            def restore(pixels: Any) -> Any:
+            def restore(pixels: Any, profile: bytes | None) -> Any:
                 return restorer(
-                    pixels, strength=strength, ensemble=ensemble, progress=display.tiles
+                    pixels,
+                    strength=strength,
+                    ensemble=ensemble,
+                    profile=profile,
+                    progress=display.tiles,
                 )
 
         results = measure.evaluate(

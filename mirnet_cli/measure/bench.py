@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mirnet_cli.errors import MirnetError
+from mirnet_cli.photo.formats import written_extension
 
 NLM, PLAIN = "opencv nlm", "plain torch"
 """What ``--compare`` measures beside mirnet."""
@@ -102,7 +103,8 @@ def measure(photo: Path, settings: Settings) -> Iterator[Row]:
     }
     found, memory = _process("network", request)
     network = _row("network", settings.task, found, memory)
-    peak, _ = _process("peak", {"runtime": network.runtime, "precision": network.precision})
+    ran = {"runtime": network.runtime, "precision": network.precision, "device": found["device"]}
+    peak, _ = _process("peak", ran)
     if found["operations"] and peak["operations_per_second"]:
         rate = found["operations"] / network.seconds
         network = replace(network, share=rate / peak["operations_per_second"])
@@ -120,7 +122,7 @@ def measure(photo: Path, settings: Settings) -> Iterator[Row]:
 def _command(photo: Path, settings: Settings) -> Row:
     """The whole command, as it is called."""
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / f"out{photo.suffix}"
+        out = Path(folder) / f"out{written_extension(photo.name) or '.png'}"
         words = [sys.executable, "-m", "mirnet_cli", settings.task, str(photo), "-o", str(out)]
         words += ["--overwrite", "--json", *settings.words]
         if settings.scale is not None:

@@ -59,6 +59,7 @@ def network(request: Request) -> Figures:
         "cold": cold,
         "seconds": seconds,
         "operations": each and each * width * height,
+        "device": restorer.device,
     }
 
 
@@ -149,8 +150,7 @@ def peak(request: Request) -> Figures:
         import torch
 
         kinds = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        matrix = torch.from_numpy(first).to(device, kinds[request["precision"]])
+        matrix = torch.from_numpy(first).to(request["device"], kinds[request["precision"]])
 
         def run() -> None:
             (matrix @ matrix)[0, 0].item()

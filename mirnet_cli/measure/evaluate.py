@@ -2,10 +2,9 @@
 
 import math
 import warnings
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from statistics import fmean
 from time import perf_counter
 from typing import Any
@@ -14,21 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirnet_cli.errors import ExitCode, InputError, MirnetError
-from mirnet_cli.files import reason
 from mirnet_cli.measure import metrics
+from mirnet_cli.measure.pairs import Pair
 
 Pixels = NDArray[Any]
-Restore = Callable[[Pixels], Pixels]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """An input and the picture it should become; ``problem`` says why there is none."""
-
-    name: str
-    input: Path
-    target: Path | None
-    problem: str = ""
+Restore = Callable[[Pixels, bytes | None], Pixels]
 
 
 @dataclass(frozen=True)
@@ -123,32 +112,6 @@ class Summary:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
-def find_pairs(inputs: Path, targets: Path) -> tuple[list[Pair], list[str]]:
-    """Matches pictures of two folders by their names without extension, sorted by name.
-
-    Hidden files and files of other kinds are left out.
-
-    Returns:
-        The pairs, those without a partner marked by their ``problem``, and warnings.
-
-    Raises:
-        InputError: where a folder is missing or has no pictures, or no name is in both.
-    """
-    by_input, by_target = _pictures(inputs), _pictures(targets)
-    common = by_input.keys() & by_target.keys()
-    if not common:
-        examples = f"{_first(by_input)} here, {_first(by_target)} in {targets}"
-        raise InputError(
-            f"no picture has a partner ({examples})",
-            "pairs have the same name in both folders; the extension may differ",
-            subject=inputs,
-        )
-    pairs = [_pair(name, by_input[name], by_target.get(name, []), targets) for name in by_input]
-    extra = len(by_target.keys() - common)
-    notes = [f"{extra} of its pictures have no input"] if extra else []
-    return pairs, notes
-
-
 def evaluate(
     pairs: Sequence[Pair],
     restore: Restore | None = None,
@@ -164,8 +127,8 @@ def evaluate(
     Results are rounded to the input's depth before they are measured, as in a file.
 
     Args:
-        restore: pixels to pixels; ``None`` measures the inputs as they are, enlarged bicubically
-            where ``scale`` says so.
+        restore: pixels and their ICC profile to pixels; ``None`` measures the inputs as they
+            are, enlarged bicubically where ``scale`` says so.
         scale: sides of the target over sides of the input.
         baseline: measure doing nothing too.
         border: pixels on each side of the target that do not count.
@@ -227,42 +190,6 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return fmean(finite) if finite else None
 
 
-def _pictures(folder: Path) -> dict[str, list[Path]]:
-    """Pictures by name without extension, sorted."""
-    from mirnet_cli.photo import EXTENSIONS
-
-    if not folder.is_dir():
-        what = "not a folder" if folder.exists() else "there is no such folder"
-        raise InputError(what, "give two folders: of inputs and of targets", subject=folder)
-    known = {extension.lower().lstrip(".") for extension in EXTENSIONS}
-    found: dict[str, list[Path]] = defaultdict(list)
-    try:
-        for path in sorted(folder.iterdir()):
-            is_picture = path.suffix.lower().lstrip(".") in known and path.is_file()
-            if is_picture and not path.name.startswith("."):
-                found[path.stem].append(path)
-    except OSError as error:
-        what = f"the folder cannot be read ({reason(error)})"
-        raise InputError(what, "check its permissions", subject=folder) from None
-    if not found:
-        raise InputError("there are no pictures in it", "check the path", subject=folder)
-    return dict(found)
-
-
-def _pair(name: str, inputs: Sequence[Path], targets: Sequence[Path], folder: Path) -> Pair:
-    if not targets:
-        return Pair(name, inputs[0], None, f"has no partner in {folder}")
-    for each in (inputs, targets):
-        if len(each) > 1:
-            names = " and ".join(path.name for path in each[:2])
-            return Pair(name, inputs[0], targets[0], f"{names} have one name; keep one of them")
-    return Pair(name, inputs[0], targets[0])
-
-
-def _first(pictures: dict[str, list[Path]]) -> str:
-    return next(iter(pictures.values()))[0].name
-
-
 def _measure(
     pair: Pair,
     restore: Restore | None,
@@ -278,16 +205,19 @@ def _measure(
         raise InputError(pair.problem or "has no partner", subject=pair.input)
     headers = [probe(path, max_pixels=max_pixels) for path in (pair.input, pair.target)]
     _check_sizes(pair, (headers[0].width, headers[0].height), headers[1], scale, border)
-    source = decode(pair.input, max_pixels=max_pixels).pixels
-    target = decode(pair.target, max_pixels=max_pixels).pixels
+    photo, wanted = (decode(path, max_pixels=max_pixels) for path in (pair.input, pair.target))
+    source, target = photo.pixels, wanted.pixels
     plain = bicubic(source, scale) if baseline or restore is None else None
     seconds = 0.0
     said: tuple[str, ...] = ()
+    if photo.metadata.icc != wanted.metadata.icc:
+        said = ("its profile is not its target's; what is compared are the bare numbers",)
     if restore is None:
         result = plain
     else:
         started = perf_counter()
-        result, said = _restored(restore, source)
+        result, more = _restored(partial(restore, source, photo.metadata.icc))
+        said += more
         seconds = perf_counter() - started
     assert result is not None
     scores = _scores(result, target, border, luma)
@@ -298,11 +228,11 @@ def _measure(
     return Row(pair, scores, before, width, height, seconds, said)
 
 
-def _restored(restore: Restore, source: Pixels) -> tuple[Pixels, tuple[str, ...]]:
+def _restored(restore: Callable[[], Pixels]) -> tuple[Pixels, tuple[str, ...]]:
     """The result, and the warnings that came with it."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        result = restore(source)
+        result = restore()
     return result, tuple(str(each.message) for each in caught)
 
 

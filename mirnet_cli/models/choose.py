@@ -1,5 +1,6 @@
 """From what a user asks for (a task, a name, a file, a scale) to weights."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -103,6 +104,13 @@ def read_named(text: str, *, report: Report | None = None) -> Weights | Foreign:
     if "://" in text:
         raise ModelError("not a file", "download it and give its path", subject=text)
     return read_file(Path(text).expanduser())
+
+
+def names_file(named: str) -> bool:
+    """Whether this is a file's path (or address on the Hub), not the name of a task or model."""
+    if named.startswith(hub.SCHEME) or os.sep in named or "/" in named:
+        return True
+    return Path(named).expanduser().is_file()
 
 
 def suits(

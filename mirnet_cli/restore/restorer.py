@@ -1,6 +1,5 @@
 """A photo through a network: :func:`load` and the :class:`Restorer`."""
 
-import os
 import time
 import warnings
 from pathlib import Path
@@ -13,7 +12,7 @@ from mirnet_cli import settings
 from mirnet_cli._version import __version__
 from mirnet_cli.errors import UsageError
 from mirnet_cli.models.catalogue import TASKS
-from mirnet_cli.models.choose import resolve
+from mirnet_cli.models.choose import names_file, resolve
 from mirnet_cli.models.weights import Weights
 from mirnet_cli.photo.space import Space, space_of, space_of_photo
 from mirnet_cli.places import Place, Remote, place
@@ -70,7 +69,7 @@ def load(
         chosen = resolve(named, model=model, weights=weights, scale=scale)
     elif model is not None or weights is not None:
         raise UsageError(f"unknown task {named!r}", f"use {', '.join(TASKS)}")
-    elif named.startswith("hf://") or os.sep in named or Path(named).expanduser().is_file():
+    elif names_file(named):
         chosen = resolve(None, weights=named, scale=scale)
     else:
         chosen = resolve(None, model=named, scale=scale)

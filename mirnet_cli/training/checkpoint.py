@@ -5,6 +5,7 @@ is complete before it takes the old one's place.
 """
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,6 +36,8 @@ def save(
         values = {names[i]: entry[moment] for i, entry in moments.items()}
         save_file(_plain(values), part / f"{moment}.safetensors")
     (part / "state.json").write_text(json.dumps(dict(state), indent=1))
+    for file in part.iterdir():
+        _bring_to_disk(file)
     old = folder.with_name(folder.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
@@ -78,6 +81,12 @@ def read_state(folder: Path) -> dict[str, Any] | None:
         old.rename(folder)
     state: dict[str, Any] = json.loads((folder / "state.json").read_text())
     return state
+
+
+def _bring_to_disk(file: Path) -> None:
+    """A machine that goes down must not leave a name without its content."""
+    with file.open("rb+") as opened:
+        os.fsync(opened.fileno())
 
 
 def _scalar(value: float) -> Tensor:

@@ -3,32 +3,38 @@
 import dataclasses
 import hashlib
 import math
-import os
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
-from mirnet_cli import models, settings
+from mirnet_cli import settings
 from mirnet_cli.errors import InputError, OutputError, UsageError
+from mirnet_cli.files import not_written
+from mirnet_cli.models import catalogue, choose
 from mirnet_cli.models import weights as weights_file
+from mirnet_cli.models.foreign import Foreign
 from mirnet_cli.models.weights import UNKNOWN_LICENCE, Weights
 from mirnet_cli.networks import NetworkSpec
 from mirnet_cli.networks.compact import CompactMIRNet
 from mirnet_cli.networks.configs import CompactConfig
-from mirnet_cli.training import loop, recipe
+from mirnet_cli.runtime import devices
+from mirnet_cli.training import loop, plan, recipe
 from mirnet_cli.training.curve import check_available, draw
 from mirnet_cli.training.loop import Progress, Run
 from mirnet_cli.training.photos import Pair, load_pairs, load_photos, split
-from mirnet_cli.training.recipe import Recipe, Stage
+from mirnet_cli.training.plan import Plan
+from mirnet_cli.training.recipe import Recipe
 
-_FINE_TUNING_STEPS = 4000
-_FINE_TUNING_RATE = 0.25
-"""Of the recipe's learning rate: trained weights are near where they should be."""
+_ELSEWHERE = "free some space or choose another place with --out"
+_UNLIMITED = 10**9
+"""Steps, where hours decide."""
+_LEAST_ADOPTED = 0.5
+"""Share of a network's tensors that weights to start from have to have."""
 
 
 def run(
@@ -58,13 +64,16 @@ def run(
         hours: of training, about, those before a resumption included; the number of steps follows
             from them: that of a model's first network from its share, those of the others from
             that number, as the recipe says.
-        steps: of the network with most; the recipe's (for fine-tuning 4000) by default.
+        steps: at most, of the network with most; where hours are not given either, the recipe's
+            (for fine-tuning 4000).
         seed: of everything random.
-        resume: take up the checkpoint in ``out``; without it, a folder with one is refused. More
-            hours or steps than before make the run as if it had been so long from the start.
-        config: TOML that changes the recipe: ``learning_rate``, ``steps``, ``pair_share``,
-            ``stages`` (of ``until``, ``crop``, ``batch``, ``loss``) and a table ``network``.
-        device: "auto", "cpu", "cuda", "mps".
+        resume: take up the checkpoint in ``out``; without it, a folder with one is refused. All
+            but the length has to be as it was. More hours or steps than before make the run as if
+            it had been so long from the start.
+        config: TOML that changes the recipe: ``learning_rate``, ``steps`` (of the network with
+            most), ``pair_share``, ``brightness``, ``stages`` (of ``until``, ``crop``, ``batch``,
+            ``loss``) and a table ``network``. Where a model has two networks, both change.
+        device: "auto", "cpu", "cuda", "cuda:N", "mps".
         licence: of the weights, for their file; an SPDX expression where there is one;
             None is "unknown".
         report: is told of progress, every 50 steps.
@@ -73,12 +82,13 @@ def run(
         The path of the weights file.
 
     Raises:
-        UsageError: if there is nothing to train on, the options do not go together, the licence is
-            no text for a file, or matplotlib is not installed.
-        InputError: if photos cannot be read.
-        OutputError: if ``out`` holds a run that is not to be resumed.
+        UsageError: if there is nothing to train on, the options do not go together or differ from
+            those of the run that is resumed, the licence is no text for a file, or matplotlib is
+            not installed.
+        InputError: if photos cannot be read or do not suit.
+        OutputError: if ``out`` holds a run that is not to be resumed, or cannot be written.
     """
-    recipes = [_changed(part, config) for part in recipe.find(name)]
+    recipes = recipe.find(name)
     if not data and not pairs:
         raise UsageError("nothing to train on", "give --data DIR, --pairs DIR, or both")
     if pairs and any(part.scales != (1,) for part in recipes):
@@ -90,44 +100,64 @@ def run(
     licence = UNKNOWN_LICENCE if licence is None else licence
     weights_file.check_licence(licence)
     check_available()
+    place = torch.device(devices.find(device).name)
+    origin = _origin(start) if start else None
+    chosen = plan.make(
+        name,
+        config=config,
+        seed=seed,
+        origin=f"{origin.name}, sha256 {origin.sha256}" if origin else None,
+        sizes=_sizes(origin, recipes) if origin else {},
+    )
+    initial = _initial(origin, chosen.parts) if origin else {}
     folder = out or Path("runs") / name
     if not resume and any((folder / part.part / "checkpoint").exists() for part in recipes):
         raise OutputError("holds a run already", "add --resume or choose another", subject=folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    origin = _origin(start) if start else None
-    initial = None if origin is None else _initial(origin)
     cache = settings.cache_folder() / "training"
     photos = [photo for path in data for photo in load_photos(path, cache)]
     given = [pair for path in pairs for pair in load_pairs(path, cache)]
-    longest, total = (f(part.steps for part in recipes) for f in (max, sum))
-    most = steps or (_FINE_TUNING_STEPS if start else longest)
-    trained: dict[str, NetworkSpec] = {}
-    history: dict[str, Any] = {"recipe": name}
-    if origin is not None:
-        history["from"] = f"{origin.name}, sha256 {origin.sha256}"
-    for part in recipes:
-        if start:
-            part = dataclasses.replace(part, learning_rate=_FINE_TUNING_RATE * part.learning_rate)
-        suitable = [photo for photo in photos if _bright_enough(photo, part)]
-        if photos and not suitable:
-            raise InputError(
-                f"none of the {len(photos)} photos is well exposed", f"{name} needs such targets"
-            )
-        training, held_out = split(suitable) if suitable else ([], [])
-        training_pairs, held_out_pairs = split(given) if given else ([], [])
-        this = Run(
+    runs = {
+        part.part: Run(
             recipe=part,
             folder=folder / part.part,
-            photos=training,
-            pairs=training_pairs,
-            held_out_photos=held_out,
-            held_out_pairs=held_out_pairs,
-            steps=max(1, round(most * part.steps / longest)),
+            **_data(part, photos, given),
+            steps=0,
             seed=seed,
-            hours=math.inf if hours is None or trained else hours * part.steps / total,
-            device=torch.device(_device(device)),
-            initial=adopt(initial.get(part.part, initial["network"]), part) if initial else None,
+            device=place,
+            initial=initial.get(part.part),
             report=partial(report, part),
+        )
+        for part in chosen.parts
+    }
+    most = steps or (chosen.steps if hours is None else _UNLIMITED)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        chosen.settle(folder, _digest(photos, given))
+        trained = _train(chosen, runs, most, hours)
+        history: dict[str, Any] = {"recipe": name}
+        if chosen.origin is not None:
+            history["from"] = chosen.origin
+        history |= {part: _summary(this) for part, this in runs.items()}
+        path = folder / f"{name}.safetensors"
+        return _export(path, name, chosen.parts[-1], trained, history, licence)
+    except SafetensorError as error:
+        # What it says of a disk that is full.
+        raise OutputError(str(error), _ELSEWHERE, subject=folder) from error
+    except OSError as error:
+        raise not_written(folder, error, _ELSEWHERE) from error
+
+
+def _train(
+    chosen: Plan, runs: Mapping[str, Run], most: int, hours: float | None
+) -> dict[str, NetworkSpec]:
+    """Trains one network after the other; their weights."""
+    longest, total = (f(part.steps for part in chosen.parts) for f in (max, sum))
+    trained: dict[str, NetworkSpec] = {}
+    for part in chosen.parts:
+        this = dataclasses.replace(
+            runs[part.part],
+            steps=max(1, round(most * part.steps / longest)),
+            hours=math.inf if hours is None or trained else hours * part.steps / total,
         )
         best = loop.train(this)
         if hours is not None:
@@ -135,9 +165,33 @@ def run(
             # steps alone gives all of them again.
             most = round(loop.steps_done(this.folder) * longest / part.steps)
         trained[part.part] = _spec(part, best)
-        history[part.part] = _summary(this)
         draw(this.folder / "log.jsonl", this.folder / "curve.png")
-    return _export(folder / f"{name}.safetensors", name, recipes[-1], trained, history, licence)
+    return trained
+
+
+def _data(part: Recipe, photos: Sequence[Pair], pairs: Sequence[Pair]) -> dict[str, Any]:
+    """What a network is trained on and validated with."""
+    low, high = part.brightness
+    suitable = [photo for photo in photos if low <= photo.brightness() <= high]
+    if photos and not suitable and not pairs:
+        raise InputError(
+            f"none of the {len(photos)} photos is well exposed", f"{part.task} needs such targets"
+        )
+    training, held_out = split(suitable) if suitable else ([], [])
+    training_pairs, held_out_pairs = split(pairs) if pairs else ([], [])
+    return {
+        "photos": training,
+        "pairs": training_pairs,
+        "held_out_photos": held_out,
+        "held_out_pairs": held_out_pairs,
+    }
+
+
+def _digest(photos: Sequence[Pair], pairs: Sequence[Pair]) -> str:
+    """What tells these photos and pairs from others, wherever they lie."""
+    names = [f"{each.name} {len(each.parts)} {each.size}" for each in (*photos, *pairs)]
+    digest = hashlib.sha256("\n".join(names).encode(errors="surrogateescape")).hexdigest()
+    return f"{len(photos)} photos and {len(pairs)} pairs, {digest[:12]}"
 
 
 def adopt(given: Mapping[str, Any], part: Recipe) -> dict[str, Tensor]:
@@ -160,47 +214,54 @@ def adopt(given: Mapping[str, Any], part: Recipe) -> dict[str, Tensor]:
 
 
 def _origin(start: str) -> Weights:
-    is_file = os.sep in start or start.endswith(".safetensors")
-    return models.resolve(
-        None, model=None if is_file else start, weights=start if is_file else None
-    )
+    """The weights of a model or file.
+
+    Raises:
+        UsageError: if they are of a network that the recipes do not train.
+    """
+    if choose.names_file(start):
+        found = choose.read_named(start)
+    else:
+        found = choose.load_entry(catalogue.find(start))
+    if isinstance(found, Foreign) or found.network.family != "compact":
+        raise UsageError(
+            "of a network that cannot be trained here",
+            "start from a compact MIRNet, say one of the models that ship",
+            subject=start,
+        )
+    return found
 
 
-def _initial(loaded: Weights) -> dict[str, Mapping[str, Any]]:
-    parts: dict[str, Mapping[str, Any]] = {"network": loaded.network.tensors}
-    if loaded.thumbnail is not None:
-        parts["thumbnail"] = loaded.thumbnail.tensors
-    return parts
+def _given(origin: Weights, part: Recipe) -> NetworkSpec:
+    """Of the weights to start from the network that becomes this one."""
+    thumbnail = origin.thumbnail if part.part == "thumbnail" else None
+    return thumbnail or origin.network
 
 
-def _bright_enough(pair: Pair, part: Recipe) -> bool:
-    low, high = part.brightness
-    return low <= float(pair.pixels[::8, ::8].mean()) / 255 <= high
+def _sizes(origin: Weights, parts: Sequence[Recipe]) -> dict[str, CompactConfig]:
+    return {p.part: CompactConfig.from_mapping(_given(origin, p).config) for p in parts}
 
 
-def _device(name: str) -> str:
-    if name != "auto":
-        return name
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+def _initial(origin: Weights, parts: Sequence[Recipe]) -> dict[str, dict[str, Tensor]]:
+    """For each network what it starts from.
 
-
-def _changed(part: Recipe, config: Path | None) -> Recipe:
-    if config is None:
-        return part
-    try:
-        values = tomllib.loads(config.read_text())
-        network = values.pop("network", None)
-        if network is not None:
-            described = dataclasses.asdict(part.config) | network
-            values["config"] = CompactConfig.from_mapping(described)
-        if "stages" in values:
-            values["stages"] = tuple(Stage(**stage) for stage in values["stages"])
-        return dataclasses.replace(part, **values)
-    except (OSError, ValueError, TypeError) as error:
-        keys = "use learning_rate, steps, pair_share, stages and a table network"
-        raise UsageError(f"not a recipe: {error}", keys, subject=config) from error
+    Raises:
+        UsageError: if that is hardly anything.
+    """
+    initial = {}
+    for part in parts:
+        given = _given(origin, part).tensors
+        initial[part.part] = adopt(given, part)
+        fits = [
+            k for k, v in initial[part.part].items() if k in given and v.shape == given[k].shape
+        ]
+        if len(fits) < _LEAST_ADOPTED * len(initial[part.part]):
+            raise UsageError(
+                f"{len(fits)} of {len(initial[part.part])} tensors fit the sizes in --config",
+                "leave its table network out to take over those of the weights",
+                subject=origin.name,
+            )
+    return initial
 
 
 def _spec(part: Recipe, tensors: Mapping[str, Tensor]) -> NetworkSpec:
@@ -216,6 +277,8 @@ def _fields(value: Any) -> dict[str, Any]:
 
 def _summary(this: Run) -> dict[str, Any]:
     lines = [line for line in loop.read_log(this.folder / "log.jsonl") if line["psnr"] is not None]
+    # Others are of other pictures.
+    lines = [line for line in lines if loop.alike(line["baseline"], lines[-1]["baseline"])]
     best = max(lines, key=lambda line: float(line["psnr"]), default=None)
     return {
         "photos": len(this.photos),

@@ -10,6 +10,7 @@ A network without normalisation can explode in a few steps, at a rate that serve
 The run then goes back to where it was last sound and goes on from there, more slowly.
 """
 
+import contextlib
 import copy
 import json
 import math
@@ -23,6 +24,7 @@ import torch
 from torch import Tensor, nn, optim
 
 from mirnet_cli.errors import MirnetError
+from mirnet_cli.files import write_replaceable
 from mirnet_cli.measure import metrics
 from mirnet_cli.networks.compact import CompactMIRNet
 from mirnet_cli.training import checkpoint
@@ -35,6 +37,8 @@ _WARM_UP = 300
 _STEADY = 0.7
 """Share of a run before the learning rate falls."""
 _CLIP = 0.5
+VALIDATION_CROP = 192
+"""Sides of the validation's pictures."""
 _KEEP_EVERY = 300.0
 """Seconds of training that an interruption may cost."""
 _EXPLODED = 20.0
@@ -107,6 +111,12 @@ class Schedule:
             return self.limit
         return round(self.fall / _STEADY)
 
+    def expected(self, step: int, seconds: float) -> int:
+        """Length of the run, by its speed so far where hours decide."""
+        if self.fall is not None or math.isinf(self.hours) or seconds <= 0:
+            return self.steps
+        return max(step, min(self.limit, round(step * self.hours * 3600 / seconds)))
+
     def due(self, step: int, seconds: float) -> bool:
         """Whether the fall has to begin at this step, or earlier."""
         return step >= round(_STEADY * self.limit) or seconds >= _STEADY * self.hours * 3600
@@ -156,7 +166,9 @@ def validation_batches(run: Run) -> list[Batch]:
     for source in (run.held_out_photos, run.held_out_pairs):
         for index, pair in enumerate(source[:16]):
             key = (12345, index)
-            crops = random_crops([pair], 2, 192, key, whole=run.recipe.whole).to(run.device)
+            crops = random_crops([pair], 2, VALIDATION_CROP, key, whole=run.recipe.whole).to(
+                run.device
+            )
             generator = torch.Generator(run.device)
             generator.manual_seed(index)
             scale = run.recipe.scales[index % len(run.recipe.scales)]
@@ -264,7 +276,9 @@ def train(run: Run) -> dict[str, Tensor]:
         state["step"] = step + 1
         if state["step"] % run.report_every == 0:
             mean = _mean(losses)
-            progress = Progress(state["step"], schedule.steps, state["seconds"], mean, rate)
+            seconds = time.monotonic() - started
+            expected = schedule.expected(state["step"], seconds)
+            progress = Progress(state["step"], expected, seconds, mean, rate)
             losses.clear()
             last = state["step"] >= schedule.steps
             validating = last or state["step"] % run.validate_every == 0
@@ -278,11 +292,11 @@ def train(run: Run) -> dict[str, Tensor]:
             log.write(progress)
             run.report(progress)
     if judged_at != state["step"]:
-        seconds, mean = state["seconds"], _mean(losses)
+        seconds, mean, before = state["seconds"], _mean(losses), state["baseline"]
         progress = Progress(state["step"], schedule.steps, seconds, mean, 0.0)
         progress = _judged(progress, judge, average, batches, run, state)
-        if losses:
-            # What was done since the last line.
+        if losses or (before is not None and not alike(before, state["baseline"])):
+            # What was done since the last line, or what is validated with now.
             log.write(progress)
         run.report(progress)
     keep("checkpoint")
@@ -394,7 +408,7 @@ def _judged(
 
     judge.load_state_dict(average)
     scores = validate(judge, batches)
-    if scores.baseline != state["baseline"]:
+    if not alike(scores.baseline, state["baseline"]):
         # The validation's pictures are others than before: old scores do not compare.
         state["best"] = -math.inf
         state["baseline"] = scores.baseline
@@ -404,6 +418,11 @@ def _judged(
         save_file({k: v.cpu().contiguous() for k, v in average.items()}, part)
         part.replace(run.folder / "best.safetensors")
     return replace(progress, **asdict(scores))
+
+
+def alike(first: float | None, second: float | None) -> bool:
+    """Whether two baselines are of the same pictures: devices differ in the last digits."""
+    return None not in (first, second) and math.isclose(first or 0, second or 0, abs_tol=1e-3)
 
 
 def steps_done(folder: Path) -> int:
@@ -429,7 +448,8 @@ class _Log:
     def __init__(self, path: Path, step: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         kept = [line for line in read_log(path) if line["step"] <= step]
-        path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        text = "".join(json.dumps(line) + "\n" for line in kept)
+        write_replaceable(path, text.encode())
         self._path = path
 
     def write(self, progress: Progress) -> None:
@@ -438,7 +458,11 @@ class _Log:
 
 
 def read_log(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a run's ``log.jsonl``; none if it does not exist."""
+    """The lines of a run's ``log.jsonl``; none if it does not exist.
+
+    What a crash left of a line is passed over.
+    """
     if path.exists():
-        for line in path.read_text().splitlines():
-            yield json.loads(line)
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            with contextlib.suppress(ValueError):
+                yield json.loads(line)

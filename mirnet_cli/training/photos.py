@@ -8,6 +8,7 @@ import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from torch.nn import functional as F
 from mirnet_cli import photo
 from mirnet_cli.errors import InputError
 from mirnet_cli.files import write_replaceable
+from mirnet_cli.measure.pairs import find_pairs, pictures
 from mirnet_cli.photo.raster import to_depth
 
 Pixels = NDArray[np.uint8]
@@ -26,10 +28,32 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Pair:
-    """One scene: ``(H, W, 3)`` uint8 RGB pixels, or 6 channels: the input's and the target's."""
+    """One scene: a photo, or an input and its target, which have one size.
+
+    Attributes:
+        name: without the extension.
+        parts: of each its ``(H, W, 3)`` uint8 RGB pixels, or the file of :func:`numpy.save` that
+            has them; a file is open only while it is read, so there may be any number.
+    """
 
     name: str
-    pixels: Pixels
+    parts: tuple[Pixels | Path, ...]
+
+    def pixels(self) -> tuple[Pixels, ...]:
+        """Of each part; those of files are read where they are touched."""
+        return tuple(
+            np.load(part, mmap_mode="r") if isinstance(part, Path) else part for part in self.parts
+        )
+
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        height, width = self.pixels()[0].shape[:2]
+        return height, width
+
+    def brightness(self) -> float:
+        """Mean of the first part, 0..1, from a pixel in 64."""
+        return float(self.pixels()[0][::8, ::8].mean()) / 255
 
 
 def read_rgb(path: Path) -> Pixels:
@@ -44,8 +68,11 @@ def read_rgb(path: Path) -> Pixels:
     return np.ascontiguousarray(pixels)
 
 
-def _cached(path: Path, cache: Path | None) -> Pixels:
-    """Decoded pixels of a photo, by way of an uncompressed copy in ``cache``: AVIF is slow."""
+def _decoded(path: Path, cache: Path | None) -> Pixels | Path:
+    """Pixels of a photo; their uncompressed copy in ``cache`` where that can be had: AVIF is slow.
+
+    The copy takes three bytes a pixel.
+    """
     if cache is None:
         return read_rgb(path)
     status = path.stat()
@@ -53,76 +80,93 @@ def _cached(path: Path, cache: Path | None) -> Pixels:
         f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}".encode()
     ).hexdigest()[:24]
     copy = cache / f"{key}.npy"
-    if not copy.exists():
+    if _is_intact(copy):
+        return copy
+    pixels = read_rgb(path)
+    file = io.BytesIO()
+    np.save(file, pixels)
+    try:
         cache.mkdir(parents=True, exist_ok=True)
-        file = io.BytesIO()
-        np.save(file, read_rgb(path))
         write_replaceable(copy, file.getbuffer())
-    mapped: Pixels = np.load(copy, mmap_mode="r")
-    return mapped
+    except OSError:
+        # Full or read-only: the run needs more memory, nothing else.
+        return pixels
+    return copy
 
 
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in photo.EXTENSIONS and not path.name.startswith(".")
-    )
+def _is_intact(copy: Path) -> bool:
+    try:
+        np.load(copy, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return False
+    return True
 
 
 def load_photos(folder: Path, cache: Path | None = None) -> list[Pair]:
     """All photos of a folder.
 
     Raises:
-        InputError: if there is none.
+        InputError: if there is none, or one cannot be read.
     """
-    if not folder.is_dir():
-        raise InputError("no such folder", "give one with photos", subject=folder)
-    photos = [Pair(path.stem, _cached(path, cache)) for path in _pictures(folder)]
-    if not photos:
-        raise InputError("no photos in this folder", "give one with photos", subject=folder)
-    return photos
+    found = [path for paths in pictures(folder).values() for path in paths]
+    return [Pair(path.stem, (_decoded(path, cache),)) for path in found]
 
 
 def load_pairs(folder: Path, cache: Path | None = None) -> list[Pair]:
     """Pairs ``input/NAME.*`` and ``target/NAME.*`` of equal size.
 
     Raises:
-        InputError: if a partner is missing, sizes differ, or there is no pair.
+        InputError: if a partner is missing or not the only one, sizes differ, or there is no pair.
     """
     inputs, targets = folder / "input", folder / "target"
     if not inputs.is_dir() or not targets.is_dir():
         raise InputError("no folders input/ and target/", "arrange the pairs so", subject=folder)
-    partners = {path.stem: path for path in _pictures(targets)}
     pairs = []
-    for path in _pictures(inputs):
-        if path.stem not in partners:
-            raise InputError("has no partner in target/", "add it or remove this", subject=path)
-        given, wanted = _cached(path, cache), _cached(partners[path.stem], cache)
+    for found in find_pairs(inputs, targets)[0]:
+        if found.target is None or found.problem:
+            raise InputError(found.problem, "add it or remove this", subject=found.input)
+        parts = (_decoded(found.input, cache), _decoded(found.target, cache))
+        pair = Pair(found.name, parts)
+        given, wanted = pair.pixels()
         if given.shape != wanted.shape:
-            raise InputError("differs in size from its target", "align the pair", subject=path)
-        pairs.append(Pair(path.stem, np.concatenate([given, wanted], axis=2)))
-    if not pairs:
-        raise InputError("no pairs in this folder", "arrange input/ and target/", subject=folder)
+            raise InputError(
+                "differs in size from its target", "align the pair", subject=found.input
+            )
+        pairs.append(pair)
     return pairs
 
 
 def split(pairs: Sequence[Pair], share: float = 0.08) -> tuple[list[Pair], list[Pair]]:
-    """Training and validation part, by a hash of the name: stable when photos are added.
+    """Training and validation part, by a hash of the name: stable when others are added.
 
-    What follows the last ``_`` of a name numbers the crops of one scene, which stay together.
+    In names of pairs (not of photos) what follows the last ``_`` numbers the crops of one scene,
+    which stay together.
+
+    Raises:
+        InputError: for a single one.
     """
+    if len(pairs) < 2:
+        what = "one is too few, since some are kept apart to validate"
+        raise InputError(what, "give at least two", subject=pairs[0].name)
+    scenes = [_scene(pair) for pair in pairs]
+    if len(set(scenes)) == 1:
+        # All begin alike: a camera's prefix, not a scene.
+        scenes = [pair.name for pair in pairs]
+    held_out = {scene for scene in scenes if _drawn(scene) < share}
+    if not held_out or held_out.issuperset(scenes):
+        held_out = {min(scenes, key=_drawn)}
+    apart = [scene in held_out for scene in scenes]
+    training = [pair for pair, held in zip(pairs, apart, strict=True) if not held]
+    return training, [pair for pair, held in zip(pairs, apart, strict=True) if held]
 
-    def held_out(pair: Pair) -> bool:
-        scene = pair.name.rpartition("_")[0] or pair.name
-        return int(hashlib.sha256(scene.encode()).hexdigest()[:8], 16) / 2**32 < share
 
-    training = [pair for pair in pairs if not held_out(pair)]
-    validation = [pair for pair in pairs if held_out(pair)]
-    if not training or not validation:
-        cut = max(1, round(len(pairs) * share))
-        return list(pairs[cut:] or pairs), list(pairs[:cut])
-    return training, validation
+def _scene(pair: Pair) -> str:
+    return (len(pair.parts) > 1 and pair.name.rpartition("_")[0]) or pair.name
+
+
+def _drawn(name: str) -> float:
+    """A number in 0..1 that the name alone decides."""
+    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 2**32
 
 
 def random_crops(
@@ -142,18 +186,19 @@ def random_crops(
         ``(count, 3 or 6, size, size)`` float32 in 0..1.
     """
     rng = np.random.default_rng(list(key))
-    areas = np.array([np.sqrt(p.pixels.shape[0] * p.pixels.shape[1]) for p in pairs])
+    areas = np.array([np.sqrt(pair.size[0] * pair.size[1]) for pair in pairs])
     chosen = rng.choice(len(pairs), size=count, p=areas / areas.sum())
     crops = []
     for index in chosen:
-        pixels = pairs[index].pixels
-        short = min(pixels.shape[:2])
+        parts = pairs[index].pixels()
+        short = min(pairs[index].size)
         if whole:
             side = max(min(size, short), int(short * rng.uniform(0.4, 1.0)))
+            crop = _cut(parts, side, rng)
         else:
             # Some photos at half their size: sharper, and other scales of the same things.
             side = 2 * size if short >= 2 * size and rng.random() < 0.25 else min(size, short)
-        crop = _busier_of_two(pixels, side, rng) if not whole else _cut(pixels, side, rng)
+            crop = _busier_of_two(parts, side, rng)
         crop = np.rot90(crop, int(rng.integers(4)))
         if rng.random() < 0.5:
             crop = crop[:, ::-1]
@@ -165,16 +210,18 @@ def random_crops(
     return torch.cat(crops)
 
 
-def _cut(pixels: Pixels, side: int, rng: np.random.Generator) -> Pixels:
-    top = int(rng.integers(pixels.shape[0] - side + 1))
-    left = int(rng.integers(pixels.shape[1] - side + 1))
-    return pixels[top : top + side, left : left + side]
+def _cut(parts: Sequence[Pixels], side: int, rng: np.random.Generator) -> Pixels:
+    """A square at one place of all parts, one behind the other: ``(side, side, 3 or 6)``."""
+    height, width = parts[0].shape[:2]
+    top = int(rng.integers(height - side + 1))
+    left = int(rng.integers(width - side + 1))
+    return np.concatenate([part[top : top + side, left : left + side] for part in parts], axis=2)
 
 
-def _busier_of_two(pixels: Pixels, side: int, rng: np.random.Generator) -> Pixels:
+def _busier_of_two(parts: Sequence[Pixels], side: int, rng: np.random.Generator) -> Pixels:
     """Of two crops mostly the one with more detail: skies teach little."""
-    first = _cut(pixels, side, rng)
+    first = _cut(parts, side, rng)
     if rng.random() < 0.4:
         return first
-    second = _cut(pixels, side, rng)
+    second = _cut(parts, side, rng)
     return max(first, second, key=lambda crop: float(crop[::2, ::2, 1].std()))

@@ -114,6 +114,8 @@ def test_upscale_against_bicubic(real: Run, tmp_path: Path) -> None:
         ("i t --task enhance --weights w.safetensors", 2, "made for denoise, not for enhance"),
         ("i t --weights w.safetensors --scale 2", 2, "made for scale 1, not 2"),
         ("i t --border x", 2, "border"),
+        ("i t --strength 0.5", 2, "--strength and --ensemble are for results"),
+        ("i t --ensemble", 2, "--strength and --ensemble are for results"),
         ("i", 2, "TARGET_DIR"),
     ],
 )

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms
 
 from mirnet_cli.errors import InputError, ModelError, ResultError
-from mirnet_cli.measure.evaluate import Row, Scores, bicubic, evaluate, find_pairs, summarise
+from mirnet_cli.measure.evaluate import Row, Scores, bicubic, evaluate, summarise
+from mirnet_cli.measure.pairs import find_pairs
 
 Pixels = NDArray[Any]
 
@@ -48,20 +49,20 @@ def test_figures_as_they_are_restored_and_by_doing_nothing(folders: tuple[Path, 
     plain = list(evaluate(pairs))
     five = 20 * math.log10(255 / 5)
     assert [row.scores and row.scores.psnr for row in plain] == pytest.approx([five, five])
-    better = list(evaluate(pairs, lambda x: x - np.uint8(4), baseline=True))
+    better = list(evaluate(pairs, lambda x, profile: x - np.uint8(4), baseline=True))
     summary = summarise(better)
     assert summary.psnr == pytest.approx(20 * math.log10(255))
     assert summary.baseline_psnr == pytest.approx(five)
     assert summary.gain == pytest.approx(20 * math.log10(5))
     assert (summary.pairs, summary.failed, summary.worse, summary.identical) == (2, 0, 0, 0)
     assert (better[0].width, better[0].height) == (32, 24)
-    worse = summarise(list(evaluate(pairs, lambda x: x + np.uint8(4), baseline=True)))
+    worse = summarise(list(evaluate(pairs, lambda x, profile: x + np.uint8(4), baseline=True)))
     assert worse.worse == 2
 
 
 def test_equal_pictures_do_not_spoil_the_mean(folders: tuple[Path, Path]) -> None:
     pairs, _ = find_pairs(*folders)
-    rows = list(evaluate(pairs, lambda x: x - np.uint8(5 if x[0, 0, 0] == first else 4)))
+    rows = list(evaluate(pairs, lambda x, profile: x - np.uint8(5 if x[0, 0, 0] == first else 4)))
     summary = summarise(rows)
     assert summary.identical == 1
     assert summary.psnr == pytest.approx(20 * math.log10(255))
@@ -135,10 +136,10 @@ def test_a_broken_picture_fails_alone(folders: tuple[Path, Path]) -> None:
 def test_what_hits_one_picture_and_what_hits_all(folders: tuple[Path, Path]) -> None:
     pairs, _ = find_pairs(*folders)
 
-    def unusable(pixels: Pixels) -> Pixels:
+    def unusable(pixels: Pixels, profile: bytes | None) -> Pixels:
         raise ResultError("not finite")
 
-    def unloadable(pixels: Pixels) -> Pixels:
+    def unloadable(pixels: Pixels, profile: bytes | None) -> Pixels:
         raise ModelError("not intact")
 
     assert summarise(list(evaluate(pairs, unusable))).failed == 2
@@ -149,7 +150,7 @@ def test_what_hits_one_picture_and_what_hits_all(folders: tuple[Path, Path]) -> 
 def test_borders_and_small_pictures(folders: tuple[Path, Path]) -> None:
     pairs, _ = find_pairs(*folders)
 
-    def spoil_edges(pixels: Pixels) -> Pixels:
+    def spoil_edges(pixels: Pixels, profile: bytes | None) -> Pixels:
         result = pixels - np.uint8(4)
         result[:2] = result[-2:] = 0
         result[:, :2] = result[:, -2:] = 0
@@ -199,7 +200,7 @@ def test_doing_nothing_at_a_scale_is_enlarging(tmp_path: Path) -> None:
     Image.fromarray(bicubic(small, 2)).save(targets / "a.png")
     (row,) = evaluate(
         find_pairs(inputs, targets)[0],
-        lambda x: x.repeat(2, 0).repeat(2, 1),
+        lambda x, profile: x.repeat(2, 0).repeat(2, 1),
         scale=2,
         baseline=True,
     )
@@ -207,3 +208,24 @@ def test_doing_nothing_at_a_scale_is_enlarging(tmp_path: Path) -> None:
     assert row.scores is not None
     assert row.scores.psnr < 40
     assert isinstance(row, Row)
+
+
+def test_profiles_are_minded(tmp_path: Path) -> None:
+    inputs, targets = tmp_path / "i", tmp_path / "t"
+    inputs.mkdir()
+    targets.mkdir()
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(_picture()).save(inputs / "a.png", icc_profile=profile)
+    Image.fromarray(_picture(1)).save(targets / "a.png")
+    given: list[bytes | None] = []
+
+    def restore(pixels: Pixels, profile: bytes | None) -> Pixels:
+        given.append(profile)
+        return pixels
+
+    (row,) = evaluate(find_pairs(inputs, targets)[0], restore)
+    assert given == [profile]
+    assert "not its target's" in row.warnings[0]
+    Image.fromarray(_picture(1)).save(targets / "a.png", icc_profile=profile)
+    (row,) = evaluate(find_pairs(inputs, targets)[0], restore)
+    assert row.warnings == ()

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +11,8 @@ from PIL import Image
 
 import mirnet_cli as mirnet
 from mirnet_cli import training
-from mirnet_cli.errors import InputError, OutputError, UsageError
-from mirnet_cli.training.photos import load_pairs, load_photos
+from mirnet_cli.errors import InputError, MirnetError, OutputError, UsageError
+from mirnet_cli.training.photos import load_pairs, load_photos, random_crops
 
 CONFIG = """
 learning_rate = 1e-3
@@ -140,7 +141,7 @@ def test_finer_depths_become_8_bits(tmp_path: Path, dtype: str) -> None:
     tifffile.imwrite(tmp_path / "a.tif", finer.astype(dtype), photometric="rgb")
     (tmp_path / ".b.tif").write_text("no photo: some systems write such files")
     (photo,) = load_photos(tmp_path)
-    np.testing.assert_array_equal(photo.pixels, values)
+    np.testing.assert_array_equal(photo.pixels()[0], values)
 
 
 def test_folders_without_photos_or_partners(tmp_path: Path, photos: Path) -> None:
@@ -151,7 +152,9 @@ def test_folders_without_photos_or_partners(tmp_path: Path, photos: Path) -> Non
         load_pairs(tmp_path)
     (tmp_path / "target").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "input/a.png")
-    with pytest.raises(InputError, match="partner"):
+    Image.new("RGB", (8, 8)).save(tmp_path / "input/b.png")
+    Image.new("RGB", (8, 8)).save(tmp_path / "target/b.png")
+    with pytest.raises(InputError, match=r"a\.png: has no partner"):
         load_pairs(tmp_path)
     Image.new("RGB", (8, 9)).save(tmp_path / "target/a.jpg")
     with pytest.raises(InputError, match="size"):
@@ -164,7 +167,126 @@ def test_decoded_copies_are_used_again(tmp_path: Path, photos: Path) -> None:
     assert len(copies) == len(first) == 4
     second = load_photos(photos, tmp_path / "copies")
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "copies").iterdir()} == copies
-    np.testing.assert_array_equal(first[0].pixels, second[0].pixels)
+    np.testing.assert_array_equal(first[0].pixels()[0], second[0].pixels()[0])
+
+
+def test_damaged_and_impossible_copies_do_not_matter(tmp_path: Path, photos: Path) -> None:
+    copies = tmp_path / "copies"
+    first = load_photos(photos, copies)
+    for copy in copies.iterdir():
+        copy.write_bytes(b"")
+    second = load_photos(photos, copies)
+    (tmp_path / "file").write_text("no folder")
+    third = load_photos(photos, tmp_path / "file/copies")
+    for one, two, three in zip(first, second, third, strict=True):
+        np.testing.assert_array_equal(one.pixels()[0], two.pixels()[0])
+        np.testing.assert_array_equal(one.pixels()[0], three.pixels()[0])
+
+
+def test_names_that_do_not_say_the_partner_are_refused(tmp_path: Path) -> None:
+    for part in ("input", "target"):
+        (tmp_path / part).mkdir()
+        for name in ("a.png", "a.bmp"):
+            Image.new("RGB", (8, 8)).save(tmp_path / part / name)
+    with pytest.raises(InputError, match="one name"):
+        load_pairs(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limit")
+def test_photos_may_be_more_than_files_may_be_open(tmp_path: Path, photos: Path) -> None:
+    import resource
+
+    loaded = load_photos(photos, tmp_path / "copies")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    opened = len(list(Path("/dev/fd").iterdir()))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (opened + 8, limits[1]))
+    try:
+        random_crops(loaded * 20, 40, 32, (1, 2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": 7}, r"another --seed \(1, not 7\)"),
+        ({"config": None}, r"another recipe \(--config\)"),
+        ({"start": "denoise.safetensors"}, r"another --from \(none, not denoise, sha256"),
+        ({"data": 3}, r"another --data or --pairs \(4 photos and 0 pairs"),
+        ({"name": "upscale-x1"}, r"another TASK \(denoise, not upscale-x1\)"),
+    ],
+)
+def test_a_run_is_resumed_as_it_was_begun(
+    tmp_path: Path,
+    photos: Path,
+    config: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: dict[str, Any],
+    message: str,
+) -> None:
+    asked = {"name": "denoise", "data": [photos], "config": config, "seed": 1}
+    training.run(**asked, out=tmp_path / "run")
+    monkeypatch.chdir(tmp_path / "run")
+    if "data" in change:
+        (photos / "photo-3.png").unlink()
+        change = {}
+    with pytest.raises(UsageError, match=message):
+        training.run(**asked | change, out=tmp_path / "run", resume=True)
+
+
+def test_a_run_from_before_plans_is_taken_up(tmp_path: Path, photos: Path, config: Path) -> None:
+    training.run("denoise", data=[photos], out=tmp_path / "run", config=config)
+    (tmp_path / "run/run.json").unlink()
+    training.run("denoise", data=[photos], out=tmp_path / "run", config=config, resume=True)
+    assert (tmp_path / "run/run.json").exists()
+
+
+def test_a_config_says_how_long_fine_tuning_is(tmp_path: Path, photos: Path, config: Path) -> None:
+    first = training.run("denoise", data=[photos], out=tmp_path / "first", config=config)
+    again = training.run(
+        "denoise", data=[photos], start=str(first), out=tmp_path / "b", config=config
+    )
+    assert mirnet.load(again).weights.training["network"]["steps"] == 2
+
+
+def test_fine_tuning_takes_over_the_sizes(tmp_path: Path, photos: Path, config: Path) -> None:
+    first = training.run("denoise", data=[photos], out=tmp_path / "first", config=config)
+    config.write_text(CONFIG.partition("[network]")[0])
+    again = training.run(
+        "upscale-x1", data=[photos], start=str(first), out=tmp_path / "b", config=config
+    )
+    assert mirnet.load(again).weights.network.config["widths"] == [8, 16]
+
+
+def test_weights_to_start_from_must_fit(tmp_path: Path, photos: Path, config: Path) -> None:
+    with pytest.raises(UsageError, match=r"\d of \d+ tensors fit"):
+        training.run("denoise", data=[photos], start="denoise", out=tmp_path / "a", config=config)
+    for bad in ("nothing.safetensors", "no-model"):
+        with pytest.raises(MirnetError):
+            training.run("denoise", data=[photos], start=bad, out=tmp_path / "a", config=config)
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_place_that_takes_nothing(tmp_path: Path, photos: Path, config: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError, match="--out"):
+        training.run("denoise", data=[photos], out=tmp_path / "file/run", config=config)
+
+
+def test_an_unknown_device(tmp_path: Path, photos: Path) -> None:
+    with pytest.raises(UsageError, match="gpu"):
+        training.run("denoise", data=[photos], out=tmp_path / "run", device="gpu")
+
+
+def test_photos_that_one_network_cannot_take_are_refused_first(tmp_path: Path) -> None:
+    folder = tmp_path / "dim"
+    folder.mkdir()
+    for i in range(3):
+        # Bright enough for the thumbnail, not for the detail.
+        Image.new("RGB", (64, 64), (40, 40, 40 + i)).save(folder / f"{i}.png")
+    with pytest.raises(InputError, match="well exposed"):
+        training.run("enhance", data=[folder], out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_dark_photos_cannot_be_targets_of_brightening(tmp_path: Path) -> None:
@@ -182,8 +304,19 @@ def test_dark_photos_cannot_be_targets_of_brightening(tmp_path: Path) -> None:
             "no loss 'l3', choose from",
         ),
         ("stages = [{until = 1.0, cropp = 48, batch = 2}]", "'cropp'"),
-        ("rate = 0.1", "'rate'"),
+        ("rate = 0.1", "a recipe has no 'rate'; use learning_rate, steps"),
         ("stages = [", "not a recipe"),
+        ("stages = []", "stages is a list"),
+        ("stages = [{until = 1.0, crop = 50, batch = 2}]", "crops of 50 .* multiples of 4$"),
+        ("stages = [{until = 1.0, crop = 48, batch = 0}]", "batch = 0"),
+        ("learning_rate = 'fast'", "learning_rate = fast"),
+        ("steps = 2.5", "steps = 2.5"),
+        ("pair_share = 2", "pair_share = 2"),
+        ("brightness = [0.1]", "brightness is two"),
+        ("context = 'none'", "no 'context'"),
+        ("[network]\ngroups = 17", "groups = 17"),
+        ("[network]\nscales = [2]", "no 'scales'"),
+        ("[network]\nwidths = [8, 8, 8, 8]\nunshuffle = 16", "unshuffle = 16"),
     ],
 )
 def test_a_config_that_is_no_recipe_is_refused(

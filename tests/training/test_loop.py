@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mirnet_cli.errors import MirnetError
+from mirnet_cli.errors import InputError, MirnetError
 from mirnet_cli.networks.configs import CompactConfig
 from mirnet_cli.training import loop, losses
 from mirnet_cli.training.loop import Run
@@ -28,7 +28,7 @@ def photos(count: int = 6) -> list[Pair]:
         rng = np.random.default_rng(i)
         y, x = np.mgrid[:96, :112] / 24
         waves = [np.sin(x * rng.uniform(0.5, 2) + y * rng.uniform(0.5, 2)) for _ in range(3)]
-        made.append(Pair(f"photo-{i}", np.uint8(128 + 100 * np.stack(waves, 2))))
+        made.append(Pair(f"photo-{i}", (np.uint8(128 + 100 * np.stack(waves, 2)),)))
     return made
 
 
@@ -163,7 +163,7 @@ def test_denoising_improves_on_doing_nothing(tmp_path: Path) -> None:
 
 
 def test_pairs_are_trained_on(tmp_path: Path) -> None:
-    pairs = [Pair(p.name, np.concatenate([p.pixels, p.pixels // 2], 2)) for p in photos(3)]
+    pairs = [Pair(p.name, (*p.pixels(), p.pixels()[0] // 2)) for p in photos(3)]
     batch = loop.make_batch(small_run(tmp_path, photos=[], pairs=pairs), 0, Stage(1.0, 48, 2))
     torch.testing.assert_close(batch.targets, batch.inputs / 2, atol=0.01, rtol=0)
 
@@ -179,12 +179,54 @@ def test_crops_follow_from_their_key() -> None:
 
 def test_split_keeps_crops_of_a_scene_together() -> None:
     pixels = np.zeros((8, 8, 3), np.uint8)
-    pairs = [Pair(f"scene{i}_{j}", pixels) for i in range(40) for j in range(3)]
+    pairs = [Pair(f"scene{i}_{j}", (pixels, pixels)) for i in range(40) for j in range(3)]
     training, validation = split(pairs, 0.2)
     scenes = [{p.name.split("_")[0] for p in part} for part in (training, validation)]
     assert scenes[0].isdisjoint(scenes[1])
     assert len(training) + len(validation) == len(pairs)
     assert validation
+
+
+def test_split_takes_photos_of_one_camera_apart() -> None:
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    photos = [Pair(f"IMG_{i:04}", (pixels,)) for i in range(200)]
+    validation = split(photos)[1]
+    assert 5 < len(validation) < 40
+    # Further photos change nothing for these.
+    again = split([*photos, *(Pair(f"DSC_{i:04}", (pixels,)) for i in range(50))])[1]
+    assert {p.name for p in validation} == {p.name for p in again if p.name.startswith("IMG")}
+    pairs = [Pair(p.name, (pixels, pixels)) for p in photos]
+    assert [p.name for p in split(pairs)[1]] == [p.name for p in validation]
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_split_of_few_has_some_of_both(count: int) -> None:
+    training, validation = split(photos(count))
+    assert training
+    assert validation
+    assert len(training) + len(validation) == count
+
+
+def test_one_photo_is_too_few_to_split() -> None:
+    with pytest.raises(InputError, match="at least two"):
+        split(photos(1))
+
+
+def test_a_crashed_log_is_read_up_to_the_crash(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"step": 4}\n{"step": 8}\n{"st')
+    assert [line["step"] for line in loop.read_log(path)] == [4, 8]
+    loop.train(small_run(tmp_path, report_every=4))
+    assert [line["step"] for line in loop.read_log(path)] == [4, 8]
+
+
+def test_length_is_estimated_where_hours_decide() -> None:
+    schedule = loop.Schedule(10**9, 2.0)
+    assert schedule.expected(100, 72.0) == 10_000
+    assert schedule.expected(0, 0.0) == 10**9
+    assert loop.Schedule(500, 2.0).expected(100, 72.0) == 500
+    assert loop.Schedule(10**9, 2.0, fall=7_000).expected(8_000, 5_000.0) == 10_000
+    assert loop.Schedule(500, math.inf).expected(100, 72.0) == 500
 
 
 def test_learning_rate_warms_up_stays_and_falls() -> None:

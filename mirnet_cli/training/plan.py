@@ -1,0 +1,216 @@
+"""What a run is to do, checked before hours go into it: recipe, changes to it, and a resumption."""
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mirnet_cli.errors import UsageError
+from mirnet_cli.files import write_replaceable
+from mirnet_cli.networks.configs import CompactConfig
+from mirnet_cli.networks.families import FAMILIES
+from mirnet_cli.training import recipe
+from mirnet_cli.training.loop import VALIDATION_CROP
+from mirnet_cli.training.recipe import Recipe, Stage
+
+_FILE = "run.json"
+_FINE_TUNING_RATE = 0.25
+"""Of the recipe's learning rate: trained weights are near where they should be."""
+_FINE_TUNING_STEPS = 4000
+_SIZES = ("widths", "groups", "blocks", "unshuffle", "reduction")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What decides a run's weights, but for its length.
+
+    Attributes:
+        name: of the model.
+        parts: a recipe for each of its networks, as they are trained.
+        seed: of everything random.
+        origin: name and sha256 of the weights it starts from; None from random ones.
+        steps: of the network with most, where nobody says how long.
+    """
+
+    name: str
+    parts: tuple[Recipe, ...]
+    seed: int
+    origin: str | None
+    steps: int
+
+    def settle(self, folder: Path, data: str) -> None:
+        """Writes the plan to the run's folder, or compares it with the one that is there.
+
+        Runs from before there were plans take it up.
+
+        Args:
+            folder: of the run.
+            data: what tells the photos and pairs that are trained on from others.
+
+        Raises:
+            UsageError: if the run in this folder was begun differently.
+            OSError: if it cannot be written.
+        """
+        mine = json.loads(json.dumps(self._described() | {"--data or --pairs": data}))
+        path = folder / _FILE
+        try:
+            begun = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            write_replaceable(path, json.dumps(mine, indent=1).encode())
+            return
+        except ValueError:
+            raise UsageError("not intact", "begin anew with another --out", subject=path) from None
+        for key, value in mine.items():
+            if begun.get(key) != value:
+                raise UsageError(
+                    f"was begun with another {key} ({_short(begun.get(key))}, not {_short(value)})",
+                    "resume it as it was begun, or choose another --out",
+                    subject=folder,
+                )
+
+    def _described(self) -> dict[str, Any]:
+        kept = ("learning_rate", "stages", "pair_share", "brightness")
+        recipes = {
+            part.part: {name: _plain(getattr(part, name)) for name in ("config", *kept)}
+            for part in self.parts
+        }
+        return {
+            "TASK": self.name,
+            "--seed": self.seed,
+            "--from": self.origin,
+            "recipe (--config)": recipes,
+        }
+
+
+def make(
+    name: str,
+    *,
+    config: Path | None,
+    seed: int,
+    origin: str | None,
+    sizes: Mapping[str, CompactConfig],
+) -> Plan:
+    """The recipe of a model with a user's changes.
+
+    Args:
+        name: of the recipe.
+        config: TOML file with changes; see :func:`mirnet_cli.training.job.run`.
+        seed: of everything random.
+        origin: of the weights it starts from.
+        sizes: of their networks, which are taken over where ``config`` does not say others.
+
+    Raises:
+        UsageError: if there is no such recipe, or the file changes what it cannot.
+    """
+    changes = {} if config is None else _read(config)
+    network = changes.pop("network", None)
+    steps = changes.pop("steps", None)
+    parts = []
+    for part in recipe.find(name):
+        if network is not None:
+            changes["config"] = dataclasses.replace(part.config, **network)
+        elif part.part in sizes:
+            body = {size: getattr(sizes[part.part], size) for size in _SIZES}
+            changes["config"] = dataclasses.replace(part.config, **body)
+        if origin is not None and "learning_rate" not in changes:
+            part = dataclasses.replace(part, learning_rate=_FINE_TUNING_RATE * part.learning_rate)
+        part = dataclasses.replace(part, **changes)
+        _check(part, config)
+        parts.append(part)
+    usual = max(part.steps for part in parts) if origin is None else _FINE_TUNING_STEPS
+    return Plan(name, tuple(parts), seed, origin, steps or usual)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return {name: _READERS[name](value) for name, value in values.items()}
+    except KeyError as error:
+        raise UsageError(f"a recipe has no {error}", _NAMES, subject=path) from None
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(f"not a recipe: {error}", _NAMES, subject=path) from error
+
+
+def _rate(value: Any) -> float:
+    return _number("learning_rate", value, lambda x: 0 < x < 1)
+
+
+def _share(value: Any) -> float:
+    return _number("pair_share", value, lambda x: 0 <= x <= 1)
+
+
+def _steps(value: Any) -> int:
+    return int(_number("steps", value, lambda x: x >= 1 and x == int(x)))
+
+
+def _brightness(value: Any) -> tuple[float, float]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise ValueError("brightness is two numbers")
+    low, high = (_number("brightness", each, lambda x: 0 <= x <= 1) for each in value)
+    return low, high
+
+
+def _stages(value: Any) -> tuple[Stage, ...]:
+    if not isinstance(value, list) or not value:
+        raise ValueError("stages is a list of tables")
+    stages = tuple(Stage(**stage) for stage in value)
+    for stage in stages:
+        _number("until", stage.until, lambda x: 0 < x <= 1)
+        for name in ("crop", "batch"):
+            _number(name, getattr(stage, name), lambda x: x >= 1 and x == int(x))
+    return stages
+
+
+def _network(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("network is a table")
+    for name in value:
+        if name not in _SIZES:
+            raise ValueError(f"network has no {name!r}, only {', '.join(_SIZES)}")
+    FAMILIES["compact"].check(value)
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "learning_rate": _rate,
+    "steps": _steps,
+    "pair_share": _share,
+    "brightness": _brightness,
+    "stages": _stages,
+    "network": _network,
+}
+_NAMES = f"use {', '.join(_READERS)}"
+
+
+def _number(name: str, value: Any, allowed: Callable[[float], bool]) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not allowed(value):
+        raise ValueError(f"{name} = {str(value)[:40]}")
+    return value
+
+
+def _check(part: Recipe, path: Path | None) -> None:
+    """Whether crops suit the network."""
+    stride = FAMILIES["compact"].stride(dataclasses.asdict(part.config))
+    for crop in (VALIDATION_CROP, *(stage.crop for stage in part.stages)):
+        for scale in part.scales:
+            if crop % (stride * scale):
+                raise UsageError(
+                    f"crops of {crop} pixels do not fit this network",
+                    f"use multiples of {stride * scale}"
+                    if crop != VALIDATION_CROP
+                    else "use fewer widths or a smaller unshuffle: validation takes this size",
+                    subject=path,
+                )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return dataclasses.asdict(value) if isinstance(value, CompactConfig | Stage) else value
+
+
+def _short(value: Any) -> str:
+    return "none" if value is None else "other values" if isinstance(value, dict) else str(value)
