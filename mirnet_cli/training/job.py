@@ -111,7 +111,8 @@ def run(
     )
     initial = _initial(origin, chosen.parts) if origin else {}
     folder = out or Path("runs") / name
-    if not resume and any((folder / part.part / "checkpoint").exists() for part in recipes):
+    begun = any((folder / part.part / "checkpoint").exists() for part in recipes)
+    if begun and not resume:
         raise OutputError("holds a run already", "add --resume or choose another", subject=folder)
     cache = settings.cache_folder() / "training"
     photos = [photo for path in data for photo in load_photos(path, cache)]
@@ -132,7 +133,7 @@ def run(
     most = steps or (chosen.steps if hours is None else _UNLIMITED)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        chosen.settle(folder, _digest(photos, given))
+        chosen.settle(folder, _digest(photos, given), begun=begun)
         trained = _train(chosen, runs, most, hours)
         history: dict[str, Any] = {"recipe": name}
         if chosen.origin is not None:

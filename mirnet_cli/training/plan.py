@@ -41,7 +41,7 @@ class Plan:
     origin: str | None
     steps: int
 
-    def settle(self, folder: Path, data: str) -> None:
+    def settle(self, folder: Path, data: str, *, begun: bool) -> None:
         """Writes the plan to the run's folder, or compares it with the one that is there.
 
         Runs from before there were plans take it up.
@@ -49,6 +49,7 @@ class Plan:
         Args:
             folder: of the run.
             data: what tells the photos and pairs that are trained on from others.
+            begun: the run has a checkpoint.
 
         Raises:
             UsageError: if the run in this folder was begun differently.
@@ -56,17 +57,18 @@ class Plan:
         """
         mine = json.loads(json.dumps(self._described() | {"--data or --pairs": data}))
         path = folder / _FILE
-        try:
-            begun = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        if not begun or not path.exists():
             write_replaceable(path, json.dumps(mine, indent=1).encode())
             return
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
             raise UsageError("not intact", "begin anew with another --out", subject=path) from None
         for key, value in mine.items():
-            if begun.get(key) != value:
+            if before.get(key) != value:
+                was = f"{_short(before.get(key))}, not {_short(value)}"
                 raise UsageError(
-                    f"was begun with another {key} ({_short(begun.get(key))}, not {_short(value)})",
+                    f"was begun with another {key} ({was})",
                     "resume it as it was begun, or choose another --out",
                     subject=folder,
                 )

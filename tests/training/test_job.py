@@ -1,5 +1,7 @@
 """``mirnet train`` from folders to a weights file that the tool takes."""
 
+import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -232,6 +234,13 @@ def test_a_run_is_resumed_as_it_was_begun(
         change = {}
     with pytest.raises(UsageError, match=message):
         training.run(**asked | change, out=tmp_path / "run", resume=True)
+
+
+def test_a_run_without_a_checkpoint_begins_anew(tmp_path: Path, photos: Path, config: Path) -> None:
+    training.run("denoise", data=[photos], out=tmp_path / "run", config=config)
+    shutil.rmtree(tmp_path / "run/network")
+    training.run("denoise", data=[photos], out=tmp_path / "run", config=config, seed=7)
+    assert json.loads((tmp_path / "run/run.json").read_text())["--seed"] == 7
 
 
 def test_a_run_from_before_plans_is_taken_up(tmp_path: Path, photos: Path, config: Path) -> None:
