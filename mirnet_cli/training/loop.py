@@ -14,6 +14,7 @@ import contextlib
 import copy
 import json
 import math
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -39,6 +40,7 @@ _STEADY = 0.7
 _CLIP = 0.5
 VALIDATION_CROP = 192
 """Sides of the validation's pictures."""
+_BEST = "best.safetensors"
 _KEEP_EVERY = 300.0
 """Seconds of training that an interruption may cost."""
 _EXPLODED = 20.0
@@ -254,11 +256,15 @@ def train(run: Run) -> dict[str, Tensor]:
         checkpoint.save(run.folder / name, model, average, optimiser, state)
         kept = time.monotonic()
 
+    best = run.folder / _BEST
+
     while True:
         step = state["step"]
         state["seconds"] = time.monotonic() - started
         if schedule.fall is None and schedule.due(step, state["seconds"]):
             keep("steady")
+            if best.exists():
+                shutil.copyfile(best, run.folder / "steady" / _BEST)
             state["fall"] = schedule.fall = step
         if step >= schedule.steps:
             break
@@ -313,6 +319,10 @@ def _resume(
         return state
     if Schedule(run.steps, run.hours).due(steady["step"], steady["seconds"]):
         return state
+    best = run.folder / "steady" / _BEST
+    if best.exists():
+        # Of before the fall, which now comes later.
+        write_replaceable(run.folder / _BEST, best.read_bytes())
     return checkpoint.load(run.folder / "steady", model, average, optimiser)
 
 
@@ -416,7 +426,7 @@ def _judged(
         state["best"] = scores.psnr
         part = run.folder / "best.part"
         save_file({k: v.cpu().contiguous() for k, v in average.items()}, part)
-        part.replace(run.folder / "best.safetensors")
+        part.replace(run.folder / _BEST)
     return replace(progress, **asdict(scores))
 
 
@@ -435,7 +445,7 @@ def best_weights(folder: Path) -> dict[str, Tensor]:
     """The averaged weights of a run that validated best."""
     from safetensors.torch import load_file
 
-    return load_file(folder / "best.safetensors")
+    return load_file(folder / _BEST)
 
 
 def _laid_out(x: Tensor) -> Tensor:

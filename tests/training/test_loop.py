@@ -258,6 +258,24 @@ def test_a_longer_run_goes_on_as_if_it_had_been_so_long_from_the_start(tmp_path:
         assert one == two, file
 
 
+def test_the_best_of_a_longer_run_is_not_that_of_the_shorter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(folder: Path, steps: int, *scores: float) -> bytes:
+        following = iter(scores)
+        monkeypatch.setattr(
+            loop, "validate", lambda model, batches: loop.Scores(next(following), 0.0, 0.0)
+        )
+        loop.train(small_run(folder, steps=steps, report_every=4))
+        return (folder / "best.safetensors").read_bytes()
+
+    # Validated at steps 4, 8 and 10, then, from step 7 on, at 8, 12, 16 and 20.
+    shorter = train(tmp_path / "twice", 10, 3, 5, 6)
+    longer = train(tmp_path / "twice", 20, 2, 2, 2, 2)
+    assert longer != shorter
+    assert longer == train(tmp_path / "once", 20, 3, 2, 2, 2, 2)
+
+
 @pytest.mark.parametrize(("steps", "logged"), [(7, [4, 7]), (8, [4, 8])])
 def test_the_end_of_a_run_is_logged_once_with_its_scores(
     tmp_path: Path, steps: int, logged: list[int]
