@@ -1,9 +1,10 @@
 """``mirnet train``: from folders of photos to a weights file."""
 
+import contextlib
 import dataclasses
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from mirnet_cli import settings
 from mirnet_cli.errors import InputError, OutputError, UsageError
-from mirnet_cli.files import not_written
+from mirnet_cli.files import lock, not_written
 from mirnet_cli.models import catalogue, choose
 from mirnet_cli.models import weights as weights_file
 from mirnet_cli.models.foreign import Foreign
@@ -86,7 +87,8 @@ def run(
             those of the run that is resumed, the licence is no text for a file, or matplotlib is
             not installed.
         InputError: if photos cannot be read or do not suit.
-        OutputError: if ``out`` holds a run that is not to be resumed, or cannot be written.
+        OutputError: if ``out`` holds a run that is not to be resumed, another process trains there,
+            or it cannot be written.
     """
     recipes = recipe.find(name)
     if not data and not pairs:
@@ -133,19 +135,36 @@ def run(
     most = steps or (chosen.steps if hours is None else _UNLIMITED)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        chosen.settle(folder, _digest(photos, given), begun=begun)
-        trained = _train(chosen, runs, most, hours)
-        history: dict[str, Any] = {"recipe": name}
-        if chosen.origin is not None:
-            history["from"] = chosen.origin
-        history |= {part: _summary(this) for part, this in runs.items()}
-        path = folder / f"{name}.safetensors"
-        return _export(path, name, chosen.parts[-1], trained, history, licence)
+        with _alone(folder):
+            chosen.settle(folder, _digest(photos, given), begun=begun)
+            trained = _train(chosen, runs, most, hours)
+            history: dict[str, Any] = {"recipe": name}
+            if chosen.origin is not None:
+                history["from"] = chosen.origin
+            history |= {part: _summary(this) for part, this in runs.items()}
+            path = folder / f"{name}.safetensors"
+            return _export(path, name, chosen.parts[-1], trained, history, licence)
     except SafetensorError as error:
         # What it says of a disk that is full.
         raise OutputError(str(error), _ELSEWHERE, subject=folder) from error
     except OSError as error:
         raise not_written(folder, error, _ELSEWHERE) from error
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keeps other processes from training in this folder.
+
+    Raises:
+        OutputError: if one does so already.
+    """
+    with (folder / ".lock").open("a") as file:
+        try:
+            lock(file.fileno())
+        except BlockingIOError:
+            what = "another process is training here"
+            raise OutputError(what, "wait for its end or choose another", subject=folder) from None
+        yield
 
 
 def _train(

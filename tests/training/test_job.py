@@ -14,7 +14,9 @@ from PIL import Image
 import mirnet_cli as mirnet
 from mirnet_cli import training
 from mirnet_cli.errors import InputError, MirnetError, OutputError, UsageError
+from mirnet_cli.training.loop import Progress
 from mirnet_cli.training.photos import load_pairs, load_photos, random_crops
+from mirnet_cli.training.recipe import Recipe
 
 CONFIG = """
 learning_rate = 1e-3
@@ -234,6 +236,17 @@ def test_a_run_is_resumed_as_it_was_begun(
         change = {}
     with pytest.raises(UsageError, match=message):
         training.run(**asked | change, out=tmp_path / "run", resume=True)
+
+
+def test_two_do_not_train_in_one_folder(tmp_path: Path, photos: Path, config: Path) -> None:
+    def begin_another(part: Recipe, progress: Progress) -> None:
+        with pytest.raises(OutputError, match="another process is training here"):
+            training.run("denoise", data=[photos], out=tmp_path, config=config, resume=True)
+        tried.append(progress.step)
+
+    tried: list[int] = []
+    training.run("denoise", data=[photos], out=tmp_path, config=config, report=begin_another)
+    assert tried
 
 
 def test_a_run_without_a_checkpoint_begins_anew(tmp_path: Path, photos: Path, config: Path) -> None:
