@@ -282,7 +282,8 @@ class Journal:
         if entry.written is not None and not entry.written.matches(there):
             if overwrite:
                 return _RUN
-            return Decision(Choice.SKIP, "was changed since it was written; left as it is")
+            what = f"{item.target.name} was changed since it was written, and is left as it is"
+            return Decision(Choice.SKIP, what)
         return Decision(Choice.SKIP, "done before")
 
     def _look(self, target: Place) -> Place | None:
@@ -297,7 +298,11 @@ class Journal:
         if not exists or overwrite:
             return _RUN
         if entry is None or entry.event == "failed":
-            return Decision(Choice.SKIP, "exists already; --overwrite replaces it")
+            return Decision(
+                Choice.FAIL,
+                f"{item.target.name} exists already, and is not of this batch; use --overwrite or "
+                "another -o",
+            )
         return Decision(
             Choice.FAIL,
             f"{item.target.name} exists, made from another version of the photo or with other "

@@ -51,8 +51,7 @@ def show_plan(
         size, forecast = None, None
         if decision.choice is Choice.RUN:
             try:
-                size = _measured(item)
-                size = settings.crop[2:] if settings.crop else size
+                size = _measured(item, settings)
                 forecast = restorer.foresee(*size)
             except MirnetError as error:
                 decision = Decision(Choice.FAIL, f"{error.what}; {error.remedy}")
@@ -79,12 +78,18 @@ def size_of(item: "Item") -> tuple[int, int] | None:
         return None
 
 
-def _measured(item: "Item") -> tuple[int, int]:
-    from mirnet_cli.photo import probe
+def _measured(item: "Item", settings: "Settings | None" = None) -> tuple[int, int]:
+    """Width and height of what is to be done of a photo."""
+    from mirnet_cli.photo import MAX_PIXELS, probe
 
     check_input(item.source)
-    header = probe(item.source)
-    return header.width, header.height
+    header = probe(item.source, max_pixels=settings.max_pixels if settings else MAX_PIXELS)
+    if settings is None or settings.crop is None:
+        return header.width, header.height
+    from mirnet_cli.restore.photos import check_crop
+
+    check_crop(settings.crop, header.width, header.height, item.source)
+    return settings.crop[2:]
 
 
 def _show(
@@ -94,13 +99,18 @@ def _show(
     size: tuple[int, int] | None,
     forecast: "Forecast | None",
 ) -> None:
+    failed = decision.choice is Choice.FAIL
+    said = decision.reason or None
+    if failed and (console.quiet or console.json):
+        console.error(f"{item.source}: {said}")
     if console.json:
         console.record(
             {
                 "input": str(item.source),
                 "output": str(item.target),
                 "status": _STATUS[decision.choice],
-                "reason": decision.reason or None,
+                "error": said if failed else None,
+                "warnings": [] if failed or said is None else [said],
                 "width": size and size[0],
                 "height": size and size[1],
                 "tile": forecast and forecast.tile,

@@ -49,8 +49,8 @@ class Output:
             *("-o", "--output"),
             metavar="PATH",
             panel=WHERE,
-            help="A file, a folder (ends in / or exists), or - for standard output. "
-            "[default: see above]",
+            help="A file, a folder (ends in / or exists), or - for standard output; "
+            "for batch always a folder. [default: see above]",
         ),
     ] = None
     overwrite: Annotated[
@@ -214,7 +214,7 @@ class Computing:
             metavar="4G",
             panel=COMPUTING,
             parser=values.memory,
-            help="A ceiling for the process. [default: half of the machine's]",
+            help="A ceiling for the process. [default: half of the machine's, 1.06G at most]",
         ),
     ] = None
 

@@ -1,5 +1,6 @@
 """``mirnet`` as a process: signals, exit codes, and every error as one line."""
 
+import errno
 import io
 import os
 import signal
@@ -66,6 +67,9 @@ def _code_of(error: BaseException, words: Sequence[str], verbose: bool) -> int:
     if isinstance(error, MirnetError):
         _say(str(error))
         return error.exit_code
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        _say("no space is left on a device; free some")
+        return ExitCode.FAILED
     from mirnet_cli.cli.usage import usage_line
 
     line = usage_line(error, words)

@@ -95,7 +95,7 @@ def check(
                     **asdict(measured),
                     "psnr": tiling.decibels(measured.psnr),
                     "context": restorer.context,
-                    "overlap": restorer.overlap,
+                    "overlap": plan.overlap,
                     "equal": measured.equal,
                     "difference": str(target),
                 }

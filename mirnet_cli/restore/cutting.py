@@ -175,7 +175,7 @@ class Cutter:
             outcome.context = "window" if context == "window" else "whole"
             return
         outcome.tile, outcome.context = max(tiles.tile_shape), context
-        outcome.overlap = round_up(overlap, network.stride)
+        outcome.overlap = tiles.overlap
         if overlap < self.overlap:
             outcome.warnings.append(
                 f"the overlap is {outcome.overlap} instead of {self.overlap} pixels, because the"

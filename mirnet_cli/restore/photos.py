@@ -64,20 +64,33 @@ def read(source: Source, *, crop: tuple[int, int, int, int] | None, max_pixels: 
     photo = decode(source, max_pixels=max_pixels)
     if crop is None:
         return photo
+    full_height, full_width = photo.pixels.shape[:2]
+    check_crop(crop, full_width, full_height, None if isinstance(source, bytes) else source)
+    x, y, width, height = crop
+    rows, columns = slice(y, y + height), slice(x, x + width)
+    alpha = None if photo.alpha is None else np.ascontiguousarray(photo.alpha[rows, columns])
+    return photo.with_pixels(np.ascontiguousarray(photo.pixels[rows, columns]), alpha)
+
+
+def check_crop(
+    crop: tuple[int, int, int, int], full_width: int, full_height: int, subject: Place | None
+) -> None:
+    """Refuses a crop (see :func:`read`) that a photo of this size does not have.
+
+    Raises:
+        InputError: for one that reaches beyond it.
+        UsageError: for one that is none.
+    """
     x, y, width, height = crop
     if min(x, y) < 0 or min(width, height) < 1:
         raise UsageError(f"a crop of {x},{y},{width},{height}", "use X,Y,W,H in pixels")
-    full_height, full_width = photo.pixels.shape[:2]
     if x + width > full_width or y + height > full_height:
         raise InputError(
             f"the crop {x},{y},{width},{height} reaches beyond its {full_width}x{full_height}"
             " pixels",
             "use a smaller one",
-            subject=None if isinstance(source, bytes) else source,
+            subject=subject,
         )
-    rows, columns = slice(y, y + height), slice(x, x + width)
-    alpha = None if photo.alpha is None else np.ascontiguousarray(photo.alpha[rows, columns])
-    return photo.with_pixels(np.ascontiguousarray(photo.pixels[rows, columns]), alpha)
 
 
 def write(

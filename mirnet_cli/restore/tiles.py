@@ -89,6 +89,7 @@ class Plan:
     rows: Axis
     columns: Axis
     stride: int
+    overlap: int
 
     def __len__(self) -> int:
         return len(self.rows) * len(self.columns)
@@ -151,7 +152,7 @@ def plan(
         _axis(length, side if tile else round_up(length, stride), overlap, stride, half_blend)
         for length in (height, width)
     )
-    return Plan(rows, columns, stride)
+    return Plan(rows, columns, stride, overlap)
 
 
 def _axis(length: int, tile: int, overlap: int, stride: int, feather: int) -> Axis:

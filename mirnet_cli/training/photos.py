@@ -146,8 +146,8 @@ def split(pairs: Sequence[Pair], share: float = 0.08) -> tuple[list[Pair], list[
         InputError: for a single one.
     """
     if len(pairs) < 2:
-        what = "one is too few, since some are kept apart to validate"
-        raise InputError(what, "give at least two", subject=pairs[0].name)
+        what = "one picture is too few, since some are kept apart to validate"
+        raise InputError(what, "give at least two; folders within folders are not looked into")
     scenes = [_scene(pair) for pair in pairs]
     if len(set(scenes)) == 1:
         # All begin alike: a camera's prefix, not a scene.

@@ -78,10 +78,12 @@ def test_a_dry_run_writes_nothing(mirnet: Mirnet) -> None:
     assert ran.code == 1
     first, second = ran.out.splitlines()
     assert first.startswith("in/a.jpg -> in-enhanced/a.jpg (fail: not a picture this tool can read")
-    assert second == "in/b.jpg -> in-enhanced/b.jpg (skip: exists already; --overwrite replaces it)"
+    assert second.startswith(
+        "in/b.jpg -> in-enhanced/b.jpg (fail: b.jpg exists already, and is not"
+    )
     assert sorted(path.name for path in Path("in-enhanced").iterdir()) == ["b.jpg"]
     ran = mirnet("batch", "in", "--dry-run", "--json")
-    assert statuses(ran) == {"in/a.jpg": "failed", "in/b.jpg": "skipped"}
+    assert statuses(ran) == {"in/a.jpg": "failed", "in/b.jpg": "failed"}
 
 
 def test_a_dry_run_says_what_it_takes(
@@ -105,6 +107,14 @@ def test_a_dry_run_says_what_it_takes(
     ran = real("batch", "in", "--task", "denoise", "--dry-run", "--max-memory", "100M")
     assert ran.code == 1
     assert "raise --max-memory" in ran.out
+    # What the real run would refuse, too; --quiet leaves the errors.
+    ran = real(*words, "--crop", "0,0,50,50", "--quiet")
+    assert (ran.code, ran.out) == (1, "")
+    assert "in/a.png: the crop 0,0,50,50 reaches beyond its 40x30 pixels" in ran.err
+    ran = real(*words, "--max-pixels", "2000", "--json")
+    records = [json.loads(line) for line in ran.out.splitlines()]
+    assert [record["status"] for record in records] == ["planned", "failed"]
+    assert "300x200" in records[1]["error"]
     assert not (tmp_path / "in-denoised").exists()
 
 

@@ -135,6 +135,17 @@ def test_standard_output_on_a_full_disk(tmp_path: Path) -> None:
     assert b"no space left" in said
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_records_on_a_full_disk(tmp_path: Path) -> None:
+    with (
+        Path("/dev/full").open("wb") as full,
+        start(tmp_path, "models", "list", "--json", stdout=full) as running,
+    ):
+        _, said = running.communicate(timeout=30)
+    assert running.returncode == 1
+    assert said == b"mirnet: no space is left on a device; free some\n"
+
+
 @POSIX
 def test_a_terminal_shows_progress_and_gets_no_picture(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"photo")
