@@ -94,6 +94,10 @@ def quality(model: str, folders: str, options: dict[str, Any], most: int) -> dic
     return found
 
 
+def _figures() -> dict[str, Any]:
+    return dict(json.loads(FIGURES.read_text("utf-8"))) if FIGURES.exists() else {}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the script; see the module's text."""
     summary, _, rest = (__doc__ or "").partition("\n\n")
@@ -109,8 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     options = {"precision": given.precision, "max_memory": "16G"}
     weights = load(given.model).weights
-    figures = json.loads(FIGURES.read_text("utf-8")) if FIGURES.exists() else {}
-    entry = figures.get(given.model, {})
+    entry = _figures().get(given.model, {})
     if entry.get("sha256") != weights.sha256:
         entry = {"sha256": weights.sha256, "agreement": {}, "quality": {}}
     for photo in given.photos:
@@ -122,7 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for text in given.pairs:
         name, _, folders = text.partition("=")
         entry["quality"][name] = quality(given.model, folders, options, given.most)
-    figures[given.model] = entry
+    # Read again: another model may have been measured meanwhile.
+    figures = _figures() | {given.model: entry}
     FIGURES.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return 0
 
