@@ -298,11 +298,8 @@ class Journal:
         if not exists or overwrite:
             return _RUN
         if entry is None or entry.event == "failed":
-            return Decision(
-                Choice.FAIL,
-                f"{item.target.name} exists already, and is not of this batch; use --overwrite or "
-                "another -o",
-            )
+            what = f"{item.target.name} exists already; --overwrite replaces it"
+            return Decision(Choice.SKIP, what)
         return Decision(
             Choice.FAIL,
             f"{item.target.name} exists, made from another version of the photo or with other "

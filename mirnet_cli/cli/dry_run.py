@@ -101,7 +101,7 @@ def _show(
 ) -> None:
     failed = decision.choice is Choice.FAIL
     said = decision.reason or None
-    if failed and (console.quiet or console.json):
+    if failed and console.quiet:
         console.error(f"{item.source}: {said}")
     if console.json:
         console.record(

@@ -200,7 +200,7 @@ def _reruns() -> Iterator[Case]:
     yield case("other weights", Step(other, 1, counts=(0, 0, 2), errors=2))
     yield case("how it is computed does not count", Step(_go("--tile", "64"), counts=none))
     foreign = _folder("a.png", "b.png", **{"out/a.png": b"mine"})
-    step = Step(_go(), 1, counts=(1, 0, 1), says="a.png exists already, and is not of this batch")
+    step = Step(_go(), counts=(1, 1, 0), says="a.png exists already; --overwrite replaces it")
     yield Case("a file of others", promise, foreign, (step,), _into("b.png"))
 
 

@@ -78,12 +78,11 @@ def test_a_dry_run_writes_nothing(mirnet: Mirnet) -> None:
     assert ran.code == 1
     first, second = ran.out.splitlines()
     assert first.startswith("in/a.jpg -> in-enhanced/a.jpg (fail: not a picture this tool can read")
-    assert second.startswith(
-        "in/b.jpg -> in-enhanced/b.jpg (fail: b.jpg exists already, and is not"
-    )
+    said = "skip: b.jpg exists already; --overwrite replaces it"
+    assert second == f"in/b.jpg -> in-enhanced/b.jpg ({said})"
     assert sorted(path.name for path in Path("in-enhanced").iterdir()) == ["b.jpg"]
     ran = mirnet("batch", "in", "--dry-run", "--json")
-    assert statuses(ran) == {"in/a.jpg": "failed", "in/b.jpg": "failed"}
+    assert statuses(ran) == {"in/a.jpg": "failed", "in/b.jpg": "skipped"}
 
 
 def test_a_dry_run_says_what_it_takes(
