@@ -55,7 +55,8 @@ class Plan:
             UsageError: if the run in this folder was begun differently.
             OSError: if it cannot be written.
         """
-        mine = json.loads(json.dumps(self._described() | {"--data or --pairs": data}))
+        described = self._described() | {"--data or --pairs": data}
+        mine = json.loads(json.dumps(described, default=dataclasses.asdict))
         path = folder / _FILE
         if not begun or not path.exists():
             write_replaceable(path, json.dumps(mine, indent=1).encode())
@@ -76,7 +77,7 @@ class Plan:
     def _described(self) -> dict[str, Any]:
         kept = ("learning_rate", "stages", "pair_share", "brightness")
         recipes = {
-            part.part: {name: _plain(getattr(part, name)) for name in ("config", *kept)}
+            part.part: {name: getattr(part, name) for name in ("config", *kept)}
             for part in self.parts
         }
         return {
@@ -162,7 +163,7 @@ def _stages(value: Any) -> tuple[Stage, ...]:
     for stage in stages:
         _number("until", stage.until, lambda x: 0 < x <= 1)
         for name in ("crop", "batch"):
-            _number(name, getattr(stage, name), lambda x: x >= 1 and x == int(x))
+            _number(name, getattr(stage, name), lambda x: isinstance(x, int) and x >= 1)
     return stages
 
 
@@ -206,12 +207,6 @@ def _check(part: Recipe, path: Path | None) -> None:
                     else "use fewer widths or a smaller unshuffle: validation takes this size",
                     subject=path,
                 )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(each) for each in value]
-    return dataclasses.asdict(value) if isinstance(value, CompactConfig | Stage) else value
 
 
 def _short(value: Any) -> str:

@@ -331,6 +331,7 @@ def test_dark_photos_cannot_be_targets_of_brightening(tmp_path: Path) -> None:
         ("stages = []", "stages is a list"),
         ("stages = [{until = 1.0, crop = 50, batch = 2}]", "crops of 50 .* multiples of 4$"),
         ("stages = [{until = 1.0, crop = 48, batch = 0}]", "batch = 0"),
+        ("stages = [{until = 1.0, crop = 48.0, batch = 2}]", "crop = 48.0"),
         ("learning_rate = 'fast'", "learning_rate = fast"),
         ("steps = 2.5", "steps = 2.5"),
         ("pair_share = 2", "pair_share = 2"),
