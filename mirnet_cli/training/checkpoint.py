@@ -12,29 +12,28 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn, optim
+from torch import Tensor, nn
 
-_MOMENTS = ("exp_avg", "exp_avg_sq")
+from mirnet_cli.training.optimiser import Optimiser
+
+_MOMENTS = ("exp_avg", "exp_avg_sq", "momentum_buffer")
 
 
 def save(
     folder: Path,
     model: nn.Module,
     average: Mapping[str, Tensor],
-    optimiser: optim.Optimizer,
+    optimiser: Optimiser,
     state: Mapping[str, Any],
 ) -> None:
-    """Writes model, averaged weights, AdamW's moments and ``state`` (JSON-like) to ``folder``."""
+    """Writes weights, averages, the optimiser's moments and ``state`` (JSON-like) to ``folder``."""
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    names = [name for name, _ in model.named_parameters()]
-    moments = optimiser.state_dict()["state"]
     save_file(_plain(model.state_dict()), part / "model.safetensors")
     save_file(_plain(average), part / "average.safetensors")
-    for moment in _MOMENTS:
-        values = {names[i]: entry[moment] for i, entry in moments.items()}
-        save_file(_plain(values), part / f"{moment}.safetensors")
+    for kind, values in optimiser.moments().items():
+        save_file(_plain(values), part / f"{kind}.safetensors")
     (part / "state.json").write_text(json.dumps(dict(state), indent=1))
     for file in part.iterdir():
         _bring_to_disk(file)
@@ -47,7 +46,7 @@ def save(
 
 
 def load(
-    folder: Path, model: nn.Module, average: dict[str, Tensor], optimiser: optim.Optimizer
+    folder: Path, model: nn.Module, average: dict[str, Tensor], optimiser: Optimiser
 ) -> dict[str, Any] | None:
     """Restores what :func:`save` wrote and returns its ``state``; None if there is nothing.
 
@@ -58,16 +57,9 @@ def load(
         return None
     model.load_state_dict(load_file(folder / "model.safetensors"))
     average.update(load_file(folder / "average.safetensors"))
-    names = [name for name, _ in model.named_parameters()]
-    moments = {moment: load_file(folder / f"{moment}.safetensors") for moment in _MOMENTS}
-    updates = state.get("updates", state["step"])
-    saved = optimiser.state_dict()
-    saved["state"] = {
-        i: {"step": _scalar(updates), **{m: moments[m][name] for m in _MOMENTS}}
-        for i, name in enumerate(names)
-        if name in moments["exp_avg"]
-    }
-    optimiser.load_state_dict(saved)
+    files = {kind: folder / f"{kind}.safetensors" for kind in _MOMENTS}
+    moments = {kind: load_file(file) for kind, file in files.items() if file.exists()}
+    optimiser.restore(moments, state.get("updates", state["step"]))
     return state
 
 
@@ -87,12 +79,6 @@ def _bring_to_disk(file: Path) -> None:
     """A machine that goes down must not leave a name without its content."""
     with file.open("rb+") as opened:
         os.fsync(opened.fileno())
-
-
-def _scalar(value: float) -> Tensor:
-    from torch import tensor
-
-    return tensor(float(value))
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The training loop: AdamW, averaged weights, bfloat16, exact resume, and longer runs from shorter.
+"""The training loop: averaged weights, bfloat16, exact resume, and longer runs from shorter.
 
 The learning rate stays at its highest for most of a run and falls at its end. Until then nothing
 depends on how long the run will be: the state at that point is kept, and a run that turns out too
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn, optim
+from torch import Tensor, nn
 
 from mirnet_cli.errors import MirnetError
 from mirnet_cli.files import write_replaceable
@@ -30,6 +30,7 @@ from mirnet_cli.measure import metrics
 from mirnet_cli.networks.compact import CompactMIRNet
 from mirnet_cli.training import checkpoint
 from mirnet_cli.training.losses import LOSSES
+from mirnet_cli.training.optimiser import Optimiser
 from mirnet_cli.training.photos import Pair, random_crops
 from mirnet_cli.training.recipe import Batch, Recipe, Stage, as_batch
 
@@ -230,7 +231,7 @@ def train(run: Run) -> dict[str, Tensor]:
         model.load_state_dict(run.initial)
     model = model.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-4)
+    optimiser = Optimiser(model, run.recipe.optimiser)
     state = _resume(run, model, average, optimiser) or {
         "step": 0,
         "seconds": 0.0,
@@ -310,7 +311,7 @@ def train(run: Run) -> dict[str, Tensor]:
 
 
 def _resume(
-    run: Run, model: nn.Module, average: dict[str, Tensor], optimiser: optim.Optimizer
+    run: Run, model: nn.Module, average: dict[str, Tensor], optimiser: Optimiser
 ) -> dict[str, Any] | None:
     """Takes up the run's checkpoint; where the run is to be longer, the one before the fall."""
     state = checkpoint.load(run.folder / "checkpoint", model, average, optimiser)
@@ -333,7 +334,7 @@ class _Refuge:
         self,
         model: nn.Module,
         average: dict[str, Tensor],
-        optimiser: optim.Optimizer,
+        optimiser: Optimiser,
         state: dict[str, Any],
     ) -> None:
         self._model, self._average, self._optimiser = model, average, optimiser
@@ -342,7 +343,7 @@ class _Refuge:
 
     def keep(self) -> None:
         """The state is sound."""
-        now = (self._model.state_dict(), self._average, self._optimiser.state_dict())
+        now = (self._model.state_dict(), self._average, self._optimiser.moments())
         self._kept = copy.deepcopy(now)
         self._updates = self._state["updates"]
 
@@ -358,10 +359,10 @@ class _Refuge:
                 f"the loss exploded {_RETREATS + 1} times, now at step {self._state['step']}",
                 "train anew with a lower learning_rate (--config)",
             )
-        model, average, optimiser = copy.deepcopy(self._kept)
+        model, average, moments = copy.deepcopy(self._kept)
         self._model.load_state_dict(model)
         self._average.update(average)
-        self._optimiser.load_state_dict(optimiser)
+        self._optimiser.restore(moments, self._updates)
         self._state["updates"] = self._updates
 
 
@@ -385,19 +386,16 @@ def _loss(model: nn.Module, batch: Batch, kind: str) -> Tensor:
 
 def _descend(
     model: nn.Module,
-    optimiser: optim.Optimizer,
+    optimiser: Optimiser,
     average: dict[str, Tensor],
     loss: Tensor,
     rate: float,
     step: int,
 ) -> None:
     """One step of the optimiser, and of the average."""
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-    optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(model.parameters(), _CLIP)
-    optimiser.step()
+    optimiser.step(rate)
     # Early averages would hold on to the untrained weights.
     decay = min(_AVERAGE_DECAY, (step + 1) / (step + 10))
     with torch.no_grad():

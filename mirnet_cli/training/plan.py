@@ -14,6 +14,7 @@ from mirnet_cli.networks.configs import CompactConfig
 from mirnet_cli.networks.families import FAMILIES
 from mirnet_cli.training import recipe
 from mirnet_cli.training.loop import VALIDATION_CROP
+from mirnet_cli.training.optimiser import OPTIMISERS
 from mirnet_cli.training.recipe import Recipe, Stage
 
 _FILE = "run.json"
@@ -75,7 +76,7 @@ class Plan:
                 )
 
     def _described(self) -> dict[str, Any]:
-        kept = ("learning_rate", "stages", "pair_share", "brightness")
+        kept = ("optimiser", "learning_rate", "stages", "pair_share", "brightness")
         recipes = {
             part.part: {name: getattr(part, name) for name in ("config", *kept)}
             for part in self.parts
@@ -137,6 +138,12 @@ def _read(path: Path) -> dict[str, Any]:
         raise UsageError(f"not a recipe: {error}", _NAMES, subject=path) from error
 
 
+def _optimiser(value: Any) -> str:
+    if value not in OPTIMISERS:
+        raise ValueError(f"optimiser is one of {', '.join(OPTIMISERS)}")
+    return str(value)
+
+
 def _rate(value: Any) -> float:
     return _number("learning_rate", value, lambda x: 0 < x < 1)
 
@@ -178,6 +185,7 @@ def _network(value: Any) -> dict[str, Any]:
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
+    "optimiser": _optimiser,
     "learning_rate": _rate,
     "steps": _steps,
     "pair_share": _share,

@@ -65,7 +65,8 @@ class Recipe:
         config: sizes of the network.
         degrade: clean crops -> batch.
         stages: crops and batches over the run; crops are output pixels.
-        learning_rate: of AdamW at its highest.
+        optimiser: one of :data:`mirnet_cli.training.optimiser.OPTIMISERS`.
+        learning_rate: of AdamW at its highest; Muon's follows from it.
         steps: length of the full run; beside another network in the same file, its share of it.
         whole: crops show most of a photo, reduced, instead of a piece at full scale.
         brightness: lowest and highest mean (0..1) of photos that are taken; targets of brightening
@@ -84,6 +85,7 @@ class Recipe:
         Stage(0.85, 96, 8),
         Stage(1.0, 144, 4),
     )
+    optimiser: str = "adamw"
     learning_rate: float = 8e-4
     steps: int = 60_000
     whole: bool = False

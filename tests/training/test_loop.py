@@ -15,6 +15,7 @@ from mirnet_cli.errors import InputError, MirnetError
 from mirnet_cli.networks.configs import CompactConfig
 from mirnet_cli.training import loop, losses
 from mirnet_cli.training.loop import Run
+from mirnet_cli.training.optimiser import OPTIMISERS
 from mirnet_cli.training.photos import Pair, random_crops, split
 from mirnet_cli.training.recipe import RECIPES, Stage
 
@@ -47,9 +48,14 @@ def small_run(folder: Path, name: str = "denoise", part: int = 0, **changes: obj
     return dataclasses.replace(run, **changes)
 
 
-def test_resumed_run_ends_with_the_same_weights(tmp_path: Path) -> None:
-    loop.train(small_run(tmp_path / "once"))
-    interrupted = small_run(tmp_path / "twice")
+MOMENTS = {"adamw": ("exp_avg", "exp_avg_sq"), "muon": ("exp_avg", "momentum_buffer")}
+
+
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_resumed_run_ends_with_the_same_weights(tmp_path: Path, optimiser: str) -> None:
+    recipe = dataclasses.replace(small_run(tmp_path).recipe, optimiser=optimiser)
+    loop.train(small_run(tmp_path / "once", recipe=recipe))
+    interrupted = small_run(tmp_path / "twice", recipe=recipe)
 
     def stop(progress: loop.Progress) -> None:
         if progress.step == 4:
@@ -59,7 +65,7 @@ def test_resumed_run_ends_with_the_same_weights(tmp_path: Path) -> None:
         # Reports come every 50 steps and after the last one: stop in the middle by hand.
         loop.train(dataclasses.replace(interrupted, report=stop, report_every=4))
     loop.train(interrupted)
-    for file in ("model", "average", "exp_avg", "exp_avg_sq"):
+    for file in ("model", "average", *MOMENTS[optimiser]):
         one = (tmp_path / "once/checkpoint" / f"{file}.safetensors").read_bytes()
         two = (tmp_path / "twice/checkpoint" / f"{file}.safetensors").read_bytes()
         assert one == two, file
@@ -107,10 +113,14 @@ def explode(monkeypatch: pytest.MonkeyPatch, *steps: int) -> None:
     monkeypatch.setattr(loop, "make_batch", made)
 
 
-def test_a_run_that_explodes_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_a_run_that_explodes_goes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimiser: str
+) -> None:
     usual: list[loop.Progress] = []
     told: list[loop.Progress] = []
-    options = {"steps": 12, "report_every": 4, "report": told.append}
+    recipe = dataclasses.replace(small_run(tmp_path).recipe, optimiser=optimiser)
+    options = {"steps": 12, "report_every": 4, "report": told.append, "recipe": recipe}
     loop.train(small_run(tmp_path / "usual", **options | {"report": usual.append}))
     explode(monkeypatch, 7)
     loop.train(small_run(tmp_path / "once", **options))
@@ -127,7 +137,7 @@ def test_a_run_that_explodes_goes_back(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(KeyboardInterrupt):
         loop.train(small_run(tmp_path / "twice", **options | {"report": stop}))
     loop.train(small_run(tmp_path / "twice", **options))
-    for file in ("model", "average", "exp_avg", "exp_avg_sq"):
+    for file in ("model", "average", *MOMENTS[optimiser]):
         one = (tmp_path / "once/checkpoint" / f"{file}.safetensors").read_bytes()
         assert one == (tmp_path / "twice/checkpoint" / f"{file}.safetensors").read_bytes(), file
 
