@@ -71,10 +71,10 @@ def run(
         resume: take up the checkpoint in ``out``; without it, a folder with one is refused. All
             but the length has to be as it was. More hours or steps than before make the run as if
             it had been so long from the start.
-        config: TOML that changes the recipe: ``optimiser``, ``learning_rate``, ``steps`` (of the
-            network with most), ``pair_share``, ``brightness``, ``stages`` (of ``until``, ``crop``,
-            ``batch``, ``loss``) and a table ``network``. Where a model has two networks, both
-            change.
+        config: TOML that changes the recipe: ``optimiser``, ``weight_decay``, ``learning_rate``,
+            ``steps`` (of the network with most), ``pair_share``, ``brightness``, ``stages`` (of
+            ``until``, ``crop``, ``batch``, ``loss``) and a table ``network``. Where a model has two
+            networks, both change.
         device: "auto", "cpu", "cuda", "cuda:N", "mps".
         licence: of the weights, for their file; an SPDX expression where there is one;
             None is "unknown".

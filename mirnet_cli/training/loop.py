@@ -231,7 +231,7 @@ def train(run: Run) -> dict[str, Tensor]:
         model.load_state_dict(run.initial)
     model = model.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    optimiser = Optimiser(model, run.recipe.optimiser)
+    optimiser = Optimiser(model, run.recipe.optimiser, run.recipe.weight_decay)
     state = _resume(run, model, average, optimiser) or {
         "step": 0,
         "seconds": 0.0,

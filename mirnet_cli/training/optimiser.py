@@ -12,7 +12,6 @@ from torch import Tensor, nn, optim
 
 OPTIMISERS = ("adamw", "muon")
 
-_WEIGHT_DECAY = 1e-4
 _MATRIX_RATE = 6.0
 """Muon's learning rate over AdamW's, at steps that "match_rms_adamw" makes alike in size."""
 
@@ -27,12 +26,13 @@ class Optimiser:
         model: the network.
         kind: "adamw" for all weights, or "muon" for those of convolutions of more than one channel
             each, and AdamW for the rest.
+        weight_decay: share of the weights that a step at rate 1 would take away.
 
     Raises:
         ValueError: for another kind.
     """
 
-    def __init__(self, model: nn.Module, kind: str) -> None:
+    def __init__(self, model: nn.Module, kind: str, weight_decay: float) -> None:
         if kind not in OPTIMISERS:
             raise ValueError(f"no optimiser {kind!r}, choose from {', '.join(OPTIMISERS)}")
         self._parameters: dict[str, Tensor] = dict(model.named_parameters())
@@ -43,14 +43,14 @@ class Optimiser:
             if kind == "muon" and value.ndim == 4 and value.shape[1] > 1
         }
         others = {k: v for k, v in self._parameters.items() if k not in self._matrices}
-        self._adamw = optim.AdamW(others.values(), weight_decay=_WEIGHT_DECAY)
+        self._adamw = optim.AdamW(others.values(), weight_decay=weight_decay)
         self._tracked: list[tuple[optim.Optimizer, dict[str, Tensor], float]] = [
             (self._adamw, others, 1.0)
         ]
         if self._matrices:
             muon = optim.Muon(
                 self._matrices.values(),
-                weight_decay=_WEIGHT_DECAY,
+                weight_decay=weight_decay,
                 adjust_lr_fn="match_rms_adamw",
             )
             self._tracked.append((muon, self._matrices, _MATRIX_RATE))

@@ -76,7 +76,7 @@ class Plan:
                 )
 
     def _described(self) -> dict[str, Any]:
-        kept = ("optimiser", "learning_rate", "stages", "pair_share", "brightness")
+        kept = ("optimiser", "weight_decay", "learning_rate", "stages", "pair_share", "brightness")
         recipes = {
             part.part: {name: getattr(part, name) for name in ("config", *kept)}
             for part in self.parts
@@ -148,6 +148,10 @@ def _rate(value: Any) -> float:
     return _number("learning_rate", value, lambda x: 0 < x < 1)
 
 
+def _decay(value: Any) -> float:
+    return _number("weight_decay", value, lambda x: 0 <= x < 1)
+
+
 def _share(value: Any) -> float:
     return _number("pair_share", value, lambda x: 0 <= x <= 1)
 
@@ -186,6 +190,7 @@ def _network(value: Any) -> dict[str, Any]:
 
 _READERS: dict[str, Callable[[Any], Any]] = {
     "optimiser": _optimiser,
+    "weight_decay": _decay,
     "learning_rate": _rate,
     "steps": _steps,
     "pair_share": _share,

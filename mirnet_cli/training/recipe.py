@@ -66,6 +66,7 @@ class Recipe:
         degrade: clean crops -> batch.
         stages: crops and batches over the run; crops are output pixels.
         optimiser: one of :data:`mirnet_cli.training.optimiser.OPTIMISERS`.
+        weight_decay: share of the weights that a step at rate 1 would take away.
         learning_rate: of AdamW at its highest; Muon's follows from it.
         steps: length of the full run; beside another network in the same file, its share of it.
         whole: crops show most of a photo, reduced, instead of a piece at full scale.
@@ -86,6 +87,7 @@ class Recipe:
         Stage(1.0, 144, 4),
     )
     optimiser: str = "adamw"
+    weight_decay: float = 1e-4
     learning_rate: float = 8e-4
     steps: int = 60_000
     whole: bool = False

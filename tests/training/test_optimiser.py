@@ -6,6 +6,8 @@ from torch import nn
 
 from mirnet_cli.training.optimiser import Optimiser
 
+DECAY = 1e-4
+
 
 def network() -> nn.Sequential:
     torch.manual_seed(0)
@@ -24,7 +26,7 @@ def steps(model: nn.Module, optimiser: Optimiser, count: int, seed: int = 1) -> 
 def changes(kind: str) -> dict[str, torch.Tensor]:
     model = network()
     before = {name: value.detach().clone() for name, value in model.named_parameters()}
-    steps(model, Optimiser(model, kind), 1)
+    steps(model, Optimiser(model, kind, DECAY), 1)
     return {name: value.detach() - before[name] for name, value in model.named_parameters()}
 
 
@@ -51,13 +53,25 @@ def test_steps_are_as_large_as_the_rate_says() -> None:
 
 
 @pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_weights_decay_by_what_is_asked_for(kind: str) -> None:
+    model = network()
+    before = {name: value.detach().clone() for name, value in model.named_parameters()}
+    for value in model.parameters():
+        value.grad = torch.zeros_like(value)
+    Optimiser(model, kind, 10.0).step(1e-3)
+    for name, value in model.named_parameters():
+        rate = 6e-3 if kind == "muon" and name in ("0.weight", "2.weight") else 1e-3
+        assert torch.allclose(value, before[name] * (1 - 10 * rate), atol=1e-6), name
+
+
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_what_it_remembers_can_be_taken_up(kind: str, layout: torch.memory_format) -> None:
     once, twice = (network().to(memory_format=layout) for _ in range(2))
-    optimiser = Optimiser(once, kind)
+    optimiser = Optimiser(once, kind, DECAY)
     steps(once, optimiser, 2)
     twice.load_state_dict(once.state_dict())
-    other = Optimiser(twice, kind)
+    other = Optimiser(twice, kind, DECAY)
     other.restore(optimiser.moments(), 2)
     steps(once, optimiser, 2, seed=2)
     steps(twice, other, 2, seed=2)
@@ -67,4 +81,4 @@ def test_what_it_remembers_can_be_taken_up(kind: str, layout: torch.memory_forma
 
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="no optimiser 'sgd', choose from adamw, muon"):
-        Optimiser(network(), "sgd")
+        Optimiser(network(), "sgd", DECAY)
