@@ -14,9 +14,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from mirnet_cli.training.optimiser import Optimiser
-
-_MOMENTS = ("exp_avg", "exp_avg_sq", "momentum_buffer")
+from mirnet_cli.training.optimiser import KINDS, Optimiser
 
 
 def save(
@@ -57,7 +55,7 @@ def load(
         return None
     model.load_state_dict(load_file(folder / "model.safetensors"))
     average.update(load_file(folder / "average.safetensors"))
-    files = {kind: folder / f"{kind}.safetensors" for kind in _MOMENTS}
+    files = {kind: folder / f"{kind}.safetensors" for kind in KINDS}
     moments = {kind: load_file(file) for kind, file in files.items() if file.exists()}
     optimiser.restore(moments, state.get("updates", state["step"]))
     return state

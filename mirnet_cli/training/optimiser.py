@@ -2,10 +2,11 @@
 
 Muon (Jordan et al., 2024) takes momentum's step in all directions of a matrix alike, instead of
 mostly in its few strongest ones; a convolution is the matrix from its window's values to its
-channels. It learns more in a step than AdamW does, which stays for biases and single factors.
+channels. Biases, and weights of a single input channel, stay with AdamW.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn, optim
@@ -16,11 +17,22 @@ _MATRIX_RATE = 6.0
 """Muon's learning rate over AdamW's, at steps that "match_rms_adamw" makes alike in size."""
 
 Moments = dict[str, dict[str, Tensor]]
-"""What an optimiser remembers: by kind ("exp_avg", "exp_avg_sq", "momentum_buffer") and name."""
+"""What an optimiser remembers, by one of :data:`KINDS` and the weight's name."""
+
+_ADAMW = ("step", "exp_avg", "exp_avg_sq")
+_MUON = ("momentum_buffer",)
+KINDS = (*_ADAMW, *_MUON)
+
+
+class _Part(NamedTuple):
+    optimiser: optim.Optimizer
+    weights: dict[str, Tensor]
+    rate: float
+    kinds: tuple[str, ...]
 
 
 class Optimiser:
-    """Updates a network's weights, all at one learning rate.
+    """Updates a network's weights, all by one schedule of the learning rate.
 
     Args:
         model: the network.
@@ -43,17 +55,15 @@ class Optimiser:
             if kind == "muon" and value.ndim == 4 and value.shape[1] > 1
         }
         others = {k: v for k, v in self._parameters.items() if k not in self._matrices}
-        self._adamw = optim.AdamW(others.values(), weight_decay=weight_decay)
-        self._tracked: list[tuple[optim.Optimizer, dict[str, Tensor], float]] = [
-            (self._adamw, others, 1.0)
-        ]
+        adamw = optim.AdamW(others.values(), weight_decay=weight_decay)
+        self._parts = [_Part(adamw, others, 1.0, _ADAMW)]
         if self._matrices:
             muon = optim.Muon(
                 self._matrices.values(),
                 weight_decay=weight_decay,
                 adjust_lr_fn="match_rms_adamw",
             )
-            self._tracked.append((muon, self._matrices, _MATRIX_RATE))
+            self._parts.append(_Part(muon, self._matrices, _MATRIX_RATE, _MUON))
 
     def step(self, rate: float) -> None:
         """Takes a step along the gradients and forgets them."""
@@ -62,40 +72,42 @@ class Optimiser:
                 parameter = self._parameters[name]
                 matrix.copy_(parameter.flatten(1))
                 matrix.grad = None if parameter.grad is None else parameter.grad.flatten(1)
-            for optimiser, _, factor in self._tracked:
-                for group in optimiser.param_groups:
-                    group["lr"] = rate * factor
-                optimiser.step()
+            for part in self._parts:
+                for group in part.optimiser.param_groups:
+                    group["lr"] = rate * part.rate
+                part.optimiser.step()
             for name, matrix in self._matrices.items():
                 self._parameters[name].copy_(matrix.view_as(self._parameters[name]))
-                matrix.grad = None
         for parameter in self._parameters.values():
             parameter.grad = None
 
     def moments(self) -> Moments:
         """What it remembers, not copied."""
         found: Moments = {}
-        for name, state in self._states():
-            for kind, value in state.items():
-                if kind != "step":
+        for part in self._parts:
+            for name, weight in part.weights.items():
+                for kind, value in part.optimiser.state.get(weight, {}).items():
                     found.setdefault(kind, {})[name] = value
         return found
 
     def restore(self, moments: Mapping[str, Mapping[str, Tensor]], updates: int) -> None:
-        """Takes up what it remembered after so many updates."""
-        for optimiser, parameters, _ in self._tracked:
-            saved = optimiser.state_dict()
+        """Takes up what it remembered.
+
+        Args:
+            moments: as :meth:`moments` gives them.
+            updates: how many steps it made; for moments without "step", as they once were kept.
+        """
+        for part in self._parts:
+            saved = part.optimiser.state_dict()
             saved["state"] = {}
-            for i, name in enumerate(parameters):
-                kept = {kind: each[name].clone() for kind, each in moments.items() if name in each}
-                if kept and optimiser is self._adamw:
-                    kept["step"] = torch.tensor(float(updates))
+            for i, name in enumerate(part.weights):
+                kept = {
+                    kind: moments[kind][name].clone()
+                    for kind in part.kinds
+                    if name in moments.get(kind, {})
+                }
+                if kept and "step" in part.kinds:
+                    kept.setdefault("step", torch.tensor(float(updates)))
                 if kept:
                     saved["state"][i] = kept
-            optimiser.load_state_dict(saved)
-
-    def _states(self) -> Iterator[tuple[str, dict[str, Tensor]]]:
-        for optimiser, parameters, _ in self._tracked:
-            for name, parameter in parameters.items():
-                if parameter in optimiser.state:
-                    yield name, optimiser.state[parameter]
+            part.optimiser.load_state_dict(saved)

@@ -66,7 +66,8 @@ class Recipe:
         degrade: clean crops -> batch.
         stages: crops and batches over the run; crops are output pixels.
         optimiser: one of :data:`mirnet_cli.training.optimiser.OPTIMISERS`.
-        weight_decay: share of the weights that a step at rate 1 would take away.
+        weight_decay: share of the weights that a step at rate 1 would take away; of Muon's matrices
+            six times that.
         learning_rate: of AdamW at its highest; Muon's follows from it.
         steps: length of the full run; beside another network in the same file, its share of it.
         whole: crops show most of a photo, reduced, instead of a piece at full scale.
