@@ -24,6 +24,8 @@ _SET = 0.8
 # Share of their pixels that become black, and the highest level that does.
 _BLACK = 0.005
 _HIGHEST_BLACK = 1 / 6
+# Linear light that shadows of contrasty scenes have from everywhere.
+_SHADOW = 0.03
 # Mean of sRGB values; darker pictures are dark on purpose.
 _LOW_KEY = 0.2
 
@@ -101,15 +103,22 @@ def darken(
         mild, draw.uniform(n, -1.4, 0.2, generator), draw.uniform(n, -7.0, -0.5, generator)
     )
     stops = torch.where(low_key, 0.7 * stops, stops)
-    # Deep shadows beside lit parts: the darker a pixel, the more it loses. White keeps its light,
-    # so such scenes (backlight, street lamps) lose less exposure besides.
-    contrasty = ~mild & draw.chance(n, 0.4, generator)
-    power = torch.where(contrasty, draw.uniform(n, 0.2, 1.1, generator), 0.0)
-    stops = torch.where(contrasty, 0.5 * stops, stops)
-    swing = torch.where(mild, 0.12, 0.6) * draw.uniform(n, 0, 1, generator)
+    # Deep shadows beside lit parts: the darker a pixel, the more it loses. In half of such scenes
+    # (a room against its windows, a street under lamps) what is bright keeps its light.
+    contrasty = ~mild & draw.chance(n, 0.45, generator)
+    backlit = contrasty & draw.chance(n, 0.5, generator)
+    power = draw.uniform(n, 0.2, 1.1, generator)
+    power = torch.where(backlit, 1.5 * power, power)
+    stops = torch.where(backlit, 0.1 * stops, torch.where(contrasty, 0.5 * stops, stops))
+    swing = torch.where(mild, 0.12, torch.where(backlit, 1.2, 0.6)) * draw.uniform(
+        n, 0, 1, generator
+    )
     swing = torch.where(draw.chance(n, 0.5, generator), swing, 0.0)
     change = stops + swing * _uneven(pictures, generator)
-    change += power * torch.log2(luminance.clamp(min=1e-3))
+    # Even shadows have some light, so that a dark room keeps its shades.
+    floor = torch.where(backlit, _SHADOW, 1e-3)
+    shade = torch.log2((luminance + floor) / (1 + floor))
+    change += torch.where(contrasty, power, 0.0) * shade
     left = (luminance * change.exp2()).mean(dim=(2, 3), keepdim=True)
     change += torch.log2((_DARKEST / left.clamp(min=1e-9)).clamp(min=1))
     change = torch.minimum(change, torch.tensor(0.4, device=change.device))
