@@ -149,7 +149,15 @@ _PLAIN = CompactConfig(widths=(32, 64, 128), groups=2, blocks=1)
 RECIPES: dict[str, tuple[Recipe, ...]] = {
     "denoise": (
         # Two streams: as good as three, in two thirds of the time.
-        Recipe("denoise", "network", "input", replace(_PLAIN, widths=(32, 64)), _denoise),
+        Recipe(
+            "denoise",
+            "network",
+            "input",
+            replace(_PLAIN, widths=(32, 64)),
+            _denoise,
+            optimiser="muon",
+            learning_rate=2e-4,
+        ),
     ),
     "enhance": (
         Recipe(
