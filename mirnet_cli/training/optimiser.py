@@ -36,9 +36,10 @@ class Optimiser:
 
     Args:
         model: the network.
-        kind: "adamw" for all weights, or "muon" for those of convolutions of more than one channel
-            each, and AdamW for the rest.
-        weight_decay: share of the weights that a step at rate 1 would take away.
+        kind: "adamw" for all weights, or "muon" for those of convolutions of more than one input
+            channel, and AdamW for the rest.
+        weight_decay: share of the weights that a step at rate 1 would take away; of Muon's matrices
+            six times that.
 
     Raises:
         ValueError: for another kind.
