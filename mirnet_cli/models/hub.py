@@ -91,13 +91,16 @@ def _is_safe(path: str) -> bool:
 
 def place_of(place: Place) -> Path:
     """Where the client keeps, or would keep, a file of a commit."""
-    folder = settings.hub_cache() / f"models--{place.repository.replace('/', '--')}"
-    return folder / "snapshots" / place.revision / place.file
+    return _folder(place) / "snapshots" / place.revision / place.file
+
+
+def _folder(place: Place) -> Path:
+    return settings.hub_cache() / f"models--{place.repository.replace('/', '--')}"
 
 
 def cached(place: Place) -> Path | None:
     """The file in the client's cache, found without the client and without a request."""
-    folder = settings.hub_cache() / f"models--{place.repository.replace('/', '--')}"
+    folder = _folder(place)
     commit = place.revision
     if not place.pinned:
         try:
@@ -156,7 +159,7 @@ def download(
         if found.commit_hash is None or not _COMMIT.fullmatch(found.commit_hash):
             raise not_the_hub(place)
         _check_size(place, found.size, size)
-        path = huggingface_hub.hf_hub_download(
+        huggingface_hub.hf_hub_download(
             place.repository,
             place.file,
             # The commit that was looked at; a branch may move in between.
@@ -171,7 +174,8 @@ def download(
         )
         if not place.pinned:
             _note_branch(place, found.commit_hash)
-        return Path(path)
+        # Not the client's own: it resolves links in the folder of its cache.
+        return place_of(replace(place, revision=found.commit_hash))
 
 
 def check_online(subject: object) -> None:
@@ -195,7 +199,7 @@ def remove(place: Place) -> bool:
         return False
     target = path.resolve()
     path.unlink()
-    folder = settings.hub_cache() / f"models--{place.repository.replace('/', '--')}"
+    folder = _folder(place)
     blobs = (folder / "blobs").resolve()
     others = (each for each in (folder / "snapshots").rglob("*") if each.is_symlink())
     if target.parent == blobs and not any(each.resolve() == target for each in others):
@@ -223,8 +227,7 @@ def _only_file(place: Place) -> str:
 
 def _note_branch(place: Place, commit: str) -> None:
     """Remembers what a branch meant, as the client does for branches that it is given."""
-    folder = settings.hub_cache() / f"models--{place.repository.replace('/', '--')}"
-    path = folder / "refs" / place.revision
+    path = _folder(place) / "refs" / place.revision
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(commit, encoding="ascii")

@@ -56,6 +56,23 @@ def test_weights_from_the_hub(hub: State) -> None:
     assert hub.requests == []
 
 
+@pytest.mark.parametrize("kind", ["linked", "relative"])
+def test_a_cache_by_another_name(
+    kind: str, hub: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "there").mkdir()
+    if kind == "linked":
+        (tmp_path / "link").symlink_to("there")
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "link"))
+    else:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("HF_HOME", "there")
+    first = resolve("denoise", weights=NAME)
+    assert first.path.is_relative_to(settings.hub_cache())
+    assert resolve("denoise", weights=NAME).path == first.path
+    assert (tmp_path / "there/hub").is_dir()
+
+
 def test_a_repository_by_name(hub: State) -> None:
     assert resolve(None, weights=f"hf://{REPOSITORY}").name == "mine"
     hub.requests.clear()
