@@ -11,7 +11,7 @@ from mirnet_cli.photo import exif, photoshop, png_pixels
 from mirnet_cli.photo.codec import Layout, Order, Raster
 from mirnet_cli.photo.deflate import inflate
 from mirnet_cli.photo.picture import Metadata, Part
-from mirnet_cli.photo.png_chunks import SIGNATURE, Chunk, checked, pack, walk
+from mirnet_cli.photo.png_chunks import COLOUR, SIGNATURE, Chunk, checked, pack, walk
 from mirnet_cli.photo.source import DamageError, Data
 
 DEPTHS = ("uint8", "uint16")
@@ -25,7 +25,6 @@ MAX_TEXT = 16 << 20
 """Bytes a compressed text or profile may unpack to."""
 
 _CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
-_COLOUR = {b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI"}
 _TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
 # About the samples, the moment of writing, frames, or a canvas: none of it holds any longer.
 _STALE = {b"bKGD", b"hIST", b"sBIT", b"sPLT", b"tIME", b"tRNS", b"iDOT"}
@@ -102,7 +101,7 @@ class _Reading:
                     self.dpi = across * 0.0254, down * 0.0254
         elif name in _TEXTS:
             self.text(name, body)
-        elif name in _COLOUR or name[3:4].islower():
+        elif name in COLOUR or name[3:4].islower():
             self.parts.append(Part("PNG", name.decode(), body))
         elif name == b"caBX":
             self.warnings.append("content credentials (JUMBF) no longer hold and are not kept")
@@ -194,7 +193,7 @@ def write(order: Order) -> tuple[list[bytes], list[str]]:
     metadata = order.metadata
     pieces = [SIGNATURE, *pack(b"IHDR", png_pixels.Head.of(order).pack())]
     for part in metadata.parts:
-        if part.kind.encode() in _COLOUR:
+        if part.kind.encode() in COLOUR:
             pieces += pack(part.kind.encode(), part.data)
     if metadata.icc is not None:
         pieces += pack(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc, 9))
@@ -214,7 +213,7 @@ def write(order: Order) -> tuple[list[bytes], list[str]]:
         )
         pieces += pack(b"zTXt", b"Raw profile type iptc\0\0" + zlib.compress(text + b"\n", 9))
     for part in metadata.parts:
-        if part.kind.encode() not in _COLOUR:
+        if part.kind.encode() not in COLOUR:
             pieces += pack(part.kind.encode(), part.data)
     for body in png_pixels.encode(order):
         pieces += pack(b"IDAT", body)

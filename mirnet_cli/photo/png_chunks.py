@@ -9,6 +9,8 @@ from mirnet_cli.photo.source import DamageError, Data
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_CHUNKS = 1_000_000
+COLOUR = frozenset({b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI"})
+"""Chunks that tell colours without a profile (section 11.3.2)."""
 
 
 @dataclass(frozen=True)

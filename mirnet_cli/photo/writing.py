@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 
 from mirnet_cli.errors import OutputError
-from mirnet_cli.photo import exif, formats, xmp
+from mirnet_cli.photo import exif, formats, png_chunks, xmp
 from mirnet_cli.photo.codec import Codec, Order
 from mirnet_cli.photo.colour import space_of
 from mirnet_cli.photo.picture import Array, Encoded, Metadata, Photo
@@ -60,7 +60,8 @@ def encode(
     photo = _with_colours(photo, codec, name, warnings)
     pixels, alpha, metadata = _shaped(photo, codec, name, warnings)
     if strip:
-        colour = tuple(p for p in metadata.parts if p.format == "PNG" and p.kind[0] in "gcsm")
+        parts = (p for p in metadata.parts if p.format == "PNG")
+        colour = tuple(p for p in parts if p.kind.encode() in png_chunks.COLOUR)
         metadata = Metadata(icc=metadata.icc, parts=colour)
     else:
         done = provenance if "xmp" in codec.HOLDS else None

@@ -356,6 +356,14 @@ def test_strip_leaves_pixels_and_colours() -> None:
         assert found == wanted, format
 
 
+def test_strip_leaves_of_a_png_s_chunks_those_of_colours_alone() -> None:
+    kinds = ("gAMA", "cHRM", "sRGB", "cICP", "mDCV", "cLLI", "skMf", "meTa", "gIFx", "cpIp")
+    parts = tuple(Part("PNG", kind, bytes(4)) for kind in kinds)
+    source = photo(smooth(8, 8), metadata=Metadata(parts=parts))
+    assert decode(encode(source, format="PNG").data).metadata.parts == parts
+    assert decode(encode(source, format="PNG", strip=True).data).metadata.parts == parts[:6]
+
+
 def history(packet: bytes) -> list[dict[str, str]]:
     start, end = packet.index(b"<x:xmpmeta"), packet.index(b"</x:xmpmeta>") + 12
     tree = ElementTree.fromstring(packet[start:end])
