@@ -73,7 +73,14 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 def _pieces(url: str, response: Any, length: int, report: hub.Report | None) -> Iterator[bytes]:
     done = 0
-    while piece := response.read(_CHUNK):
+    while True:
+        try:
+            piece = response.read(_CHUNK)
+        except OSError as error:
+            # Or else it would look like one of the disk that is written to.
+            raise worded(error, url) from None
+        if not piece:
+            break
         if done == 0 and (kind := foreign_kind(piece[:512])) is not None:
             raise DownloadError(*kind, subject=url)
         done += len(piece)

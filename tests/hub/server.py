@@ -4,7 +4,9 @@ import base64
 import contextlib
 import hashlib
 import json
+import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -273,6 +275,23 @@ def _cut(handler: Handler, head: bool) -> bool:
     return True
 
 
+def _reset(handler: Handler, head: bool) -> bool:
+    """Half of the file, and then a reset (RST) instead of an end."""
+    done = _cut(handler, head)
+    if done:
+        time.sleep(0.1)
+        handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        socket.close(handler.connection.detach())
+    return done
+
+
+def _stalled(handler: Handler, head: bool) -> bool:
+    done = _cut(handler, head)
+    if done:
+        time.sleep(20)
+    return done
+
+
 def _short(handler: Handler, head: bool) -> bool:
     if head:
         return False
@@ -299,6 +318,8 @@ FAULTS: dict[str, Fault] = {
     "connection closed": _closed,
     "silence": _silent,
     "cut": _cut,
+    "reset in the middle": _reset,
+    "silence in the middle": _stalled,
     "shorter than announced": _short,
 }
 

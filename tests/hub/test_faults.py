@@ -38,6 +38,8 @@ EXPECTED = {
     "connection closed": "connection broke",
     "silence": "does not answer in time",
     "cut": "breaks again and again",
+    "reset in the middle": "connection broke",
+    "silence in the middle": "breaks again and again",
     "shorter than announced": "cut, or another one",
 }
 
@@ -58,10 +60,20 @@ def _fails(download: Callable[[], Any], tmp_path: Path, expected: str, seconds: 
     assert [each.name for each in left] in ([], ["source.safetensors"])
 
 
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second without a byte of a file is enough; the client's own are ten."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 1)
+    monkeypatch.setattr(web, "SECONDS", 1)
+
+
 def test_every_fault_is_tested() -> None:
     assert set(EXPECTED) == set(FAULTS)
 
 
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("fault", EXPECTED)
 def test_faults(fault: str, hub: State, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     hub.fault = fault
@@ -150,10 +162,13 @@ PLAIN = {
     "sign-in page": "sign-in page",
     "connection closed": "broke",
     "cut": "cut",
+    "reset in the middle": "the connection broke",
+    "silence in the middle": "does not answer in time",
     "redirected elsewhere": "cannot be reached",
 }
 
 
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("fault", PLAIN)
 def test_faults_of_other_servers(fault: str, hub: State, tmp_path: Path) -> None:
     hub.files.clear()
