@@ -161,11 +161,7 @@ def _fetch(name: str, report: "Report", *, accept: bool, force: bool) -> tuple[P
         _, digest, path = fetch.from_hub(name, refresh=True, force=force, report=report)
         return path, digest
     entry = catalogue.find(name)
-    if accept and not entry.commercial:
-        from mirnet_cli.models import memory
-
-        memory.accept(entry.licence)
-    fetch.ensure(entry, force=force and not entry.shipped, report=report)
+    fetch.ensure(entry, accept=accept, force=force and not entry.shipped, report=report)
     _, digest, path = fetch.verified(entry, report=report)
     return path, digest
 

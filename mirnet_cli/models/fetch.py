@@ -18,7 +18,7 @@ def ensure(
 
     Args:
         model: which.
-        accept: the user accepts its licence.
+        accept: the user accepts its licence, where that forbids commercial use.
         force: fetch it even though it is here.
         report: told of the progress.
 
@@ -26,7 +26,7 @@ def ensure(
         LicenceError: where the licence forbids commercial use and has not been accepted.
         ModelError: where it cannot be fetched, or is not the file that the catalogue means.
     """
-    if accept:
+    if accept and not model.commercial:
         memory.accept(model.licence)
     path = catalogue.path_of(model)
     here = path.is_file() and not force
@@ -44,8 +44,11 @@ def ensure(
         if found.ok:
             return path
     _discard(model)
+    remedy = "it was fetched twice; update mirnet"
+    if not model.sha256:
+        remedy = f"if its publisher replaced it, say 'mirnet models remove {model.name}' first"
     # What was kept is gone, so the path of the file says nothing.
-    raise ModelError(found.what, "it was fetched twice; update mirnet", subject=model.name)
+    raise ModelError(found.what, remedy, subject=model.name)
 
 
 def check_licence(model: Model) -> None:
@@ -128,7 +131,7 @@ def read(path: Path, *, trusted: bool = False) -> tuple[bytes, str]:
 
 
 def remove(model: Model) -> bool:
-    """Removes a fetched model's file; whether it was there.
+    """Removes a fetched model's file, and what the next is held to; whether it was there.
 
     Raises:
         ModelError: for one that came with mirnet, or that cannot be removed.
@@ -136,10 +139,12 @@ def remove(model: Model) -> bool:
     if model.shipped:
         raise ModelError("comes with mirnet and stays", "uninstall mirnet", subject=model.name)
     try:
-        return _discard(model)
+        removed = _discard(model)
     except OSError as error:
         what = f"cannot be removed ({error.strerror})"
         raise ModelError(what, "check permissions", subject=catalogue.path_of(model)) from None
+    memory.forget(model.url)
+    return removed
 
 
 def _discard(model: Model) -> bool:

@@ -142,14 +142,18 @@ def test_the_first_download_is_what_later_ones_are_held_to(
     assert real("models", "download", "authors", "--accept-licence").code == 0
     first = memory.first(models["authors"].url)
     assert first == hashlib.sha256(hub.plain["release.safetensors"]).hexdigest()
-    assert real("models", "remove", "authors").code == 0
     hub.plain["release.safetensors"] = hub.plain["release.safetensors"][:-1] + b"\x01"
     hub.requests.clear()
-    ran = real("models", "download", "authors")
+    ran = real("models", "download", "authors", "--force")
     assert (ran.code, ran.err.count("\n")) == (3, 1)
     assert "the first download says" in ran.err
+    assert "'mirnet models remove authors'" in ran.err
     assert hub.count("GET") == 2
     assert not catalogue.path_of(models["authors"]).exists()
+    assert real("models", "download", "authors").code == 3
+    assert real("models", "remove", "authors").code == 0
+    assert real("models", "download", "authors").code == 0
+    assert memory.first(models["authors"].url) != first
 
 
 def test_what_only_people_can_fetch(real: Run, models: dict[str, Model]) -> None:
