@@ -78,8 +78,11 @@ class Stream:
         return bytes(self._data[start:stop])
 
     def _fill(self, stop: int, *, whole: bool = False) -> None:
+        broken = False
         for pause in (*_PAUSES, None):
             try:
+                if broken:
+                    self._reopen()
                 while len(self._data) < stop:
                     piece = self._response.read(_CHUNK)
                     if not piece and whole:
@@ -92,7 +95,7 @@ class Stream:
                 if pause is None:
                     raise
                 time.sleep(pause)
-                self._reopen()
+                broken = True
 
     def _reopen(self) -> None:
         """Go on where the connection broke; what came before comes again."""

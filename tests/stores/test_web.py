@@ -78,6 +78,19 @@ def test_reading_fails_in_one_line(
         assert stores.read(address(site)) == DATA
 
 
+def test_a_connection_that_breaks_twice_is_opened_twice(
+    site: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "_PAUSES", (0.01, 0.01))
+    url = address(site).url
+    site.misbehave("cut", times=1)
+    with web.Stream(url) as stream:
+        # What is opened anew is refused once, too.
+        site.fault, site.times = "503", 1
+        assert stream.read(0, len(DATA)) == DATA
+    assert site.count("GET") == 3
+
+
 def test_what_is_written_in_an_address_reaches_the_server(site: Proxy) -> None:
     site.files["/my%20%D1%84/a.jpg/"] = DATA
     host = site.address.removeprefix("http://")
