@@ -5,6 +5,7 @@ Stores are reached through fsspec, which is imported when the first address come
 line here, without secrets. Who may do what is left to the store's own environment (``AWS_…`` …).
 """
 
+import base64
 import contextlib
 import hashlib
 import re
@@ -281,12 +282,19 @@ def _within(seconds: float, system: Any, function: Callable[..., Any], *w: Any, 
 
 
 def _is(system: Any, path: str, data: bytes) -> bool:
-    """Whether an object is exactly this, as far as its tag tells."""
+    """Whether an object is exactly this, as far as the MD5 tells that S3, Google or Azure states.
+
+    Objects that came in parts may have none.
+    """
     with contextlib.suppress(Exception):
         system.invalidate_cache()
-        found = _version(system.info(path))
-        own = hashlib.md5(data, usedforsecurity=False).hexdigest()
-        return found.size == len(data) and found.tag.strip('"') == own
+        found = system.info(path)
+        own = hashlib.md5(data, usedforsecurity=False)
+        return found["size"] == len(data) and (
+            str(found.get("ETag")).strip('"') == own.hexdigest()
+            or found.get("md5Hash") == base64.b64encode(own.digest()).decode()
+            or (found.get("content_settings") or {}).get("content_md5") == own.digest()
+        )
     return False
 
 

@@ -1,8 +1,12 @@
 """Objects of a real S3 server: looked up, listed, read and written, also where things go wrong."""
 
+import base64
+import hashlib
 import os
 import threading
 import time
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -175,6 +179,25 @@ def test_an_upload_is_tried_again(proxy: Proxy, bucket: Bucket, fault: str) -> N
     proxy.misbehave(fault, "PUT", times=1)
     stores.put(remote("out"), data, overwrite=False)
     assert bucket["out"] == data
+
+
+DIGEST = hashlib.md5(b"data")
+STATED: dict[str, dict[str, Any]] = {
+    "S3": {"ETag": f'"{DIGEST.hexdigest()}"'},
+    "Google": {
+        "etag": "CJ/",
+        "generation": "17",
+        "md5Hash": base64.b64encode(DIGEST.digest()).decode(),
+    },
+    "Azure": {"etag": '"0x8D"', "content_settings": {"content_md5": bytearray(DIGEST.digest())}},
+}
+
+
+@pytest.mark.parametrize("said", STATED.values(), ids=STATED)
+def test_a_lost_answer_is_told_from_another_s_object(said: dict[str, Any]) -> None:
+    system = SimpleNamespace(invalidate_cache=lambda: None, info=lambda path: {"size": 4, **said})
+    assert stores._is(system, "out", b"data")
+    assert not stores._is(system, "out", b"DATA")
 
 
 def test_a_server_that_stops_taking_ends_an_upload(
