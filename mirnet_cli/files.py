@@ -8,6 +8,7 @@ import errno
 import os
 import secrets
 import stat
+import time
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,6 +22,8 @@ PART_SUFFIX = ".mirnet-part"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _TAKEN = {errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK}
 _FAR = 1 << 40
+_MOMENT = 60.0
+"""Seconds in which a file that was opened is locked for sure."""
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -91,13 +94,18 @@ def write_replaceable(path: Path, data: bytes | memoryview) -> None:
 def remove_leftovers(folder: Path) -> int:
     """Remove temporary files that a killed process left in ``folder``; return how many.
 
-    A file that a living process still writes is locked and stays.
+    A file that a living process still writes is locked and stays; so does one that it has just
+    opened.
     """
     removed = 0
     for entry in folder.iterdir():
         if not (entry.name.startswith(".") and entry.name.endswith(PART_SUFFIX)):
             continue
         with contextlib.suppress(OSError):
+            status = entry.lstat()
+            if not status.st_size and time.time() - status.st_ctime < _MOMENT:
+                # Nothing is written before the lock is taken.
+                continue
             descriptor = os.open(entry, os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0))
             try:
                 lock(descriptor)
@@ -264,7 +272,8 @@ def _write(
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
             flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
             descriptor = os.open(temporary, flags, 0o666)
-            lock(descriptor)
+        # Unnamed files have a temporary name for an instant, too: see remove_leftovers.
+        lock(descriptor)
         for piece in pieces:
             _write_all(descriptor, piece)
         _dress(descriptor, mode, owner, times)

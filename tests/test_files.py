@@ -289,6 +289,34 @@ def test_a_killed_process_leaves_nothing_that_counts(tmp_path: Path, kind: str) 
     assert listed(tmp_path) == []
 
 
+@posix
+def test_what_is_about_to_get_its_name_is_no_leftover(
+    tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.jpg"
+    path.write_bytes(OLD)
+    real = Path.replace
+    seen: list[int] = []
+
+    def replace(temporary: Path, target: Path) -> Path:
+        seen.append(remove_leftovers(tmp_path))
+        return real(temporary, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    write_atomically(path, NEW, overwrite=True)
+    assert seen == [0]
+    assert path.read_bytes() == NEW
+
+
+def test_what_was_just_opened_is_no_leftover(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f".x{files.PART_SUFFIX}").touch()
+    assert remove_leftovers(tmp_path) == 0
+    monkeypatch.setattr(files, "_MOMENT", 0.0)
+    assert remove_leftovers(tmp_path) == 1
+
+
 def test_leftovers_are_nothing_else(tmp_path: Path) -> None:
     for name in ("x.mirnet-part", ".hidden", "photo.jpg"):
         (tmp_path / name).write_bytes(OLD)
