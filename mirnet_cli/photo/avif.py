@@ -30,12 +30,10 @@ QUALITY = 90
 
 
 def _open(data: Data) -> "AvifImagePlugin.AvifImageFile":
-    from PIL import AvifImagePlugin, features
+    from PIL import AvifImagePlugin
 
     from mirnet_cli.photo.pillow import tamed
 
-    if not features.check("avif"):
-        raise DamageError("this build of Pillow cannot read AVIF")
     try:
         with tamed():
             return AvifImagePlugin.AvifImageFile(BytesIO(whole(data)))

@@ -5,6 +5,7 @@ A new format is one entry in :data:`FORMATS` and the module it names, which has 
 """
 
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from importlib.util import find_spec
 
 from mirnet_cli.errors import InputError, UsageError
@@ -17,17 +18,17 @@ class Needed:
     Attributes:
         module: what is imported.
         name: what it is called.
-        extra: the extra of this package that brings it.
+        wanted: what pip has to be told for it, an extra of this package for most.
     """
 
     module: str
     name: str
-    extra: str
+    wanted: str
 
     @property
     def remedy(self) -> str:
         """What to do where it is not there."""
-        return f"pip install 'mirnet-cli[{self.extra}]'"
+        return f"pip install {self.wanted}"
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,16 @@ class Format:
     @property
     def missing(self) -> Needed | None:
         """What it needs and is not installed."""
-        there = self.needed is None or find_spec(self.needed.module) is not None
-        return None if there else self.needed
+        return None if self.needed is None or _is_here(self.needed.module) else self.needed
+
+
+def _is_here(module: str) -> bool:
+    """Whether a module is installed; neither it nor its package is imported."""
+    package, dot, _ = module.partition(".")
+    spec = find_spec(package)
+    if dot and spec is not None:
+        spec = PathFinder.find_spec(module, spec.submodule_search_locations)
+    return spec is not None
 
 
 FORMATS: dict[str, Format] = {
@@ -68,11 +77,19 @@ FORMATS: dict[str, Format] = {
         Format("WEBP", (".webp",), "webp"),
         Format("TIFF", (".tif", ".tiff"), "tiff"),
         Format("BMP", (".bmp", ".dib"), "bmp"),
-        Format("AVIF", (".avif",), "avif"),
         Format(
-            "HEIC", (".heic", ".heif", ".hif"), "heif", Needed("pillow_heif", "pillow-heif", "heif")
+            "AVIF",
+            (".avif",),
+            "avif",
+            Needed("PIL._avif", "a Pillow with libavif", "--force-reinstall pillow"),
         ),
-        Format("JXL", (".jxl",), "jxl", Needed("imagecodecs", "imagecodecs", "jxl")),
+        Format(
+            "HEIC",
+            (".heic", ".heif", ".hif"),
+            "heif",
+            Needed("pillow_heif", "pillow-heif", "'mirnet-cli[heif]'"),
+        ),
+        Format("JXL", (".jxl",), "jxl", Needed("imagecodecs", "imagecodecs", "'mirnet-cli[jxl]'")),
         Format(
             "RAW",
             (
@@ -81,7 +98,7 @@ FORMATS: dict[str, Format] = {
                 *(".erf", ".kdc", ".dcr", ".mos", ".mef", ".fff"),
             ),
             "raw",
-            Needed("rawpy", "rawpy", "raw"),
+            Needed("rawpy", "rawpy", "'mirnet-cli[raw]'"),
             written="TIFF",
         ),
     )

@@ -133,7 +133,12 @@ def _here(format: str) -> Codec:
     return codec_of(format)
 
 
-_CALLED = {"HEIC": "an HEIC picture", "JXL": "a JPEG XL picture", "RAW": "a camera RAW file"}
+_CALLED = {
+    "AVIF": "an AVIF picture",
+    "HEIC": "an HEIC picture",
+    "JXL": "a JPEG XL picture",
+    "RAW": "a camera RAW file",
+}
 
 
 def _turn(format: str, metadata: Metadata) -> int:

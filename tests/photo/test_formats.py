@@ -1,5 +1,7 @@
 """Formats are recognised by content; everything else is refused by name."""
 
+from dataclasses import replace
+
 import pytest
 
 from mirnet_cli.errors import InputError, UsageError
@@ -8,6 +10,16 @@ from mirnet_cli.photo.formats import FORMATS, WRITABLE, format_from_option, reco
 from tests.photo.pictures import noise, photo
 
 HERE = [name for name in WRITABLE if not FORMATS[name].missing]
+
+
+def test_what_a_build_of_pillow_lacks_is_missing() -> None:
+    avif = FORMATS["AVIF"]
+    needed = avif.needed
+    assert needed is not None
+    assert avif.missing is None
+    for module in ("PIL._avif2", "PIL2._avif"):
+        lacking = replace(needed, module=module)
+        assert replace(avif, needed=lacking).missing == lacking
 
 
 @pytest.mark.parametrize("format", HERE)
