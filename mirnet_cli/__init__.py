@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         OutOfMemoryError,
         OutputError,
         ResultError,
+        TransferError,
         UsageError,
     )
     from mirnet_cli.restore import Restorer, Result, load

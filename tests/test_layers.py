@@ -102,6 +102,21 @@ def test_the_public_api_is_loaded_lazily() -> None:
     assert not imported(code) & set(HEAVY)
 
 
+def test_types_know_every_public_name() -> None:
+    import mirnet_cli
+
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    (typed,) = (node for node in tree.body if isinstance(node, ast.If))
+    found = {
+        alias.name: node.module
+        for node in typed.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert found == mirnet_cli._HOME
+    assert {*found, "__version__"} == set(mirnet_cli.__all__)
+
+
 def test_every_public_name_is_there() -> None:
     import mirnet_cli
 
