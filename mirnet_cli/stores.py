@@ -399,7 +399,7 @@ def _explained(remote: Remote, *, writing: bool = False) -> Iterator[None]:
 
 
 def _error(error: Exception, remote: Remote, *, writing: bool) -> MirnetError:
-    chain = list(_causes(error))
+    chain = list(causes(error))
     kind = OutputError if writing else TransferError
     if isinstance(error, FileNotFoundError):
         if writing:
@@ -449,7 +449,8 @@ def _rights(scheme: str) -> str:
     return f"check the credentials that your environment gives{example}, and their rights"
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what caused it: libraries wrap what is of interest."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

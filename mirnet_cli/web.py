@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from mirnet_cli import settings
 from mirnet_cli._version import __version__
-from mirnet_cli.errors import InputError
+from mirnet_cli.errors import InputError, MirnetError
 from mirnet_cli.places import Version
 
 _T = TypeVar("_T")
@@ -118,13 +118,19 @@ class Stream:
         self._response.close()
 
 
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(
-        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
-    ) -> Any:
-        if req.full_url.startswith("https:") and not newurl.startswith("https:"):
-            raise InputError("the server sends us to an unprotected address", "use another one")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+def opener(refusal: type[MirnetError], subject: object = None) -> urllib.request.OpenerDirector:
+    """What opens addresses; ``refusal`` is raised for a redirection from https to http."""
+
+    class Redirects(urllib.request.HTTPRedirectHandler):
+        def redirect_request(
+            self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+        ) -> Any:
+            if req.full_url.startswith("https:") and not newurl.startswith("https:"):
+                what = "the server sends us to an unprotected address"
+                raise refusal(what, "use another one", subject=subject)
+            return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+    return urllib.request.build_opener(Redirects)
 
 
 def _request(url: str, method: str) -> urllib.request.Request:
@@ -145,8 +151,7 @@ def _request(url: str, method: str) -> urllib.request.Request:
 def _opened(url: str, method: str) -> Any:
     request = _request(url, method)
     try:
-        opener = urllib.request.build_opener(_Redirects)
-        return opener.open(request, timeout=settings.store_patience())
+        return opener(InputError).open(request, timeout=settings.store_patience())
     except urllib.error.HTTPError as error:
         error.close()
         if error.code in (404, 410):

@@ -1,11 +1,11 @@
 """What can go wrong between here and a server, each in one line with what to do about it."""
 
 import errno
-from collections.abc import Iterator
 from typing import Any
 
 from mirnet_cli import settings
 from mirnet_cli.errors import DownloadError
+from mirnet_cli.stores import causes
 
 _LATER = "try again later"
 _SLOWER = "the server asks to slow down", "try again in some minutes"
@@ -18,7 +18,7 @@ _BY_HAND = "fetch it on another machine with 'mirnet models download --to DIR'"
 
 def worded(error: BaseException, subject: object) -> DownloadError:
     """An error of the Hub's client or of the system as one line."""
-    for each in _chain(error):
+    for each in causes(error):
         what = _what(each)
         if what is not None:
             return DownloadError(*what, subject=subject)
@@ -31,16 +31,6 @@ def worded(error: BaseException, subject: object) -> DownloadError:
 def not_the_hub(subject: object) -> DownloadError:
     """The answer came from something else."""
     return DownloadError(_NOT_THE_HUB, _PORTAL, subject=subject)
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what caused it: the client wraps what is of interest."""
-    seen: list[BaseException] = []
-    current: BaseException | None = error
-    while current is not None and current not in seen:
-        seen.append(current)
-        yield current
-        current = current.__cause__ or current.__context__
 
 
 def _what(error: BaseException) -> tuple[str, str] | None:

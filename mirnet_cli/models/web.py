@@ -14,6 +14,7 @@ from mirnet_cli.files import write_atomically
 from mirnet_cli.models import hub
 from mirnet_cli.models.container import foreign_kind
 from mirnet_cli.models.hub_errors import not_the_hub, worded
+from mirnet_cli.web import opener
 
 SECONDS = 10.0
 """How long the server may say nothing."""
@@ -34,10 +35,9 @@ def download(url: str, target: Path, *, size: int = 0, report: hub.Report | None
         DownloadError: for every way in which that can fail.
     """
     hub.check_online(url)
-    opener = urllib.request.build_opener(_Redirects)
     request = urllib.request.Request(url, headers={"User-Agent": f"mirnet/{__version__}"})
     try:
-        with opener.open(request, timeout=SECONDS) as response:
+        with opener(DownloadError, url).open(request, timeout=SECONDS) as response:
             length = int(response.headers.get("Content-Length") or 0)
             if "html" in (response.headers.get("Content-Type") or ""):
                 raise not_the_hub(url)
@@ -60,15 +60,6 @@ def download(url: str, target: Path, *, size: int = 0, report: hub.Report | None
         raise worded(cause, url) from None
     except (TimeoutError, http.client.HTTPException, socket.gaierror, ValueError, OSError) as error:
         raise worded(error, url) from None
-
-
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(
-        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
-    ) -> Any:
-        if req.full_url.startswith("https:") and not newurl.startswith("https:"):
-            raise DownloadError("the server sends us to an unprotected address", subject=newurl)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _pieces(url: str, response: Any, length: int, report: hub.Report | None) -> Iterator[bytes]:

@@ -23,7 +23,7 @@ from mirnet_cli.networks.spec import NetworkSpec
 FORMAT = 1
 BASES = ("input", "bicubic", "enlarged", "guided", "none")
 
-_GUIDE = ("side", "radius", "epsilon")
+GUIDE = ("side", "radius", "epsilon")
 """Names in a thumbnail's configuration that are the guided filter's, not the network's."""
 
 UNKNOWN_LICENCE = "unknown"
@@ -321,7 +321,7 @@ def _spec(
     if family not in FAMILIES:
         what = f"networks of the family {family[:40]!r} are unknown to this version"
         raise ModelError(what, f"update mirnet; it knows {', '.join(FAMILIES)}", subject=path)
-    sizes = {name: value for name, value in description["config"].items() if name not in _GUIDE}
+    sizes = {name: value for name, value in description["config"].items() if name not in GUIDE}
     try:
         FAMILIES[family].check(sizes)
     except ValueError as error:

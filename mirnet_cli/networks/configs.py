@@ -93,8 +93,9 @@ class CompactConfig:
         Raises:
             TypeError: for a name that is not a field.
         """
-        fields: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values.items()
-        }
-        return cls(**fields)
+        return cls(**with_tuples(values))
+
+
+def with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON-like values with tuples for lists, as configurations have them."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}

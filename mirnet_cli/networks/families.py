@@ -118,11 +118,10 @@ def _build_community(config: Config) -> "nn.Module":
 
 
 def _build_v2(config: Config) -> "nn.Module":
-    from mirnet_cli.networks.configs import MIRNetV2Config
+    from mirnet_cli.networks.configs import MIRNetV2Config, with_tuples
     from mirnet_cli.networks.mirnet_v2 import MIRNetV2
 
-    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
-    return MIRNetV2(MIRNetV2Config(**fields))
+    return MIRNetV2(MIRNetV2Config(**with_tuples(config)))
 
 
 def _build_compact(config: Config) -> "nn.Module":

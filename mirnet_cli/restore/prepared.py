@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from mirnet_cli.errors import ModelError, UsageError
 from mirnet_cli.models import catalogue
-from mirnet_cli.models.weights import Weights
+from mirnet_cli.models.weights import GUIDE, Weights
 from mirnet_cli.networks import FAMILIES, NetworkSpec
 from mirnet_cli.restore import drift
 from mirnet_cli.restore.base import Base, BicubicBase, Guide, InputBase, NoBase, guided_base
@@ -14,9 +14,6 @@ from mirnet_cli.restore.resample import Floats
 from mirnet_cli.restore.symmetry import ALL, IDENTITY
 from mirnet_cli.runtime import Runner, prepare
 from mirnet_cli.runtime.memory import Need, footprint, need
-
-_GUIDE = ("side", "radius", "epsilon")
-"""Names in a thumbnail network's configuration that are the guided filter's, not the network's."""
 
 
 class Prepared:
@@ -84,7 +81,7 @@ class Prepared:
         self._thumbnail: tuple[NetworkSpec, Runner, Guide] | None = None
         if weights.thumbnail is not None:
             config = dict(weights.thumbnail.config)
-            guide = Guide(**{name: config.pop(name) for name in _GUIDE if name in config})
+            guide = Guide(**{name: config.pop(name) for name in GUIDE if name in config})
             small = replace(weights.thumbnail, config=config)
             self._thumbnail = small, self._prepare(small, None, precision), guide
 

@@ -18,7 +18,12 @@ from numpy.typing import NDArray
 
 from mirnet_cli.errors import ModelError
 from mirnet_cli.networks import FAMILIES, NetworkSpec
-from mirnet_cli.networks.configs import CompactConfig, MIRNetConfig, MIRNetV2Config
+from mirnet_cli.networks.configs import (
+    CompactConfig,
+    MIRNetConfig,
+    MIRNetV2Config,
+    with_tuples,
+)
 from mirnet_cli.runtime.openvino_library import openvino, ops
 
 GRID = 4
@@ -533,8 +538,7 @@ def _mirnet(w: Writer, x: Stream, config: Mapping[str, Any], *, community: bool)
 
 
 def _mirnet_v2(w: Writer, x: Stream, config: Mapping[str, Any], scale: int | None) -> Any:
-    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
-    sizes = MIRNetV2Config(**fields)
+    sizes = MIRNetV2Config(**with_tuples(config))
     shallow = w.conv(x, "conv_in", sizes.features, 3, bias=sizes.bias)
     features = shallow
     for g, groups in enumerate(sizes.conv_groups):

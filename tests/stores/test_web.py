@@ -1,5 +1,7 @@
 """Files from a web server, with all it can do wrong."""
 
+from urllib.request import HTTPRedirectHandler, Request
+
 import pytest
 
 from mirnet_cli import stores, web
@@ -99,6 +101,15 @@ def test_what_is_written_in_an_address_reaches_the_server(site: Proxy) -> None:
     assert stores.read(found) == DATA
     assert site.requests == [("GET", "/my%20%D1%84/a.jpg/?x=a%20b%20")]
     assert site.authorization == "Basic bWU6cEBzcw=="
+
+
+def test_no_redirection_leads_from_https_to_http() -> None:
+    handlers = web.opener(TransferError, "here").handlers  # type: ignore[attr-defined]
+    (follow,) = (each for each in handlers if isinstance(each, HTTPRedirectHandler))
+    asked = Request("https://a.test/b"), None, 302, "", {}
+    assert follow.redirect_request(*asked, "https://c.test/d").full_url == "https://c.test/d"
+    with pytest.raises(TransferError, match="here: the server sends us to an unprotected address"):
+        follow.redirect_request(*asked, "http://c.test/d")
 
 
 def test_a_missing_file_is_not_asked_for_again(site: Proxy) -> None:
