@@ -92,7 +92,7 @@ class Photo:
         header: of the file it came from; the size is that of the pixels.
         metadata: the rest of the file.
         jpeg: how it was compressed, if it was a JPEG of a usual kind.
-        lossless: whether a WebP was stored without loss.
+        lossless: whether a WebP or JPEG XL was stored without loss.
         warnings: what was lost or doubtful in reading.
     """
 

@@ -1,7 +1,7 @@
-"""Pillow kept within bounds: its pixel limit, its warnings, and what its libtiff prints.
+"""Pillow kept within bounds: its pixel limit, its warnings, its buffers, what its libtiff prints.
 
-All three are settings of the whole process. They are changed while any thread decodes here, and
-set back by the last one.
+All are settings of the whole process. Limit and warnings are changed while any thread decodes here
+and set back by the last one, the size of buffers while one encodes; libtiff's handler stays.
 """
 
 import ctypes

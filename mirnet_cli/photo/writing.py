@@ -32,13 +32,13 @@ def encode(
     """Make a file of a photo, with all the metadata it has.
 
     EXIF and XMP are brought up to date with the pixels: dimensions, orientation, thumbnail.
-    A JPEG input's tables and sampling are used again, a lossless WebP stays so, depth stays
-    where the format has it; every loss is in ``warnings``.
+    A JPEG input's tables and sampling are used again, lossless WebP and JPEG XL stay so, depth
+    stays where the format has it; every loss is in ``warnings``.
 
     Args:
         photo: what to write.
         format: a name of :data:`WRITABLE` or an extension; the photo's own by default.
-        quality: 1 to 100 for JPEG, WebP and AVIF.
+        quality: 1 to 100 for JPEG, WebP, AVIF, HEIC and JPEG XL.
         strip: leave out all metadata but what the colours need: profile, and PNG's equivalents.
         provenance: what was done, recorded in XMP unless ``strip``; "tool" and free keys.
 

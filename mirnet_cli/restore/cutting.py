@@ -48,7 +48,8 @@ class Outcome:
     Attributes:
         tile: largest side of a tile; 0 where the picture was not cut.
         overlap: of tiles.
-        context: how tiles were made to agree; "whole" where the picture was not cut.
+        context: how tiles were made to agree; "whole" where the picture was not cut, but for
+            "window", which holds for such pictures too.
         warnings: fallbacks and the like.
     """
 

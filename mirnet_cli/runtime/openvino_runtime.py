@@ -259,7 +259,7 @@ def runs(family: str, device: str) -> bool:
 
 
 def prepare(spec: NetworkSpec, *, scale: int | None, device: str, precision: str) -> OpenVinoRunner:
-    """Writes the network down and compiles it; see :func:`mirnet_cli.runtime.prepare`."""
+    """Checks the weights; compiling waits for a size. See :func:`mirnet_cli.runtime.prepare`."""
     if device.strip().lower() not in ("auto", "cpu"):
         raise UsageError(
             f"openvino does not compute on {device}", "use --device cpu, or --runtime torch"
