@@ -10,13 +10,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mirnet_cli.errors import MirnetError
-from mirnet_cli.photo.formats import written_extension
+from mirnet_cli.errors import ExitCode, MirnetError, ModelError, UsageError
 
 NLM, PLAIN = "opencv nlm", "plain torch"
 """What ``--compare`` measures beside mirnet."""
@@ -86,11 +85,15 @@ class MeasureError(MirnetError):
     """A process that was to measure something failed."""
 
 
+_CAUSES: Mapping[int, type[MirnetError]] = {ExitCode.USAGE: UsageError, ExitCode.MODEL: ModelError}
+
+
 def measure(photo: Path, settings: Settings) -> Iterator[Row]:
     """Measures one photo, one row after the other.
 
     Raises:
-        MirnetError: where mirnet itself fails on this photo.
+        UsageError, ModelError: where mirnet itself refuses the options or the weights.
+        MeasureError: where it fails on this photo.
     """
     command = _command(photo, settings)
     yield command
@@ -122,8 +125,7 @@ def measure(photo: Path, settings: Settings) -> Iterator[Row]:
 def _command(photo: Path, settings: Settings) -> Row:
     """The whole command, as it is called."""
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / f"out{written_extension(photo.name) or '.png'}"
-        words = [sys.executable, "-m", "mirnet_cli", settings.task, str(photo), "-o", str(out)]
+        words = [sys.executable, "-m", "mirnet_cli", settings.task, str(photo), "-o", folder]
         words += ["--overwrite", "--json", *settings.words]
         if settings.scale is not None:
             words += ["--scale", str(settings.scale)]
@@ -165,22 +167,33 @@ def _timed(words: Sequence[str]) -> tuple[float, int | None, str]:
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         begun = time.perf_counter()
         process = subprocess.Popen(words, stdout=out, stderr=err, stdin=subprocess.DEVNULL)
-        memory = None
-        if hasattr(os, "wait4"):
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            # Kibibytes on Linux, bytes on macOS.
-            memory = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        else:
+        try:
+            memory = _waited(process)
+        except BaseException:
+            # Nobody waits for its figures any more.
+            process.kill()
             process.wait()
+            raise
         seconds = time.perf_counter() - begun
         out.seek(0)
         err.seek(0)
         if process.returncode:
-            lines = err.read().decode(errors="replace").strip().splitlines()
-            text = (lines or ["no reason given"])[-1].removeprefix("mirnet: ")
-            raise MeasureError(f"a measurement failed: {text}", "see the reason")
+            said = (err.read().decode(errors="replace").splitlines() or ["no reason given"])[-1]
+            text = said.removeprefix("mirnet: ")
+            text = f"a measurement failed: {said}" if text == said else text
+            raise _CAUSES.get(process.returncode, MeasureError)(text)
         return seconds, memory, out.read().decode()
+
+
+def _waited(process: "subprocess.Popen[bytes]") -> int | None:
+    """Waits for the end of a process; its peak memory in bytes."""
+    if not hasattr(os, "wait4"):
+        process.wait()
+        return None
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    # Kibibytes on Linux, bytes on macOS.
+    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def synthetic(megapixels: float, folder: Path) -> Path:

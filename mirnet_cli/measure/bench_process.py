@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mirnet_cli.errors import MirnetError
+
 Request = Mapping[str, Any]
 Figures = dict[str, Any]
 
@@ -124,8 +126,10 @@ def nlm(request: Request) -> Figures:
     """OpenCV's non-local means on the decoded picture, with its usual parameters."""
     import cv2
 
+    from mirnet_cli.photo.raster import to_depth
+
     pixels = _pixels(request)
-    shown = pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
+    shown = to_depth(pixels, "uint8")
     shown = np.repeat(shown[..., None], 3, 2) if shown.ndim == 2 else shown
     cold, seconds = _timed(lambda: cv2.fastNlMeansDenoisingColored(shown, None, 3, 3, 7, 21), 0)
     return {
@@ -167,11 +171,16 @@ KINDS: dict[str, Callable[[Request], Figures]] = {
 }
 
 
-def main(arguments: list[str]) -> None:
+def main(arguments: list[str]) -> int:
     """Measures and prints; see the module's text."""
     kind, request = arguments
-    print(json.dumps(KINDS[kind](json.loads(request))))
+    try:
+        print(json.dumps(KINDS[kind](json.loads(request))))
+    except MirnetError as error:
+        print(f"mirnet: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

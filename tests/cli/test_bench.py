@@ -1,14 +1,19 @@
 """``mirnet bench``, in processes of its own as it is used."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
-from mirnet_cli.measure import bench
+from mirnet_cli.measure import bench, bench_process
 from mirnet_cli.photo import decode
 from mirnet_cli.runtime.openvino_graph import operations
 from tests.runtime.networks import random_spec
@@ -49,6 +54,63 @@ def test_a_photo_that_is_none_is_one_line(tmp_path: Path) -> None:
     assert ran.returncode == 1
     assert ran.stdout == ""
     assert len(ran.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("--model nope", 3, "mirnet: nope: no model of that name; "),
+        ("--runtime openvino --device cuda", 2, "mirnet: openvino does not compute on cuda; "),
+    ],
+)
+def test_what_is_refused_has_the_code_of_the_command(words: str, code: int, said: str) -> None:
+    ran = run("--megapixels", "0.01", *words.split())
+    assert (ran.returncode, ran.stdout) == (code, "")
+    assert ran.stderr.startswith(said)
+    assert len(ran.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_what_is_measured_ends_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*given: Any, **more: Any) -> subprocess.Popen[bytes]:
+        started.append(popen(*given, **more))
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        return started[-1]
+
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", start)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            bench._timed([sys.executable, "-c", "import time; time.sleep(20)"])
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    with pytest.raises(ProcessLookupError):
+        os.kill(started[0].pid, 0)
+
+
+def test_the_command_writes_what_came_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+
+    def timed(words: Sequence[str]) -> tuple[float, int | None, str]:
+        told = real(words)
+        written.extend(each.name for each in Path(words[words.index("-o") + 1]).iterdir())
+        return told
+
+    real = bench._timed
+    monkeypatch.setattr(bench, "_timed", timed)
+    bench._command(bench.synthetic(0.01, tmp_path), bench.Settings("denoise", None, (), {}, 0))
+    assert written == ["0.01mp.jpg"]
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "float32"])
+def test_non_local_means_take_any_depth(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a.tif"
+    _, data = cv2.imencode(".tif", np.full((30, 40, 3), 0.5 if kind == "float32" else 90, kind))
+    path.write_bytes(data.tobytes())
+    assert bench_process.nlm({"photo": str(path)})["megapixels"] == 0.0012
 
 
 @pytest.mark.parametrize("sizes", ["", "big", "0", "1,,2", "1e9", "nan"])
