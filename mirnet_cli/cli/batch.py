@@ -158,7 +158,7 @@ def command(
     """
     from mirnet_cli.batches.plan import Selection
     from mirnet_cli.cli.console import Console
-    from mirnet_cli.cli.photos import describe, load_restorer, settings_of
+    from mirnet_cli.cli.photos import describe, known_scale, load_restorer, settings_of
 
     listed = files_from is not None
     _check(task, scale, suffix, watch and (listed or dry_run))
@@ -168,9 +168,16 @@ def command(
             "for processes of this machine leave --cluster out, or say --cluster local:N",
             subject="--jobs",
         )
-    factor = (scale or 2) if task == "upscale" else None
+    factor = known_scale(task, scale, computing)
     settings = settings_of(output, look)
-    root, into = _folders(folder, output.output, task, factor, listed=listed)
+    root, into = _folders(folder, output.output, task, factor or 2, listed=listed)
+    console = Console(json=words.json, quiet=words.quiet, verbose=words.verbose)
+    here = _of_client(computing, cluster)
+    restorer = None
+    if task == "upscale" and factor is None and output.output is None:
+        # The folder is named by a scale that only the weights tell.
+        restorer = load_restorer(task, here, scale=None, console=console)
+        root, into = _folders(folder, None, task, restorer.scale, listed=listed)
     watching = _here(root, "--watch") if watch else None
     selection = Selection(
         recursive=recursive,
@@ -181,12 +188,11 @@ def command(
         shard=shard,
     )
     plan = _plan(root, into, selection, files_from)
-    console = Console(json=words.json, quiet=words.quiet, verbose=words.verbose)
     if not plan.items and not watch:
         console.note(f"mirnet: {root}: no photos found" + _hint(root, recursive))
         return int(ExitCode.OK)
     page = None if report is None or dry_run else _page(report, root, into, settings, recursive)
-    restorer = load_restorer(task, _of_client(computing, cluster), scale=factor, console=console)
+    restorer = restorer or load_restorer(task, here, scale=factor, console=console)
     console.detail(describe(restorer))
     if dry_run:
         from mirnet_cli.cli.dry_run import show_plan
@@ -283,7 +289,7 @@ def _check(task: str, scale: int | None, suffix: str, watch_alone: bool) -> None
 
 
 def _folders(
-    folder: str | None, output: str | None, task: str, scale: int | None, *, listed: bool
+    folder: str | None, output: str | None, task: str, scale: int, *, listed: bool
 ) -> tuple[Place, Place]:
     """The folder that is read and the one that is written."""
     from mirnet_cli.batches.names import ending
@@ -318,7 +324,7 @@ def _folders(
         named = Path(os.path.realpath(root))
     if not named.name:
         raise UsageError("no folder for the results", "name one with -o", subject=root)
-    return root, named.with_name(f"{named.name}-{ending(task, scale or 1)}")
+    return root, named.with_name(f"{named.name}-{ending(task, scale)}")
 
 
 def _plan(

@@ -122,7 +122,7 @@ def command(
 
     console = Console(json=words.json, quiet=words.quiet, verbose=words.verbose)
     pairs, warnings = find_pairs(input_dir, target_dir)
-    restorer = _restorer(task, scale, computing)
+    restorer = _restorer(task, scale, computing, console)
     if restorer is None and (ensemble or strength != 1):
         raise UsageError(
             "--strength and --ensemble are for results", "give --task, --model or --weights too"
@@ -191,24 +191,21 @@ def command(
     return ExitCode.FAILED if summary.failed else ExitCode.OK
 
 
-def _restorer(task: str | None, scale: int | None, computing: Computing) -> "Restorer | None":
+def _restorer(
+    task: str | None, scale: int | None, computing: Computing, console: Console
+) -> "Restorer | None":
     """What restores the inputs; None to measure them as they are."""
-    if computing.model is not None and computing.weights is not None:
-        raise UsageError("--model and --weights exclude each other", "leave one out")
     named = computing.model or computing.weights
     if task is None and named is None:
         return None
     if task is not None and task not in TASKS:
         raise UsageError("unknown task", f"use {', '.join(TASKS)}", subject=task)
-    if task == "upscale" and scale is None and named is None:
-        scale = 2
-    from mirnet_cli.cli.console import Console
     from mirnet_cli.cli.models_files import fetch_first
     from mirnet_cli.cli.photos import load_restorer
 
-    fetch_first(computing.model, computing.weights, Console(), task=task, scale=scale)
     if task is not None:
-        return load_restorer(task, computing, scale=scale)
+        return load_restorer(task, computing, scale=scale, console=console)
+    fetch_first(computing.model, computing.weights, console, task=None, scale=scale)
     # Without a task, the model or the file says what it is for.
     alone = dataclasses.replace(computing, model=None, weights=None)
     return load_restorer(computing.model or _as_path(computing.weights or ""), alone, scale=scale)

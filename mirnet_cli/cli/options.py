@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 import typer
 
 from mirnet_cli.cli import values
+from mirnet_cli.errors import UsageError
 
 WHERE = "Where it goes"
 HOW = "How it looks"
@@ -217,6 +218,14 @@ class Computing:
             help="A ceiling for the process. [default: half of the machine's, 1.06G at most]",
         ),
     ] = None
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself (UsageError)."""
+        if self.model is not None and self.weights is not None:
+            raise UsageError(
+                "--model and --weights (or MIRNET_MODEL, MIRNET_WEIGHTS) exclude each other",
+                "leave one out",
+            )
 
 
 @dataclass(frozen=True)

@@ -51,9 +51,10 @@ def improve(
         UsageError, ModelError: before any work.
     """
     settings = settings_of(output, look)
-    if task == "upscale" and scale is None:
-        scale = _own_scale(computing)
-    tasks = plan_tasks(files, output, ending(task, scale or 1))
+    scale = known_scale(task, scale, computing)
+    # Else results are named by a scale that only the weights tell, and those are read last.
+    named = task != "upscale" or scale is not None or output.output is not None
+    tasks = plan_tasks(files, output, ending(task, scale or 2), clashes=named)
     to_stdout = any(each.target is None for each in tasks)
     console = Console(
         json=words.json, quiet=words.quiet, verbose=words.verbose, json_to_stderr=to_stdout
@@ -71,6 +72,8 @@ def improve(
     if None in problems:
         restorer = load_restorer(task, computing, scale=scale, console=console)
         console.detail(describe(restorer))
+        if not named:
+            tasks = plan_tasks(files, output, ending(task, restorer.scale))
     failed = 0
     with console.display(files=len(tasks)) as display:
         for each, problem in zip(tasks, problems, strict=True):
@@ -91,20 +94,23 @@ def improve(
     return int(ExitCode.FAILED if failed else ExitCode.OK)
 
 
-def _own_scale(computing: Computing) -> int:
-    """The only scale of the weights that the options name; 2 where there are several, or none."""
-    scales: tuple[int, ...] = ()
-    if computing.weights is not None and computing.model is None:
-        from mirnet_cli.models.choose import read_named
-        from mirnet_cli.models.weights import Weights
+def known_scale(task: str, scale: int | None, computing: Computing) -> int | None:
+    """The scale that is asked for, or that of upscale where none is.
 
-        found = read_named(computing.weights)
-        scales = found.scales if isinstance(found, Weights) else ()
-    elif computing.model is not None:
-        from mirnet_cli.models import catalogue
+    That is 2, or the smallest of a model that does not have it; None where a file of weights is
+    named, which has to be read first.
 
-        scales = catalogue.find(computing.model).scales
-    return scales[0] if len(scales) == 1 else 2
+    Raises:
+        ModelError: there is no such model.
+    """
+    if task != "upscale" or scale is not None or computing.weights is not None:
+        return scale
+    if computing.model is None:
+        return 2
+    from mirnet_cli.models import catalogue
+
+    scales = catalogue.find(computing.model).scales
+    return 2 if 2 in scales else scales[0]
 
 
 def settings_of(output: Output, look: Look) -> Settings:
@@ -125,26 +131,38 @@ def settings_of(output: Output, look: Look) -> Settings:
 def load_restorer(
     task: str, computing: Computing, *, scale: int | None, console: Console | None = None
 ) -> "Restorer":
-    """Load the weights that the options name.
+    """Load the weights that the options name; which scale where none is asked for: known_scale.
 
     Raises:
         UsageError, ModelError: what the options name is not there.
     """
-    import mirnet_cli
-
-    if computing.model is not None and computing.weights is not None:
-        raise UsageError(
-            "--model and --weights (or MIRNET_MODEL, MIRNET_WEIGHTS) exclude each other",
-            "leave one out",
-        )
+    scale = known_scale(task, scale, computing)
     if console is not None:
         from mirnet_cli.cli.models_files import fetch_first
 
         fetch_first(computing.model, computing.weights, console, task=task, scale=scale)
     try:
-        return mirnet_cli.load(task, scale=scale, **loading(computing))
+        return _loaded(task, computing, scale)
     except MemoryError as error:
         raise ModelError("not enough memory to load the weights", "close other programs") from error
+
+
+def _loaded(task: str, computing: Computing, scale: int | None) -> "Restorer":
+    import mirnet_cli
+
+    options = loading(computing)
+    if task != "upscale" or scale is not None or computing.weights is None:
+        return mirnet_cli.load(task, scale=scale, **options)
+    from mirnet_cli.models.choose import read_named, suits
+    from mirnet_cli.models.foreign import Foreign
+
+    found = read_named(computing.weights)
+    if isinstance(found, Foreign):
+        # Their files do not say it.
+        found = found.weights(task, 2)
+    suits(found.name, found.task, found.scales, task, None)
+    del options["model"], options["weights"]
+    return mirnet_cli.Restorer(found, **options)
 
 
 def loading(computing: Computing) -> dict[str, Any]:
@@ -171,13 +189,14 @@ def describe(restorer: "Restorer") -> str:
     )
 
 
-def plan_tasks(files: list[str], output: Output, word: str) -> list[Task]:
+def plan_tasks(files: list[str], output: Output, word: str, *, clashes: bool = True) -> list[Task]:
     """Name the result of each file; the rules of ``-o``.
 
     Args:
         files: as given; ``-`` is standard input, and so is no file at all.
         output: the options.
         word: what the task adds to a name, where no output is named.
+        clashes: refuse them.
 
     Raises:
         UsageError: several files and one output, clashing names, an output that is an input.
@@ -201,13 +220,14 @@ def plan_tasks(files: list[str], output: Output, word: str) -> list[Task]:
     tasks = [Task(source, _target(source, output, word, folder=folder)) for source in sources]
     if where is not None and not folder and where != "-":
         _check_format(where, output.format)
-    refuse_clashes(
-        [(each.source, each.target) for each in tasks if each.source and each.target],
-        in_place=output.overwrite and where is not None and not folder,
-        remedy="name another output with -o; to replace the photo itself, add --overwrite"
-        if where is not None and not folder
-        else "name another output with -o",
-    )
+    if clashes:
+        refuse_clashes(
+            [(each.source, each.target) for each in tasks if each.source and each.target],
+            in_place=output.overwrite and where is not None and not folder,
+            remedy="name another output with -o; to replace the photo itself, add --overwrite"
+            if where is not None and not folder
+            else "name another output with -o",
+        )
     return tasks
 
 

@@ -207,6 +207,14 @@ def test_odd_things_in_a_folder(mirnet: Mirnet) -> None:
     }
 
 
+def test_the_scale_is_that_of_the_model(mirnet: Mirnet) -> None:
+    photos("in/a.jpg")
+    assert mirnet("batch", "in", "--task", "upscale", "--model", "upscale-x1").code == 0
+    assert Path("in-x1/a.jpg").read_text() == "upscale 1:photo"
+    assert mirnet("batch", "in", "--task", "upscale", "--model", "upscale").code == 0
+    assert Path("in-x2/a.jpg").read_text() == "upscale 2:photo"
+
+
 def test_a_scale_set_for_all_commands_concerns_upscale_alone(
     mirnet: Mirnet, monkeypatch: pytest.MonkeyPatch
 ) -> None:

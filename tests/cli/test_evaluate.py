@@ -124,3 +124,17 @@ def test_errors_are_one_line(words: str, code: int, expected: str, real: Run) ->
     assert (ran.code, ran.out) == (code, "")
     assert ran.err.count("\n") == 1
     assert expected in ran.err
+
+
+@pytest.mark.parametrize("words", [(), ("--task", "denoise")])
+def test_quiet_while_weights_are_fetched(
+    words: tuple[str, ...], real: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mirnet_cli.cli import models_files
+
+    heard: list[bool] = []
+    monkeypatch.setattr(
+        models_files, "fetch_first", lambda _, __, console, **___: heard.append(console.quiet)
+    )
+    real("evaluate", "i", "t", *words, "--weights", "w.safetensors", "--quiet")
+    assert heard == [True]

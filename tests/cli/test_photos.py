@@ -1,11 +1,18 @@
 """enhance, denoise and upscale: names, pipes, errors, exit codes."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
+from mirnet_cli.models import container, weights
 from tests.cli.conftest import Mirnet, Process
+from tests.models.builders import tiny_network, values
+
+Real = Callable[..., Any]
 
 
 def photo(name: str, content: str = "photo") -> Path:
@@ -262,3 +269,54 @@ def test_upscale_takes_the_only_scale_of_a_model(mirnet: Mirnet) -> None:
     assert Path("a-x1.jpg").exists()
     assert mirnet("upscale", "a.jpg", "--model", "upscale").code == 0
     assert Path("a-x2.jpg").exists()
+
+
+def upscaling(name: str, scale: int = 1) -> str:
+    """A file of weights that says its scale."""
+    base = "input" if scale == 1 else "enlarged"
+    network = tiny_network(3)
+    weights.save(Path(name), **values(task="upscale", scales=(scale,), network=network, base=base))
+    return name
+
+
+def test_upscale_takes_the_scale_of_weights_and_reads_them_once(
+    real: Real, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+    known = container.read_file
+    monkeypatch.setattr(container, "read_file", lambda path: read.append(path.name) or known(path))
+    # The second is no clash: results are not called x2.
+    for name in ("a.png", "a-x2.png"):
+        Image.new("RGB", (20, 10), (90, 80, 70)).save(name)
+    for scale, width in ((1, 20), (3, 60)):
+        file = upscaling("w.safetensors", scale)
+        ran = real("upscale", "a.png", "a-x2.png", "--weights", file, "--device", "cpu")
+        assert ran.code == 0, ran.err
+        assert (
+            Image.open(f"a-x{scale}.png").width == Image.open(f"a-x2-x{scale}.png").width == width
+        )
+    assert read == ["w.safetensors"] * 2
+    Path("in").mkdir()
+    Path("a.png").rename("in/a.png")
+    ran = real("batch", "in", "--task", "upscale", "--weights", file, "--device", "cpu")
+    assert (ran.code, Path("in-x3/a.png").exists()) == (0, True), ran.err
+
+
+def test_weights_are_read_after_all_that_needs_none(real: Real) -> None:
+    words = ("--weights", "nowhere.safetensors")
+    Path("a.png").touch()
+    assert real("upscale", "a.png", "b.png", "-o", "c.png", *words).code == 2
+    assert real("upscale", "missing.png", *words).code == 1
+    assert real("upscale", "a.png", *words).code == 3
+    assert real("batch", "missing", "--task", "upscale", *words).code == 1
+
+
+def test_upscale_by_two_where_the_weights_do_not_say(real: Real) -> None:
+    torch = pytest.importorskip("torch")
+    from tests.models import checkpoints
+
+    torch.save(checkpoints.small("mirnet_v2"), "theirs.pth")
+    Image.new("RGB", (20, 10), (90, 80, 70)).save("a.png")
+    ran = real("upscale", "a.png", "--weights", "theirs.pth", "--device", "cpu")
+    assert ran.code == 0, ran.err
+    assert Image.open("a-x2.png").width == 40
