@@ -170,6 +170,7 @@ class Processes:
         worker.connection.close()
         self._workers[self._workers.index(worker)] = None
         if deaths < _TRIES:
+            self._watcher.end(job.item)
             self._again.append(job)
             return
         remedy = "try it alone with --jobs 1, and with less --max-memory"

@@ -127,7 +127,7 @@ class Display:
         self._whole: TaskID | None = None
         self._before = 0.0
         self._size = 0.0
-        self._started = 0
+        self._started: set[str] = set()
 
     def __enter__(self) -> Self:
         if self._live:
@@ -185,7 +185,8 @@ class Display:
 
     def start(self, name: str, size: float = 0.0) -> None:
         """Begin with the photo ``name``, which is ``size`` of the whole."""
-        self._started += 1
+        # One whose process died is begun again.
+        self._started.add(name)
         self._size = size
         if self._progress is None:
             return
@@ -220,4 +221,4 @@ class Display:
             self._progress.update(self._whole, completed=self._before)
 
     def _count(self) -> str:
-        return f"photo {self._started} of {self._files}" if self._files > 1 else ""
+        return f"photo {len(self._started)} of {self._files}" if self._files > 1 else ""

@@ -24,14 +24,20 @@ class Killer(Nobody):
 
     def __init__(self, times: int) -> None:
         self.left = {"b.png": times}
+        self.under_way: list[str] = []
         self.executor: Processes | None = None
 
     def begin(self, item: Item) -> None:
+        assert item.key not in self.under_way
+        self.under_way.append(item.key)
         if self.left.get(item.key, 0) > 0 and self.executor is not None:
             self.left[item.key] -= 1
             for worker in self.executor._workers:
                 if worker is not None and worker.job is not None and worker.job.item is item:
                     os.kill(worker.process.pid, signal.SIGKILL)
+
+    def end(self, item: Item) -> None:
+        self.under_way.remove(item.key)
 
 
 @pytest.fixture
@@ -67,6 +73,7 @@ def test_they_do_what_one_does_and_survive_each_other(small: Path, tmp_path: Pat
             assert path.read_bytes() == (tmp_path / "alone" / path.name).read_bytes()
         assert not any(into.glob(".*part"))
         assert executor._workers == [None, None]
+        assert killer.under_way == []
     assert "2 processes died of it (SIGKILL)" in str(found["b.png"].error)
 
 
