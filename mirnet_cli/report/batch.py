@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from mirnet_cli.errors import MirnetError, UsageError
-from mirnet_cli.files import printable, reason, write_atomically
+from mirnet_cli.files import not_written, printable, reason, write_atomically
 from mirnet_cli.report.compare import filled
 
 if TYPE_CHECKING:
@@ -47,12 +47,13 @@ class BatchPage:
     """The page of one batch.
 
     Args:
-        target: the page; its pictures go to ``NAME-files`` beside it.
+        target: the page; its pictures go to ``NAME-files`` beside it. Their folder is made.
         folder: whose photos are done, for the title.
         crop: part of each photo that is done, as of :meth:`Restorer.file`.
 
     Raises:
         UsageError: another file is there, or the name is no page's.
+        OutputError: its folder cannot be made.
     """
 
     def __init__(
@@ -60,6 +61,10 @@ class BatchPage:
     ) -> None:
         if target.suffix.lower() not in (".html", ".htm"):
             raise UsageError("a report is a page", "end its name in .html", subject=target)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise not_written(target, error, "choose another place with --report") from error
         self.target = target
         self.files = target.with_name(f"{target.stem}-files")
         self._folder = folder
@@ -100,7 +105,6 @@ class BatchPage:
             photos=data,
             folder=json.dumps(quote(os.fsencode(self.files.name))).replace("<", "\\u003c"),
         )
-        self.target.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self.target, page.encode("utf-8"), overwrite=True)
 
     def _row(self, key: str, result: "Result") -> Row:
@@ -133,7 +137,12 @@ class BatchPage:
         }
 
     def _link(self, path: Path) -> str:
-        return quote(os.fsencode(os.path.relpath(path, self.target.parent)))
+        try:
+            relative = os.path.relpath(path, self.target.parent)
+        except ValueError:
+            # On another drive of Windows.
+            return path.absolute().as_uri()
+        return quote(os.fsencode(relative))
 
     def _pictures(self, key: str, source: Path, target: Path) -> Row:
         """Write a photo's pictures; what there is to know of them. A failure is a note."""

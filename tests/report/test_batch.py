@@ -12,17 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mirnet_cli.errors import UsageError
-from mirnet_cli.models import catalogue
+from mirnet_cli.errors import OutputError, UsageError
 from mirnet_cli.report.batch import BatchPage
 from mirnet_cli.restore.result import Result
 from tests.report import browser
 
 Real = Callable[..., Any]
-
-SHIPPED = pytest.mark.skipif(
-    not catalogue.entries(), reason="this state of the project ships no weights"
-)
 
 
 def picture(path: Path, value: int = 90, size: tuple[int, int] = (60, 40)) -> Path:
@@ -127,7 +122,27 @@ def test_only_a_report_is_replaced(tmp_path: Path) -> None:
         BatchPage(tmp_path / "mine.txt", tmp_path)
 
 
-@SHIPPED
+def test_a_folder_that_cannot_be_made_is_known_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for name in ("file/page.html", "file/deep/page.html"):
+        with pytest.raises(OutputError, match=r"cannot be written: .*; choose .* --report"):
+            BatchPage(tmp_path / name, tmp_path)
+
+
+def test_a_photo_on_another_drive_has_its_whole_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other_drive(*_: object) -> str:
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    monkeypatch.setattr(os.path, "relpath", other_drive)
+    page = BatchPage(tmp_path / "page.html", tmp_path)
+    page.add("a b.png", result(tmp_path / "a b.png", None, "failed", error="gone"))
+    page.write()
+    (row,) = photos(tmp_path / "page.html").values()
+    assert row["link"] == (tmp_path / "a b.png").as_uri()
+
+
 def test_as_a_command(real: Real) -> None:
     for name in ("in/a.png", "in/day/b.png"):
         picture(Path(name))
