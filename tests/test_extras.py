@@ -10,16 +10,11 @@ import torch
 from PIL import Image
 
 from mirnet_cli.measure import health
-from mirnet_cli.models import catalogue
 from tests.models import checkpoints
 
 Real = Callable[..., Any]
 
 HOW = "pip install 'mirnet-cli[torch]'"
-
-pytestmark = pytest.mark.skipif(
-    not catalogue.entries(), reason="this state of the project ships no weights"
-)
 
 
 @pytest.fixture(autouse=True)

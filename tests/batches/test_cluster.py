@@ -28,7 +28,7 @@ from mirnet_cli.batches.run import Report, Run
 from mirnet_cli.batches.scheduler import News, Scheduler, connect, start
 from mirnet_cli.batches.work import Job, Nobody, Outcome, Settings, make_result
 from mirnet_cli.errors import InputError, MirnetError, ModelError, UsageError
-from mirnet_cli.models import catalogue, weights
+from mirnet_cli.models import weights
 from tests.cli.conftest import ROOT
 from tests.cli.test_process import until
 from tests.models.builders import tiny_network, values
@@ -439,7 +439,6 @@ def test_stopped_and_killed_it_leaves_no_processes(photos: Path, tmp_path: Path)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not catalogue.entries(), reason="this state of the project ships no weights")
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
 def test_two_hundred_photos_while_workers_are_killed_ten_times(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()

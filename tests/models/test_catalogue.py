@@ -202,6 +202,4 @@ def test_what_can_be_fetched_is_named_in_full() -> None:
 
 def test_every_task_has_a_default() -> None:
     served = {key for model in catalogue.entries() for key in model.default_for}
-    if not served:
-        pytest.skip("nothing ships yet")
     assert served == {"denoise", "enhance", *(f"upscale-x{scale}" for scale in (1, 2, 3, 4))}
