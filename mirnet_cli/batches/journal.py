@@ -185,6 +185,14 @@ class Journal:
             if entry.output:
                 self._outputs.add(entry.output)
 
+    def refresh(self) -> None:
+        """Read it again if others have written since; of this run's own lines it knows."""
+        now = self._state()
+        if self._descriptor is not None:
+            now.pop(self.path, None)
+        if any(size != self._read.get(path) for path, size in now.items()):
+            self._load()
+
     def lock(self) -> bool:
         """Take the folder for this run, until :meth:`close`.
 

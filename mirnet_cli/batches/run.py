@@ -25,7 +25,7 @@ from mirnet_cli.batches.work import (
 )
 from mirnet_cli.errors import UsageError
 from mirnet_cli.files import remove_leftovers
-from mirnet_cli.places import Place, place
+from mirnet_cli.places import place
 
 if TYPE_CHECKING:
     from mirnet_cli.restore import Restorer, Result
@@ -69,10 +69,9 @@ class Run:
     early, by :meth:`rest`.
 
     Args:
-        into: the folder or prefix for the results.
+        journal: of the folder or prefix for the results; closed with the run.
         restorer: loaded weights.
         settings: how each photo is treated.
-        shard: (i, n) where this is a part of n.
         executor: does the work; by default this process.
         retry_failed: try again what failed before.
         max_time: start nothing new after this many seconds.
@@ -80,11 +79,10 @@ class Run:
 
     def __init__(
         self,
-        into: Place,
+        journal: Journal,
         restorer: "Restorer",
         settings: Settings,
         *,
-        shard: tuple[int, int] | None = None,
         executor: Executor | None = None,
         retry_failed: bool = False,
         max_time: float | None = None,
@@ -92,7 +90,7 @@ class Run:
         self._restorer = restorer
         self._settings = settings
         self._digest = settings.digest(restorer)
-        self._journal = Journal(into, shard)
+        self._journal = journal
         self._executor = executor or Pipeline(restorer)
         self._retry_failed = retry_failed
         self._end = math.inf if max_time is None else time.monotonic() + max_time
@@ -282,15 +280,13 @@ def batch(
     )
     folder = place(into)
     stores.check(folder, writing=True)
-    plan = make_plan(
-        [place(path) for path in paths], folder, selection, outputs=Journal(folder).outputs
-    )
+    journal = Journal(folder, shard)
+    plan = make_plan([place(path) for path in paths], folder, selection, outputs=journal.outputs)
     executor = Pipeline(restorer, None if progress is None else _Tiles(progress))
     going = Run(
-        folder,
+        journal,
         restorer,
         how,
-        shard=shard,
         executor=executor,
         retry_failed=retry_failed,
         max_time=max_time,

@@ -17,6 +17,7 @@ from mirnet_cli.files import is_folder
 from mirnet_cli.places import WEB, Place, Remote, place
 
 if TYPE_CHECKING:
+    from mirnet_cli.batches.journal import Journal
     from mirnet_cli.batches.plan import Plan, Selection
     from mirnet_cli.batches.work import Executor, Settings, Watcher
     from mirnet_cli.cli.console import Console
@@ -156,6 +157,7 @@ def command(
     Results go to DIR-enhanced, DIR-denoised or DIR-x2 unless -o names another folder. What the
     journal there knows to be done is skipped; one bad photo does not stop the others.
     """
+    from mirnet_cli.batches.journal import Journal
     from mirnet_cli.batches.plan import Selection
     from mirnet_cli.cli.console import Console
     from mirnet_cli.cli.photos import describe, known_scale, load_restorer, settings_of
@@ -187,7 +189,8 @@ def command(
         extension=output.format,
         shard=shard,
     )
-    plan = _plan(root, into, selection, files_from)
+    journal = Journal(into, shard)
+    plan = _plan(root, journal, selection, files_from)
     if not plan.items and not watch:
         console.note(f"mirnet: {root}: no photos found" + _hint(root, recursive))
         return int(ExitCode.OK)
@@ -197,11 +200,12 @@ def command(
     if dry_run:
         from mirnet_cli.cli.dry_run import show_plan
 
-        return show_plan(console, plan, restorer, settings, retry_failed=retry_failed)
+        return show_plan(console, plan, journal, restorer, settings, retry_failed=retry_failed)
     from mirnet_cli.cli.batch_work import How, Watched, work
 
     def find(known: frozenset[str]) -> "Plan":
-        return _plan(root, into, selection, None, known)
+        journal.refresh()
+        return _plan(root, journal, selection, None, known)
 
     watched = None if watching is None else Watched(watching, recursive, find)
 
@@ -210,9 +214,8 @@ def command(
             return _cluster(restorer, computing, cluster, watcher, console)
         return _executor(restorer, computing, jobs, watcher)
 
-    return work(
-        console, plan, restorer, settings, How(retry_failed, max_time, watched, page), executor
-    )
+    how = How(retry_failed, max_time, watched, page)
+    return work(console, plan, journal, restorer, settings, how, executor)
 
 
 def _page(
@@ -329,15 +332,14 @@ def _folders(
 
 def _plan(
     root: Place,
-    into: Place,
+    journal: "Journal",
     selection: "Selection",
     listed: str | None,
     known: frozenset[str] | None = None,
 ) -> "Plan":
-    from mirnet_cli.batches.journal import Journal
     from mirnet_cli.batches.plan import make_plan
 
-    outputs = Journal(into).outputs
+    into, outputs = journal.into, journal.outputs
     if listed is None:
         return make_plan([root], into, selection, outputs=outputs, known=known)
     paths = [_listed_path(name, root) for name in _listed_names(listed)]

@@ -17,6 +17,7 @@ from mirnet_cli.cli.process import broken_pipe
 from mirnet_cli.cli.tally import Tally
 
 if TYPE_CHECKING:
+    from mirnet_cli.batches.journal import Journal
     from mirnet_cli.batches.work import Executor, Settings
     from mirnet_cli.cli.console import Console, Display
     from mirnet_cli.report.batch import BatchPage
@@ -60,6 +61,7 @@ class How:
 def work(
     console: "Console",
     plan: Plan,
+    journal: "Journal",
     restorer: "Restorer",
     settings: "Settings",
     how: How,
@@ -77,10 +79,9 @@ def work(
     with console.display(files=len(plan.items)) as display:
         bars = _Bars(display)
         going = Run(
-            plan.into,
+            journal,
             restorer,
             settings,
-            shard=plan.shard,
             executor=executor(bars),
             retry_failed=how.retry_failed,
             max_time=how.max_time,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mirnet_cli.batches.journal import Choice, Decision, Journal
+from mirnet_cli.batches.journal import Choice, Decision
 from mirnet_cli.batches.run import decide
 from mirnet_cli.batches.work import check_input
 from mirnet_cli.cli.tally import clock
@@ -13,6 +13,7 @@ from mirnet_cli.errors import ExitCode, MirnetError
 from mirnet_cli.files import printable, reason
 
 if TYPE_CHECKING:
+    from mirnet_cli.batches.journal import Journal
     from mirnet_cli.batches.plan import Item, Plan
     from mirnet_cli.batches.work import Settings
     from mirnet_cli.cli.console import Console
@@ -27,6 +28,7 @@ _SAMPLE = 256
 def show_plan(
     console: "Console",
     plan: "Plan",
+    journal: "Journal",
     restorer: "Restorer",
     settings: "Settings",
     *,
@@ -42,7 +44,7 @@ def show_plan(
     forecasts: list[Forecast] = []
     choices = decide(
         plan,
-        Journal(plan.into, plan.shard),
+        journal,
         settings.digest(restorer),
         overwrite=settings.overwrite,
         retry_failed=retry_failed,

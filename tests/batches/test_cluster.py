@@ -23,6 +23,7 @@ import mirnet_cli
 from mirnet_cli.batches import cluster, cluster_worker
 from mirnet_cli.batches.cluster import Cluster
 from mirnet_cli.batches.cluster_worker import Ready, Request
+from mirnet_cli.batches.journal import Journal
 from mirnet_cli.batches.plan import Item, Selection, make_plan
 from mirnet_cli.batches.run import Report, Run
 from mirnet_cli.batches.scheduler import News, Scheduler, connect, start
@@ -99,7 +100,7 @@ class Clustered:
     def reports(self, executor: Cluster, **how: Any) -> Iterator[Report]:
         plan = make_plan([self.photos / "in"], self.into, Selection(recursive=True))
         restorer = executor._restorer
-        with Run(self.into, restorer, Settings(), executor=executor, **how) as going:
+        with Run(Journal(self.into), restorer, Settings(), executor=executor, **how) as going:
             yield from going.do(plan)
 
     def statuses(self, executor: Cluster) -> dict[str, str]:
@@ -276,7 +277,7 @@ def test_a_gpu_has_to_be_declared(clustered: Clustered) -> None:
 def test_nothing_is_begun_when_the_time_is_over(clustered: Clustered) -> None:
     executor = clustered.executor()
     plan = make_plan([clustered.photos / "in"], clustered.into, Selection(recursive=True))
-    with Run(clustered.into, executor._restorer, Settings(), executor=executor) as going:
+    with Run(Journal(clustered.into), executor._restorer, Settings(), executor=executor) as going:
         found = []
         for each in going.do(plan):
             going._stop = "the time is over"

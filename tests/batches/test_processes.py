@@ -10,6 +10,7 @@ from PIL import Image
 
 import mirnet_cli
 from mirnet_cli.batches.elsewhere import share, split_cores
+from mirnet_cli.batches.journal import Journal
 from mirnet_cli.batches.plan import Item, Selection, make_plan
 from mirnet_cli.batches.processes import Processes
 from mirnet_cli.batches.run import Run
@@ -63,7 +64,7 @@ def test_they_do_what_one_does_and_survive_each_other(small: Path, tmp_path: Pat
         executor = Processes(restorer, {"weights": str(small)}, 2, killer)
         killer.executor = executor
         plan = make_plan([tmp_path / "in"], into, Selection())
-        with Run(into, restorer, Settings(), executor=executor) as going:
+        with Run(Journal(into), restorer, Settings(), executor=executor) as going:
             found = {each.item.key: each.outcome.result for each in going.do(plan)}
         assert {key: result.status for key, result in found.items()} == {
             **dict.fromkeys(("a.png", "c.png", "d.png", "e.png"), "done"),

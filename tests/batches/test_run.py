@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 import mirnet_cli
-from mirnet_cli.batches.journal import NAME
+from mirnet_cli.batches import journal
+from mirnet_cli.batches.journal import NAME, Journal
+from mirnet_cli.batches.plan import Item
 from mirnet_cli.errors import UsageError
 from mirnet_cli.files import PART_SUFFIX
 from tests import fakes
@@ -247,3 +249,34 @@ def test_the_journal_can_hold_any_name(do: Batch, photos: Path) -> None:
         (photos / name).write_text(repr(name))
     assert do() == ["done"] * 7
     assert do() == ["skipped"] * 7
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the journals that are read."""
+    names: list[str] = []
+    known = journal._lines
+    monkeypatch.setattr(journal, "_lines", lambda path: names.append(path.name) or known(path))
+    return names
+
+
+def test_the_journal_is_read_once(do: Batch, read: list[str]) -> None:
+    do()
+    assert read == []
+    assert do() == ["skipped"] * 4
+    assert read == [NAME]
+
+
+def test_what_others_write_is_read_again(photos: Path, tmp_path: Path, read: list[str]) -> None:
+    first, second = (Journal(tmp_path / "out", (n, 2)) for n in (1, 2))
+    with first, second:
+        for name, each in (("a.jpg", first), ("b.jpg", second)):
+            each.started(Item(name, photos / name, tmp_path / "out" / name), "")
+        read.clear()
+        first.refresh()
+        assert first.outputs == {"a.jpg", "b.jpg"}
+        assert len(read) == 2
+        first.started(Item("c.jpg", photos / "c.jpg", tmp_path / "out/c.jpg"), "")
+        first.refresh()
+        assert first.outputs == {"a.jpg", "b.jpg", "c.jpg"}
+        assert len(read) == 2

@@ -215,6 +215,21 @@ def test_the_scale_is_that_of_the_model(mirnet: Mirnet) -> None:
     assert Path("in-x2/a.jpg").read_text() == "upscale 2:photo"
 
 
+@pytest.mark.parametrize("words", [(), ("--dry-run",)])
+def test_the_journal_is_read_once(
+    mirnet: Mirnet, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    from mirnet_cli.batches import journal
+
+    photos("in/a.jpg")
+    assert mirnet("batch", "in").code == 0
+    read: list[Path] = []
+    known = journal._lines
+    monkeypatch.setattr(journal, "_lines", lambda path: read.append(path) or known(path))
+    assert mirnet("batch", "in", *words).code == 0
+    assert len(read) == 1
+
+
 def test_a_scale_set_for_all_commands_concerns_upscale_alone(
     mirnet: Mirnet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
