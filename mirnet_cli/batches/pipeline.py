@@ -147,7 +147,7 @@ class Pipeline:
 
     def _decode(self, job: Job) -> Any:
         item, how = job.item, job.settings
-        check(item.source, item.target, how)
+        check(item.source, item.target)
         return self._restorer.read(
             item.source,
             item.target,

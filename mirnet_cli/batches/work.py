@@ -4,7 +4,6 @@ import dataclasses
 import errno
 import hashlib
 import json
-import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from mirnet_cli.errors import (
     ResultError,
     TransferError,
 )
-from mirnet_cli.files import exists, is_folder, reason
+from mirnet_cli.files import exists, reason
 from mirnet_cli.places import Place, Remote
 
 if TYPE_CHECKING:
@@ -151,7 +150,7 @@ def perform(
     raised: Ctrl-C, signals, a reader of standard output that went away.
     """
     try:
-        check(source, target, settings)
+        check(source, target)
         result = restorer.file(source, target, progress=tiles, **settings.arguments())
     except BrokenPipeError:
         raise
@@ -229,19 +228,19 @@ def make_result(
     )
 
 
-def check(source: Place | bytes, target: Place | BinaryIO, settings: Settings) -> None:
+def check(source: Place | bytes, target: Place | BinaryIO) -> None:
     """Refuse now what would be refused later, and make the folder of ``target``.
 
-    Objects are looked at when they are read, and before they are written.
+    Objects are looked at when they are read; targets by the restorer, before it reads.
 
     Raises:
         InputError: the source is no file that can be opened.
-        OutputError: the target cannot be written.
+        OutputError: the folder cannot be made.
     """
     if isinstance(source, Path):
         check_input(source)
     if isinstance(target, Path):
-        _check_output(target, overwrite=settings.overwrite)
+        _make_folder(target.parent)
 
 
 def check_input(source: Place) -> None:
@@ -267,21 +266,14 @@ def check_input(source: Place) -> None:
         raise InputError("is not a regular file", "copy it to a file first", subject=source)
 
 
-def _check_output(target: Path, *, overwrite: bool) -> None:
-    """Refuse now what would be refused after minutes of work, and make the folder."""
-    if is_folder(target):
-        raise OutputError("is a folder", "name a file", subject=target)
-    if not overwrite and os.path.lexists(target):
-        raise OutputError(
-            "exists already", "use --overwrite to replace it, or another -o", subject=target
-        )
+def _make_folder(folder: Path) -> None:
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
             f"folder cannot be made ({_reason(error)})",
             "check its name and permissions",
-            subject=target.parent,
+            subject=folder,
         ) from error
 
 

@@ -320,3 +320,14 @@ def test_upscale_by_two_where_the_weights_do_not_say(real: Real) -> None:
     ran = real("upscale", "a.png", "--weights", "theirs.pth", "--device", "cpu")
     assert ran.code == 0, ran.err
     assert Image.open("a-x2.png").width == 40
+
+
+def test_an_existing_output_is_told_alike_wherever_it_is_met(real: Real) -> None:
+    for name in ("a.png", "a-denoised.png"):
+        Image.new("RGB", (20, 10), (90, 80, 70)).save(name)
+    ran = real("denoise", "a.png", "--device", "cpu")
+    assert (ran.code, ran.err) == (
+        1,
+        "mirnet: a.png: a-denoised.png: exists already; "
+        "use --overwrite to replace it or -o to choose another name\n",
+    )
