@@ -14,6 +14,9 @@ from mirnet_cli.errors import InputError, UsageError
 from mirnet_cli.files import is_folder, reason, same_file
 from mirnet_cli.places import Place, Remote, below
 
+_JUNCTION = 0xA0000003
+"""IO_REPARSE_TAG_MOUNT_POINT, which the module stat has on Windows alone."""
+
 
 @dataclass(frozen=True)
 class Item:
@@ -269,7 +272,10 @@ def _scanned(folder: Path, into: Place, selection: Selection) -> Iterator[_Found
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    return entry.is_dir(follow_symlinks=False)
+    """Whether it is a folder, and not a link to one, of which Windows has another kind."""
+    if not entry.is_dir(follow_symlinks=False):
+        return False
+    return getattr(entry.stat(follow_symlinks=False), "st_reparse_tag", 0) != _JUNCTION
 
 
 def _wanted(path: PurePath, selection: Selection) -> bool:

@@ -68,12 +68,13 @@ def command(
     from mirnet_cli.batches.names import output_name
     from mirnet_cli.batches.work import check_input
     from mirnet_cli.cli.console import Console
-    from mirnet_cli.files import same_file
+    from mirnet_cli.cli.photos import ends_as_folder
+    from mirnet_cli.files import is_folder, same_file
     from mirnet_cli.report.compare import compare, kind_of
 
     default = output_name(after.name, suffix="-compare", extension="html")
     target = after.with_name(default) if output is None else Path(output)
-    if output is not None and (output.endswith("/") or target.is_dir()):
+    if output is not None and (ends_as_folder(output) or is_folder(target)):
         target = target / default
     if output == "-":
         raise UsageError("a comparison is written to a file", "name one with -o", subject="-o -")

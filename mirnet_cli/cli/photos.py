@@ -234,11 +234,15 @@ def plan_tasks(files: list[str], output: Output, word: str, *, clashes: bool = T
 def _is_folder(where: str) -> bool:
     known = place(where)
     stores.check(known, writing=True)
-    separators = tuple(each for each in (os.sep, os.altsep) if each)
     if isinstance(known, Remote):
         # Where nothing is yet, a name without an extension may be meant as either: as a file.
         return where.endswith("/") or (not known.suffix and is_folder(known))
-    return where.endswith(separators) or is_folder(known)
+    return ends_as_folder(where) or is_folder(known)
+
+
+def ends_as_folder(where: str) -> bool:
+    """Whether a name can only be that of a folder."""
+    return where.endswith(tuple(filter(None, (os.sep, os.altsep))))
 
 
 def _target(source: Place | None, output: Output, word: str, *, folder: bool) -> Place | None:

@@ -1,11 +1,13 @@
 """Which photos a batch takes, and where their results go."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mirnet_cli.batches import plan
 from mirnet_cli.batches.names import refuse_clashes
 from mirnet_cli.batches.plan import Selection, in_shard, make_plan
 from mirnet_cli.errors import InputError, UsageError
@@ -19,8 +21,8 @@ def tree(root: Path, *names: str) -> None:
 
 
 def keys(root: Path, into: Path, **selection: object) -> list[str]:
-    plan = make_plan([root], into, Selection(**selection))  # type: ignore[arg-type]
-    return [item.key for item in plan.items]
+    made = make_plan([root], into, Selection(**selection))  # type: ignore[arg-type]
+    return [item.key for item in made.items]
 
 
 def test_only_photos_and_nothing_hidden(tmp_path: Path) -> None:
@@ -171,3 +173,18 @@ def test_names_that_differ_by_case_clash_where_the_disk_says_so(
             refuse_clashes(pairs)
     else:
         refuse_clashes(pairs)
+
+
+def test_a_junction_of_windows_is_a_link() -> None:
+    class Entry:
+        def __init__(self, tag: int) -> None:
+            self.tag = tag
+
+        def is_dir(self, *, follow_symlinks: bool) -> bool:
+            return not follow_symlinks
+
+        def stat(self, *, follow_symlinks: bool) -> SimpleNamespace:
+            return SimpleNamespace(st_reparse_tag=self.tag)
+
+    assert plan._is_folder(Entry(0))  # type: ignore[arg-type]
+    assert not plan._is_folder(Entry(0xA0000003))  # type: ignore[arg-type]

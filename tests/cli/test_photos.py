@@ -1,6 +1,7 @@
 """enhance, denoise and upscale: names, pipes, errors, exit codes."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -331,3 +332,14 @@ def test_an_existing_output_is_told_alike_wherever_it_is_met(real: Real) -> None
         "mirnet: a.png: a-denoised.png: exists already; "
         "use --overwrite to replace it or -o to choose another name\n",
     )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has them")
+def test_a_folder_may_end_in_either_separator_of_windows(
+    real: Real, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (20, 10), (90, 80, 70)).save(name)
+    monkeypatch.setattr("os.altsep", "\\")
+    ran = real("compare", "a.png", "b.png", "-o", "out\\")
+    assert "b-compare.html" in ran.err
