@@ -4,14 +4,14 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mirnet_cli import stores
 from mirnet_cli.cli import values
 from mirnet_cli.cli.options import EPILOG as EPILOG
-from mirnet_cli.cli.options import HOW, WHERE, Computing, Look, Output, Words, flat, option
+from mirnet_cli.cli.options import HOW, WHERE, Computing, Look, Output, Task, Words, flat, option
 from mirnet_cli.errors import ExitCode, InputError, UsageError
 from mirnet_cli.files import is_folder
 from mirnet_cli.places import WEB, Place, Remote, place
@@ -90,7 +90,7 @@ def command(
         option("--suffix", metavar="TEXT", panel=WHERE, help="Put before the extension."),
     ] = "",
     task: Annotated[
-        Literal["enhance", "denoise", "upscale"],
+        Task,
         option(
             "--task",
             metavar="enhance|denoise|upscale",

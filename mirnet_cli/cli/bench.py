@@ -8,10 +8,9 @@ import typer
 
 from mirnet_cli.cli import values
 from mirnet_cli.cli.console import Console
-from mirnet_cli.cli.options import WEIGHTS, Computing, flat, option
+from mirnet_cli.cli.options import WEIGHTS, Computing, Task, flat, option
 from mirnet_cli.cli.table import memory
 from mirnet_cli.errors import ExitCode, UsageError
-from mirnet_cli.models.catalogue import TASKS
 
 if TYPE_CHECKING:
     from mirnet_cli.measure.bench import Row
@@ -33,7 +32,7 @@ def command(
         typer.Argument(metavar="PHOTO", help="A photo of yours. [default: made ones]"),
     ] = None,
     task: Annotated[
-        str,
+        Task,
         option(
             "--task",
             metavar="enhance|denoise|upscale",
@@ -81,8 +80,6 @@ def command(
     """
     from mirnet_cli.measure import bench
 
-    if task not in TASKS:
-        raise UsageError("unknown task", f"use {', '.join(TASKS)}", subject=task)
     console = Console(json=json, quiet=False, verbose=False)
     words, options = _options(computing)
     settings = bench.Settings(task, scale, words, options, repeat, compare)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mirnet_cli.cli import values
-from mirnet_cli.cli.options import Computing, flat_without_environment, option
+from mirnet_cli.cli.options import Computing, Task, flat_without_environment, option
 from mirnet_cli.errors import ExitCode
 from mirnet_cli.files import printable
 
@@ -39,7 +39,7 @@ def command(
         ),
     ] = None,
     task: Annotated[
-        str,
+        Task,
         option(
             "--task",
             metavar="enhance|denoise|upscale",

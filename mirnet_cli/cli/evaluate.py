@@ -13,10 +13,9 @@ import typer
 from mirnet_cli.cli import values
 from mirnet_cli.cli.console import Console
 from mirnet_cli.cli.options import EPILOG as EPILOG
-from mirnet_cli.cli.options import HOW, WEIGHTS, Computing, Words, flat, option
+from mirnet_cli.cli.options import HOW, WEIGHTS, Computing, Task, Words, flat, option
 from mirnet_cli.cli.table import LEFT, RIGHT, lines
 from mirnet_cli.errors import ExitCode, UsageError
-from mirnet_cli.models.catalogue import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +41,7 @@ def command(
     computing: Computing,
     words: Words,
     task: Annotated[
-        str | None,
+        Task | None,
         option(
             "--task",
             metavar="enhance|denoise|upscale",
@@ -198,8 +197,6 @@ def _restorer(
     named = computing.model or computing.weights
     if task is None and named is None:
         return None
-    if task is not None and task not in TASKS:
-        raise UsageError("unknown task", f"use {', '.join(TASKS)}", subject=task)
     from mirnet_cli.cli.models_files import fetch_first
     from mirnet_cli.cli.photos import load_restorer
 

@@ -8,7 +8,7 @@ import typer
 
 from mirnet_cli.cli import models_files
 from mirnet_cli.cli.app import Command, Group
-from mirnet_cli.cli.options import option
+from mirnet_cli.cli.options import Task, option
 from mirnet_cli.cli.table import LEFT, RIGHT, lines, size
 from mirnet_cli.errors import ExitCode, ModelError
 from mirnet_cli.files import printable
@@ -49,8 +49,8 @@ OneName = Annotated[
     ),
 ]
 Json = Annotated[bool, option("--json", help="One JSON object a line on stdout.")]
-Task = Annotated[
-    str | None,
+OnlyTask = Annotated[
+    Task | None,
     typer.Option(
         "--task",
         metavar="|".join(catalogue.TASKS),
@@ -61,12 +61,8 @@ Task = Annotated[
 
 
 @app.command("list", cls=Command)
-def list_models(task: Task = None, json: Json = False) -> int:
+def list_models(task: OnlyTask = None, json: Json = False) -> int:
     """List the models: what for, how large, whose, whether here."""
-    if task is not None and task not in catalogue.TASKS:
-        raise typer.BadParameter(
-            f"{task!r} is not a task; say {', '.join(catalogue.TASKS)}", param_hint="--task"
-        )
     chosen = [each for each in catalogue.entries() if task in (None, each.task)]
     if json:
         for each in chosen:

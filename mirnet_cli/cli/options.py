@@ -27,6 +27,9 @@ EPILOG = (
     "all but --overwrite. Messages go to stderr, data to stdout."
 )
 
+Task = Literal["enhance", "denoise", "upscale"]
+"""What a command can be asked to do; the parser refuses anything else."""
+
 
 def option(*names: str, help: str, panel: str | None = None, **more: Any) -> Any:
     """Declare an option with its environment variable, ``MIRNET_`` and its long name."""

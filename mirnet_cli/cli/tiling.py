@@ -11,7 +11,6 @@ from mirnet_cli.cli.console import Console
 from mirnet_cli.cli.options import Computing
 from mirnet_cli.cli.table import LEFT, RIGHT, lines
 from mirnet_cli.errors import ExitCode, OutputError, UsageError
-from mirnet_cli.models.catalogue import TASKS
 
 if TYPE_CHECKING:
     from mirnet_cli.measure.tiling import Tiling
@@ -53,8 +52,6 @@ def check(
     from mirnet_cli.measure import tiling
     from mirnet_cli.restore import photos
 
-    if task not in TASKS:
-        raise UsageError("unknown task", f"use {', '.join(TASKS)}", subject=task)
     console = Console(json=json, quiet=False, verbose=False)
     sides = SIDES if computing.tile in ("auto", 0) else (int(computing.tile),)
     targets = [_target(photo, folder, side) for side in sides]

@@ -106,7 +106,7 @@ def test_upscale_against_bicubic(real: Run, tmp_path: Path) -> None:
     ("words", "code", "expected"),
     [
         ("nowhere t", 1, "nowhere: there is no such folder"),
-        ("i t --task dehaze", 2, "dehaze: unknown task"),
+        ("i t --task dehaze", 2, "--task: 'dehaze' is not one of 'enhance', 'denoise', 'upscale'"),
         ("i t --weights w.safetensors --model denoise", 2, "exclude each other"),
         ("i t --weights nowhere.safetensors", 3, "no such file of weights"),
         ("i t --weights i/0.png", 3, "a picture, not weights"),

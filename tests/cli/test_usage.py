@@ -38,7 +38,13 @@ from tests.cli.conftest import Mirnet
         ("--bogus", "--bogus: no such option; see 'mirnet --help'"),
         ("compare a.jpg", "AFTER: needed but not given; see 'mirnet compare --help'"),
         ("train", "TASK: needed but not given; see 'mirnet train --help'"),
-        ("batch folder --task blur", "--task: "),
+        *(
+            (f"{words} --task blur", "--task: 'blur' is not one of 'enhance', 'denoise', 'upscale'")
+            for words in (
+                *("batch folder", "bench", "evaluate folder folder", "models list"),
+                "doctor --tiling a.jpg",
+            )
+        ),
         ("batch folder --shard 3/2", "--shard: '3/2' is not i/n with i from 1 to n"),
         ("batch folder --cluster local:2 --jobs 2", "--jobs: not with --cluster, where each"),
         ("batch folder --cluster local:x", "--cluster: 'local:x' is not local:N with a number"),
