@@ -39,8 +39,7 @@ QUALITY = {"whole": ("whole", 0), "window": ("window", 0), "tile": ("tile", 256)
 
 def restored(restorer: Any, pixels: Any) -> tuple[Any, float]:
     """The result and the CPU seconds it took, the second time: nothing is compiled then."""
-    if restorer.context == "window" or len(restorer.tiles(*pixels.shape[1::-1])) == 1:
-        restorer(pixels)
+    restorer(pixels)
     begun = time.process_time()
     return restorer(pixels), time.process_time() - begun
 
