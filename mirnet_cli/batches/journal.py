@@ -178,10 +178,10 @@ class Journal:
             self._unfinished = None
         elif isinstance(key, str) and event in ("started", "done", "failed"):
             entry = _entry(str(event), line)
-            # A failed second attempt does not undo what the first one wrote.
             self._entries[key] = entry
             if own:
                 self._fresh.add(key)
+            # A failed second attempt does not undo what the first one wrote.
             if entry.output:
                 self._outputs.add(entry.output)
 

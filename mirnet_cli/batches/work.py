@@ -177,9 +177,7 @@ def failure(
         source,
         target,
         restorer=restorer,
-        error=_what(known)
-        if isinstance(known, MirnetError)
-        else f"{type(error).__name__}: {error}",
+        error=told(known) if isinstance(known, MirnetError) else f"{type(error).__name__}: {error}",
     )
     return Outcome(
         result,
@@ -281,5 +279,6 @@ def _reason(error: Exception) -> str:
     return reason(error) if isinstance(error, OSError) else str(error)
 
 
-def _what(error: MirnetError) -> str:
+def told(error: MirnetError) -> str:
+    """What is wrong and the remedy, where the photo is named already."""
     return f"{error.what}; {error.remedy}" if error.remedy else error.what

@@ -7,7 +7,7 @@ import typer
 
 from mirnet_cli.batches.journal import Choice, Decision
 from mirnet_cli.batches.run import decide
-from mirnet_cli.batches.work import check_input
+from mirnet_cli.batches.work import check_input, told
 from mirnet_cli.cli.tally import clock
 from mirnet_cli.errors import ExitCode, MirnetError
 from mirnet_cli.files import printable, reason
@@ -56,7 +56,7 @@ def show_plan(
                 size = _measured(item, settings)
                 forecast = restorer.foresee(*size)
             except MirnetError as error:
-                decision = Decision(Choice.FAIL, f"{error.what}; {error.remedy}")
+                decision = Decision(Choice.FAIL, told(error))
             except OSError as error:
                 decision = Decision(Choice.FAIL, reason(error))
             else:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from mirnet_cli.errors import InputError
 from mirnet_cli.models.catalogue import Model
 from tests.cli.conftest import Mirnet, Process, Ran
 from tests.models.builders import tiny_network
@@ -213,6 +214,20 @@ def test_the_scale_is_that_of_the_model(mirnet: Mirnet) -> None:
     assert Path("in-x1/a.jpg").read_text() == "upscale 1:photo"
     assert mirnet("batch", "in", "--task", "upscale", "--model", "upscale").code == 0
     assert Path("in-x2/a.jpg").read_text() == "upscale 2:photo"
+
+
+def test_a_dry_run_says_what_is_wrong_where_there_is_no_remedy(
+    mirnet: Mirnet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mirnet_cli.cli import dry_run
+
+    def refuse(*_: object) -> None:
+        raise InputError("is odd", subject="in/a.jpg")
+
+    photos("in/a.jpg")
+    monkeypatch.setattr(dry_run, "_measured", refuse)
+    ran = mirnet("batch", "in", "--dry-run")
+    assert (ran.code, ran.out.endswith(": is odd)\n")) == (1, True)
 
 
 @pytest.mark.parametrize("words", [(), ("--dry-run",)])
