@@ -78,9 +78,12 @@ def command(
     run. RATIO is how many times as long the others take: torch against mirnet's network, OpenCV
     against the whole command.
     """
+    from mirnet_cli.cli.models_files import fetch_first
     from mirnet_cli.measure import bench
 
     console = Console(json=json, quiet=False, verbose=False)
+    # Not within what is timed.
+    fetch_first(computing.model, computing.weights, console, task=task, scale=scale)
     words, options = _options(computing)
     settings = bench.Settings(task, scale, words, options, repeat, compare)
     rows: list[Row] = []

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,18 @@ def test_what_is_refused_has_the_code_of_the_command(words: str, code: int, said
     assert (ran.returncode, ran.stdout) == (code, "")
     assert ran.stderr.startswith(said)
     assert len(ran.stderr.splitlines()) == 1
+
+
+def test_weights_are_fetched_before_the_first_measurement(
+    real: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mirnet_cli.cli import models_files
+
+    order: list[str] = []
+    monkeypatch.setattr(models_files, "fetch_first", lambda *_, **__: order.append("fetch"))
+    monkeypatch.setattr(bench, "measure", lambda *_: order.append("measure") or iter(()))
+    assert real("bench", "a.jpg", "--weights", "hf://a/b/c.safetensors").code == 0
+    assert order == ["fetch", "measure"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
