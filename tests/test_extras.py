@@ -1,5 +1,6 @@
 """Without the libraries that extras bring: what works, and what is said where one is needed."""
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mirnet_cli.measure import health
+from mirnet_cli.measure import bench, health
 from tests.models import checkpoints
 
 Real = Callable[..., Any]
@@ -50,6 +51,13 @@ def test_what_needs_torch_says_how_to_get_it(real: Real, words: list[str], code:
     ran = real(*words)
     assert ran.code == code
     assert len(ran.err.splitlines()) == 1
+    assert HOW in ran.err
+
+
+def test_bench_compares_with_what_is_there(real: Real) -> None:
+    ran = real("bench", "--compare", "--megapixels", "0.01", "--repeat", "1", "--json")
+    rows = [json.loads(line)["what"] for line in ran.out.splitlines()]
+    assert (ran.code, rows) == (0, ["command", "network", bench.NLM]), ran.err
     assert HOW in ran.err
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mirnet_cli import extras
 from mirnet_cli.cli import values
 from mirnet_cli.cli.console import Console
 from mirnet_cli.cli.options import WEIGHTS, Computing, Task, flat, option
@@ -82,6 +83,8 @@ def command(
     from mirnet_cli.measure import bench
 
     console = Console(json=json, quiet=False, verbose=False)
+    if compare and not extras.installed("torch"):
+        console.note(f"mirnet: without torch only OpenCV is compared; {extras.remedy('torch')}")
     # Not within what is timed.
     fetch_first(computing.model, computing.weights, console, task=task, scale=scale)
     words, options = _options(computing)

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mirnet_cli import extras
 from mirnet_cli.errors import ExitCode, MirnetError, ModelError, UsageError
 
 NLM, PLAIN = "opencv nlm", "plain torch"
@@ -89,7 +90,7 @@ _CAUSES: Mapping[int, type[MirnetError]] = {ExitCode.USAGE: UsageError, ExitCode
 
 
 def measure(photo: Path, settings: Settings) -> Iterator[Row]:
-    """Measures one photo, one row after the other.
+    """Measures one photo, one row after the other; that of plain torch where torch is installed.
 
     Raises:
         UsageError, ModelError: where mirnet itself refuses the options or the weights.
@@ -114,9 +115,10 @@ def measure(photo: Path, settings: Settings) -> Iterator[Row]:
     yield network
     if not settings.compare:
         return
-    found, memory = _process("plain", request)
-    plain = _row(PLAIN, settings.task, found, memory)
-    yield replace(plain, ratio=plain.seconds / network.seconds)
+    if extras.installed("torch"):
+        found, memory = _process("plain", request)
+        plain = _row(PLAIN, settings.task, found, memory)
+        yield replace(plain, ratio=plain.seconds / network.seconds)
     found, memory = _process("nlm", request)
     nlm = _row(NLM, settings.task, found, memory)
     yield replace(nlm, ratio=nlm.seconds / command.seconds)
