@@ -152,6 +152,10 @@ class _Assembly:
                     target[place] = values
                 elif stored_alpha is not None and channel == alpha_at:
                     stored_alpha[place] = values
+        if s.dtype.itemsize == 8:
+            warnings.append(
+                "floating-point samples of 64 bits became 32 bits, the most that is kept"
+            )
         if s.dtype.kind == "f":
             warnings += _clip(pixels) + ([] if alpha is None else _clip(alpha))
         if s.inverted:
