@@ -10,8 +10,8 @@ import numpy as np
 from mirnet_cli import stores
 from mirnet_cli.errors import InputError, OutputError, UsageError
 from mirnet_cli.files import exists, exists_already, is_folder, same_file, write_atomically
-from mirnet_cli.photo import Photo, decode, encode, format_from_name
-from mirnet_cli.photo.formats import check_writable
+from mirnet_cli.photo import Photo, decode, encode, extension_for, format_from_name
+from mirnet_cli.photo.formats import FORMATS, check_writable
 from mirnet_cli.places import Place, Remote
 
 Source = Place | bytes
@@ -132,6 +132,8 @@ def write(
         provenance=None if strip else provenance,
     )
     said = list(encoded.warnings)
+    if format is None and isinstance(source, Path | Remote):
+        said += _misnamed(photo.header.format, source.name, named)
     if preserve and Remote in (type(source), type(target)):
         said.append("the photo's time is not kept: object stores set their own")
     if isinstance(target, Remote):
@@ -153,3 +155,16 @@ def write(
         mode_from=mode_from,
     )
     return tuple(said)
+
+
+def _misnamed(own: str, name: str, named: str | None) -> list[str]:
+    """What to say where the output's format comes from the wrong extension of the photo's name."""
+    content = FORMATS[own].written or own
+    claimed = format_from_name(name)
+    if claimed is None or named != (FORMATS[claimed].written or claimed) or named == content:
+        return []
+    keep = extension_for(content)[1:]
+    return [
+        f"the photo is {own}, whatever its name says, and was written as {named}, as the output's"
+        f" name says; --format {keep} keeps it"
+    ]

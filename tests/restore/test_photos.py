@@ -57,6 +57,17 @@ def test_bytes_go_to_a_stream(restorer: Make, photo: Path) -> None:
     assert Image.open(stream).format == "WEBP"
 
 
+def test_a_photo_of_a_wrong_name_is_named(restorer: Make, photo: Path, tmp_path: Path) -> None:
+    wrong = photo.rename(tmp_path / "wrong.JPG")
+    result = restorer().file(wrong, tmp_path / "wrong-restored.JPG")
+    assert Image.open(tmp_path / "wrong-restored.JPG").format == "JPEG"
+    (warning,) = result.warnings
+    assert "is PNG, whatever its name says, and was written as JPEG" in warning
+    assert "--format png" in warning
+    for name, format in (("kept.JPG", "PNG"), ("right.png", None), ("another.webp", None)):
+        assert restorer().file(wrong, tmp_path / name, format=format).warnings == ()
+
+
 def test_a_crop_is_all_there_is(restorer: Make, photo: Path, tmp_path: Path) -> None:
     model = restorer()
     result = model.file(photo, tmp_path / "out.png", crop=(10, 5, 30, 20))
