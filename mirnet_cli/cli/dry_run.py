@@ -53,7 +53,7 @@ def show_plan(
         size, forecast = None, None
         if decision.choice is Choice.RUN:
             try:
-                size = _measured(item, settings)
+                size = _measured(item, settings, restorer.scale)
                 forecast = restorer.foresee(*size)
             except MirnetError as error:
                 decision = Decision(Choice.FAIL, told(error))
@@ -80,18 +80,23 @@ def size_of(item: "Item") -> tuple[int, int] | None:
         return None
 
 
-def _measured(item: "Item", settings: "Settings | None" = None) -> tuple[int, int]:
+def _measured(item: "Item", settings: "Settings | None" = None, scale: int = 1) -> tuple[int, int]:
     """Width and height of what is to be done of a photo."""
     from mirnet_cli.photo import MAX_PIXELS, probe
 
     check_input(item.source)
     header = probe(item.source, max_pixels=settings.max_pixels if settings else MAX_PIXELS)
-    if settings is None or settings.crop is None:
-        return header.width, header.height
-    from mirnet_cli.restore.photos import check_crop
+    width, height = header.width, header.height
+    if settings is None:
+        return width, height
+    from mirnet_cli.restore.photos import check_crop, check_size
 
-    check_crop(settings.crop, header.width, header.height, item.source)
-    return settings.crop[2:]
+    if settings.crop is not None:
+        check_crop(settings.crop, width, height, item.source)
+        width, height = settings.crop[2:]
+    full = (width * scale, height * scale)
+    check_size(header, item.source, item.target, *full, format=settings.format)
+    return width, height
 
 
 def _show(

@@ -7,7 +7,7 @@ from mirnet_cli.errors import OutputError
 from mirnet_cli.photo import exif, formats, png_chunks, xmp
 from mirnet_cli.photo.codec import Codec, Order
 from mirnet_cli.photo.colour import space_of
-from mirnet_cli.photo.picture import Array, Encoded, Metadata, Photo
+from mirnet_cli.photo.picture import Array, Encoded, Header, Metadata, Photo
 from mirnet_cli.photo.reading import codec_of
 from mirnet_cli.photo.source import DamageError
 
@@ -46,16 +46,9 @@ def encode(
         OutputError: the format cannot hold a picture of this size.
         UsageError: there is no such format.
     """
-    name = formats.FORMATS[photo.header.format].written or photo.header.format
-    if format is not None:
-        name = format if format in formats.FORMATS else formats.format_from_option(format)
-    codec = codec_of(name)
     height, width = photo.pixels.shape[:2]
-    if max(height, width) > codec.MAX_SIDE:
-        raise OutputError(
-            f"{name} holds at most {codec.MAX_SIDE} pixels a side, this are {width}x{height}",
-            "use --format png",
-        )
+    name = format_for(photo.header, width, height, format)
+    codec = codec_of(name)
     warnings: list[str] = []
     photo = _with_colours(photo, codec, name, warnings)
     pixels, alpha, metadata = _shaped(photo, codec, name, warnings)
@@ -74,6 +67,30 @@ def encode(
     except DamageError as error:
         raise OutputError(f"cannot be written as {name}: {error}", "use --format png") from error
     return Encoded(b"".join(pieces), (*warnings, *lost), formats.FORMATS[name].media_type)
+
+
+def format_for(header: Header, width: int, height: int, format: str | None) -> str:
+    """The name of the format that a photo with this header is written in, at this size.
+
+    Args:
+        header: of the photo.
+        width, height: of what is written, in pixels.
+        format: as :func:`encode` takes it.
+
+    Raises:
+        OutputError: the format cannot hold a picture of this size.
+        UsageError: there is no such format.
+    """
+    name = formats.FORMATS[header.format].written or header.format
+    if format is not None:
+        name = format if format in formats.FORMATS else formats.format_from_option(format)
+    limit = codec_of(name).MAX_SIDE
+    if max(height, width) > limit:
+        raise OutputError(
+            f"{name} holds at most {limit} pixels a side, and these are {width}x{height}",
+            "use --format png",
+        )
+    return name
 
 
 def _with_colours(photo: Photo, codec: Codec, name: str, warnings: list[str]) -> Photo:

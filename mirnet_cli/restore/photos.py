@@ -10,7 +10,7 @@ import numpy as np
 from mirnet_cli import stores
 from mirnet_cli.errors import InputError, OutputError, UsageError
 from mirnet_cli.files import exists, exists_already, is_folder, same_file, write_atomically
-from mirnet_cli.photo import Photo, decode, encode, extension_for, format_from_name
+from mirnet_cli.photo import Header, Photo, decode, encode, extension_for, format_from_name
 from mirnet_cli.photo.formats import FORMATS, check_writable
 from mirnet_cli.places import Place, Remote
 
@@ -93,6 +93,39 @@ def check_crop(
         )
 
 
+def check_size(
+    header: Header,
+    source: Source,
+    target: Target,
+    width: int,
+    height: int,
+    *,
+    format: str | None,
+) -> None:
+    """Refuses a result that is too large for the format that it would be written in.
+
+    Args:
+        header: of the photo.
+        source, target, format: as :func:`write` takes them.
+        width, height: of the result, in pixels.
+
+    Raises:
+        InputError: the format holds fewer pixels a side.
+    """
+    from mirnet_cli.photo.writing import format_for
+
+    try:
+        format_for(header, width, height, format or _named(target))
+    except OutputError as error:
+        subject = None if isinstance(source, bytes) else source
+        raise InputError(error.what, error.remedy, subject=subject) from error
+
+
+def _named(target: Target) -> str | None:
+    """The format that a target's name says."""
+    return format_from_name(target.name) if isinstance(target, Path | Remote) else None
+
+
 def write(
     photo: Photo,
     source: Source,
@@ -123,7 +156,7 @@ def write(
     Raises:
         OutputError: where it cannot be encoded or written.
     """
-    named = format_from_name(target.name) if isinstance(target, Path | Remote) else None
+    named = _named(target)
     encoded = encode(
         photo,
         format=format or named,

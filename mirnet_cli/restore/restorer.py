@@ -221,7 +221,8 @@ class Restorer:
 
         Raises:
             UsageError: for the source as target without ``overwrite``, or a wrong option.
-            InputError: for a source that is missing, unreadable, refused, or outside of the crop.
+            InputError: for a source that is missing, unreadable, refused, outside of the crop,
+                or too large for the format of the result.
             OutputError: for a target that exists or cannot be written.
             OutOfMemoryError, ResultError: as for an array.
         """
@@ -263,6 +264,8 @@ class Restorer:
         photos.check_target(source, target, overwrite=overwrite, format=format)
         photo = photos.read(source, crop=crop, max_pixels=max_pixels)
         height, width = photo.pixels.shape[:2]
+        full = (width * self.scale, height * self.scale)
+        photos.check_size(photo.header, source, target, *full, format=format)
         said = [*photo.warnings, *check(photo.pixels)]
         return Work(source, target, photo, width, height, said, time.monotonic() - started)
 

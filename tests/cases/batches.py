@@ -328,6 +328,13 @@ def _plans() -> Iterator[Case]:
 
     step = Step((*_go(), "--dry-run"), 1, says="1 cannot be done", errors=0)
     yield Case("writes nothing", promise, build, (step,), check=said)
+    wide = _folder("a.png", data=saved(Image.new("RGB", (16400, 4)), "PNG"))
+    steps = (
+        Step((*_go("--format", "webp"), "--dry-run"), 1, says="1 cannot be done", errors=0),
+        Step(_go("--format", "webp"), 1, says="16383 pixels a side"),
+        Step(_go("--format", "webp"), 1, says="failed before"),
+    )
+    yield Case("knows what is too large for the format", promise, wide, steps)
     steps = (
         Step(_go(), 1, counts=(1, 0, 1)),
         Step((*_go(), "--dry-run"), 1, says="0 to do", errors=0),

@@ -178,6 +178,19 @@ def test_a_format_that_cannot_be_written_is_refused_before_any_work(
     assert not runners[0].shapes
 
 
+def test_a_result_too_large_for_its_format_is_refused_before_any_work(
+    restorer: Make, runners: list[FakeRunner], tmp_path: Path
+) -> None:
+    Image.new("RGB", (9000, 8)).save(tmp_path / "wide.webp")
+    model = restorer(scales=(2,), scale=2)
+    for target, format in (("out.webp", None), ("out", None), ("out.png", "webp")):
+        with pytest.raises(InputError, match="16383 pixels a side, and these are 18000x16"):
+            model.file(tmp_path / "wide.webp", tmp_path / target, format=format)
+    assert not runners[0].shapes
+    model.read(tmp_path / "wide.webp", tmp_path / "out.webp", crop=(0, 0, 8000, 8))
+    model.read(tmp_path / "wide.webp", tmp_path / "out.png")
+
+
 @pytest.mark.parametrize("task", ["denoise", "upscale"])
 @pytest.mark.parametrize("linear", [False, True])
 def test_very_dark_pictures_keep_their_shadows(task: str, linear: bool) -> None:
