@@ -1,11 +1,14 @@
 """What has to change in an XMP packet, done in its text so that all else stays as it was.
 
-Source: XMP Specification Part 1 (ISO 16684-1) and Part 2 (xmpMM:History, stEvt).
+Sources: XMP Specification Part 1 (ISO 16684-1) and Part 2 (xmpMM:History, stEvt); Ultra HDR Image
+Format 1.0; Motion Photo Format 1.0.
 """
 
 import re
 from collections.abc import Mapping
 from xml.sax.saxutils import escape
+
+from mirnet_cli.photo import xmp_nodes
 
 _OPEN = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
 _EMPTY = (
@@ -20,6 +23,16 @@ _NAMESPACES = (
     'xmlns:stEvt="http://ns.adobe.com/xap/1.0/sType/ResourceEvent#"'
 )
 _CONTROL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+_CAMERA = "http://ns.google.com/photos/1.0/camera/"
+_ATTACHED = (
+    "http://ns.adobe.com/hdr-gain-map/1.0/",
+    "http://ns.google.com/photos/1.0/container/",
+    _CAMERA + "MotionPhoto",
+    _CAMERA + "MicroVideo",
+)
+"""How the names of properties begin that tell of a gain map or a video behind the picture."""
 
 
 def _number(name: str) -> re.Pattern[bytes]:
@@ -45,7 +58,11 @@ def orientation(packet: bytes | None) -> int | None:
 
 
 def updated(packet: bytes, width: int, height: int) -> bytes:
-    """The packet for an upright picture of this size; tags that are not there are not added."""
+    """The packet for an upright picture of this size, with nothing behind it.
+
+    Tags that are not there are not added.
+    """
+    packet = _alone(packet)
     for patterns, value in (((_ORIENTATION,), 1), (_WIDTHS, width), (_HEIGHTS, height)):
         for pattern in patterns:
             packet = pattern.sub(
@@ -53,6 +70,25 @@ def updated(packet: bytes, width: int, height: int) -> bytes:
                 packet,
             )
     return packet
+
+
+def _alone(packet: bytes) -> bytes:
+    """The packet without what it says of gain maps and videos behind the picture."""
+    root = xmp_nodes.parse(packet) if _mentions(packet, *_ATTACHED[:2], _CAMERA) else None
+    edits: list[xmp_nodes.Edit] = []
+    for node in () if root is None else root.walk():
+        if node.name.startswith(_ATTACHED):
+            edits.append((node.start, node.end, b""))
+        edits += [
+            (start, end + 1, b"")
+            for name, (start, _, end) in node.attributes.items()
+            if name.startswith(_ATTACHED)
+        ]
+    return xmp_nodes.edited(packet, edits)
+
+
+def _mentions(packet: bytes, *namespaces: str) -> bool:
+    return any(each.encode() in packet for each in namespaces)
 
 
 def recorded(packet: bytes | None, provenance: Mapping[str, str]) -> bytes | None:

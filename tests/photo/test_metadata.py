@@ -386,6 +386,39 @@ def test_what_was_done_is_recorded_each_time(format: str, packet: bytes | None) 
     assert {event["softwareAgent"] for event in events} == {"mirnet 1"}
 
 
+def packet(inside: str, attributes: str = "") -> bytes:
+    return (
+        f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{RDF}">'
+        f'<rdf:Description rdf:about=""{attributes}>{inside}</rdf:Description>'
+        "</rdf:RDF></x:xmpmeta>"
+    ).encode()
+
+
+RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+GOOGLE = "http://ns.google.com/photos/1.0/"
+ATTACHED = (
+    f'xmlns:c="{GOOGLE}container/" xmlns:i="{GOOGLE}container/item/" xmlns:g="{GOOGLE}camera/"'
+)
+ATTACHED += ' xmlns:h="http://ns.adobe.com/hdr-gain-map/1.0/"'
+
+
+@pytest.mark.parametrize("form", ["attributes", "elements"])
+def test_what_was_behind_the_picture_is_no_longer_claimed(form: str) -> None:
+    claims = {"g:MotionPhoto": "1", "g:MicroVideoOffset": "99", "h:Version": '1>"0', "g:Zoom": "2"}
+    items = '<c:Directory><rdf:Seq><rdf:li><c:Item i:Semantic="GainMap"/></rdf:li></rdf:Seq>'
+    items += "</c:Directory><g:Rest>kept</g:Rest>"
+    if form == "attributes":
+        stated = "".join(f"\n {name}='{value}'" for name, value in claims.items())
+        before = packet(items, f" {ATTACHED}{stated}")
+        after = packet("<g:Rest>kept</g:Rest>", f" {ATTACHED}\n g:Zoom='2'")
+    else:
+        stated = "".join(f"<{name}>{value}</{name}>" for name, value in claims.items())
+        before = packet(stated + items, f" {ATTACHED}")
+        after = packet("<g:Zoom>2</g:Zoom><g:Rest>kept</g:Rest>", f" {ATTACHED}")
+    source = photo(smooth(8, 8), metadata=Metadata(xmp=before))
+    assert decode(encode(source).data).metadata.xmp == after
+
+
 def test_xmp_of_another_kind_is_kept_and_not_recorded_in() -> None:
     packet = XMP.decode().encode("utf-16")
     source = photo(smooth(8, 8), metadata=Metadata(xmp=packet))
