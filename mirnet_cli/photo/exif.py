@@ -5,7 +5,7 @@ nobody documents, and unknown tags stay as they are. Source: EXIF 2.32 (CIPA DC-
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mirnet_cli.photo.ifd import LONG, SHORT, Directory, Entry, Reader
 from mirnet_cli.photo.source import DamageError
@@ -17,6 +17,10 @@ EXIF_POINTER = 0x8769
 _WIDTHS = ((0x0100, False), (0xA002, True))
 _HEIGHTS = ((0x0101, False), (0xA003, True))
 _THUMBNAIL_AT, _THUMBNAIL_SIZE = 0x0201, 0x0202
+_PLACES = (0x9214, 0xA214)
+"""SubjectArea and SubjectLocation."""
+_MAP = {33550, 33922, 34264}
+"""GeoTIFF 1.1: ModelPixelScale, ModelTiepoint, ModelTransformation."""
 _STRIP_AT, _STRIP_SIZE = 0x0111, 0x0117
 
 
@@ -100,6 +104,34 @@ def resized(
     if small is not None:
         _renew(patched, reader, top, small, thumbnail)
     return bytes(patched)
+
+
+def moved(exif: bytes, place: Callable[[Sequence[int]], tuple[int, ...] | None]) -> bytes:
+    """The block with the main subject's place in pixels as ``place`` says; None takes it out."""
+    for tag in _PLACES:
+        reader = Reader(exif)
+        at = reader.integer(reader.directory(reader.first).entries.get(EXIF_POINTER))
+        inner = _child(reader, reader.directory(reader.first), EXIF_POINTER)
+        entry = None if inner is None else inner.entries.get(tag)
+        if inner is None or entry is None or entry.kind != SHORT or not 2 <= entry.count <= 4:
+            continue
+        patched = bytearray(exif)
+        new = place(reader.integers(entry))
+        if new is not None:
+            struct.pack_into(f"{reader.order}{entry.count}H", patched, entry.value_at, *new)
+        else:
+            (count,) = struct.unpack_from(reader.order + "H", exif, at)
+            struct.pack_into(reader.order + "H", patched, at, count - 1)
+            patched[entry.at : inner.next_at - 12] = exif[entry.at + 12 : inner.next_at]
+            patched[inner.next_at - 12 : inner.next_at] = bytes(12)
+        exif = bytes(patched)
+    return exif
+
+
+def has_map(exif: bytes) -> bool:
+    """Whether the block says where on Earth which pixel is (GeoTIFF)."""
+    reader = Reader(exif)
+    return not _MAP.isdisjoint(reader.directory(reader.first).entries)
 
 
 def has_resolution(exif: bytes | None) -> bool:

@@ -94,6 +94,7 @@ class Photo:
         jpeg: how it was compressed, if it was a JPEG of a usual kind.
         lossless: whether a WebP or JPEG XL was stored without loss.
         warnings: what was lost or doubtful in reading.
+        misplaced: what in the metadata no longer fits the pixels; said when it is written.
     """
 
     pixels: Array = field(repr=False)
@@ -103,6 +104,7 @@ class Photo:
     jpeg: JpegSettings | None = None
     lossless: bool = False
     warnings: tuple[str, ...] = ()
+    misplaced: tuple[str, ...] = ()
 
     def with_pixels(self, pixels: Array, alpha: Array | None = None) -> "Photo":
         """The same photo with other pixels, of any size, and their alpha (None: opaque)."""

@@ -79,6 +79,11 @@ def decode(source: Place | bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
         except Exception as error:
             raise _explained(error, subject, format) from error
     metadata, colour_warnings = _fitting(metadata, raster)
+    misplaced: tuple[str, ...] = ()
+    if turn != 1:
+        from mirnet_cli.photo.placing import View, moved
+
+        metadata, misplaced = moved(metadata, View(layout.width, layout.height, turn))
     if layout.frames > 1:
         rest = layout.frames - 1
         warnings.append(
@@ -93,6 +98,7 @@ def decode(source: Place | bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
         jpeg=raster.jpeg,
         lossless=raster.lossless,
         warnings=(*warnings, *raster.warnings, *colour_warnings),
+        misplaced=misplaced,
     )
 
 

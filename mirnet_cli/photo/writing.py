@@ -57,6 +57,7 @@ def encode(
         colour = tuple(p for p in parts if p.kind.encode() in png_chunks.COLOUR)
         metadata = Metadata(icc=metadata.icc, parts=colour)
     else:
+        warnings += photo.misplaced
         done = provenance if "xmp" in codec.HOLDS else None
         metadata = _current(metadata, pixels, done, warnings)
     metadata = _holdable(metadata, codec, name, warnings)

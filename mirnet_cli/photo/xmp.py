@@ -1,14 +1,19 @@
 """What has to change in an XMP packet, done in its text so that all else stays as it was.
 
 Sources: XMP Specification Part 1 (ISO 16684-1) and Part 2 (xmpMM:History, stEvt); Ultra HDR Image
-Format 1.0; Motion Photo Format 1.0.
+Format 1.0; Motion Photo Format 1.0; for regions see :mod:`mirnet_cli.photo.placing`.
 """
 
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from mirnet_cli.photo import xmp_nodes
+from mirnet_cli.photo.xmp_nodes import Edit, Node
+
+if TYPE_CHECKING:
+    from mirnet_cli.photo.placing import View
 
 _OPEN = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
 _EMPTY = (
@@ -33,6 +38,13 @@ _ATTACHED = (
     _CAMERA + "MicroVideo",
 )
 """How the names of properties begin that tell of a gain map or a video behind the picture."""
+
+_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+_EXIF = "http://ns.adobe.com/exif/1.0/"
+_REGIONS = "http://www.metadataworkinggroup.com/schemas/regions/"
+_AREA = "http://ns.adobe.com/xmp/sType/Area#"
+_DIMENSIONS = "http://ns.adobe.com/xap/1.0/sType/Dimensions#"
+_MICROSOFT = "http://ns.microsoft.com/photo/1.2/t/Region#"
 
 
 def _number(name: str) -> re.Pattern[bytes]:
@@ -75,7 +87,7 @@ def updated(packet: bytes, width: int, height: int) -> bytes:
 def _alone(packet: bytes) -> bytes:
     """The packet without what it says of gain maps and videos behind the picture."""
     root = xmp_nodes.parse(packet) if _mentions(packet, *_ATTACHED[:2], _CAMERA) else None
-    edits: list[xmp_nodes.Edit] = []
+    edits: list[Edit] = []
     for node in () if root is None else root.walk():
         if node.name.startswith(_ATTACHED):
             edits.append((node.start, node.end, b""))
@@ -85,6 +97,112 @@ def _alone(packet: bytes) -> bytes:
             if name.startswith(_ATTACHED)
         ]
     return xmp_nodes.edited(packet, edits)
+
+
+def moved(packet: bytes, view: "View") -> tuple[bytes, bool]:
+    """The packet with the regions that it names where they are in the second picture of a view.
+
+    Regions that were cut off are taken out.
+
+    Returns:
+        The packet, and whether all regions in it fit: not those of IPTC, of another shape of
+        picture, and of unusual kinds, which stay as they were.
+    """
+    fits = view.scale != 1 or b"RegionBoundary" not in packet
+    if not _mentions(packet, _REGIONS, _MICROSOFT, "SubjectArea", "SubjectLocation"):
+        return packet, fits
+    root = xmp_nodes.parse(packet)
+    if root is None:
+        return packet, False
+    edits: list[Edit] = []
+    for node in root.walk():
+        try:
+            if node.name == _REGIONS + "Regions":
+                edits += _regions(packet, node, view)
+            elif rectangle := node.value(_MICROSOFT + "Rectangle"):
+                edits += _rectangle(packet, node, rectangle, view)
+            elif node.name in (_EXIF + "SubjectArea", _EXIF + "SubjectLocation"):
+                edits += _subject(packet, node, view)
+        except (ValueError, OverflowError):
+            fits = False
+    return xmp_nodes.edited(packet, edits), fits
+
+
+def _regions(packet: bytes, regions: Node, view: "View") -> list[Edit]:
+    """Edits for regions as the Metadata Working Group has them.
+
+    Raises:
+        ValueError: they are not of this picture, or not understood.
+    """
+    edits: list[Edit] = []
+    found = False
+    for node in regions.walk():
+        places = {key: node.value(_DIMENSIONS + key) for key in "wh"}
+        if places["w"] and places["h"]:
+            across, down = (float(packet[slice(*place)]) for place in places.values() if place)
+            if abs(across * view.height - down * view.width) > 0.01 * across * view.height:
+                raise ValueError("the regions are of another picture")
+            if _says(packet, node, _DIMENSIONS + "unit", b"pixel"):
+                sizes = zip(places.values(), view.size, strict=True)
+                edits += [(*place, b"%d" % size) for place, size in sizes if place]
+        areas = {key: node.value(_AREA + key) for key in "xywhd"}
+        known = {key: place for key, place in areas.items() if place}
+        if "x" not in known or "y" not in known:
+            continue
+        found = True
+        if not _says(packet, node, _AREA + "unit", b"normalized"):
+            raise ValueError("an area in another unit")
+        values = {key: float(packet[slice(*place)]) for key, place in known.items()}
+        box = view.box(*(values.get(key, 0.0) for key in "xywh"))
+        if box is None:
+            edits.append(_item(node))
+            continue
+        new = dict(zip("xywh", box, strict=True)) | {"d": view.diameter(values.get("d", 0.0))}
+        edits += [(*place, _share(new[key])) for key, place in known.items()]
+    if not found and any(node.name == _RDF + "li" for node in regions.walk()):
+        raise ValueError("no area of a known kind")
+    return edits
+
+
+def _rectangle(packet: bytes, node: Node, place: tuple[int, int], view: "View") -> list[Edit]:
+    """Edits for a region as Microsoft has it: left, top, width and height."""
+    left, top, w, h = map(float, packet[slice(*place)].split(b","))
+    box = view.box(left + w / 2, top + h / 2, w, h)
+    if box is None:
+        return [_item(node)]
+    x, y, w, h = box
+    return [(*place, b", ".join(map(_share, (x - w / 2, y - h / 2, w, h))))]
+
+
+def _subject(packet: bytes, node: Node, view: "View") -> list[Edit]:
+    """Edits for EXIF's area of the main subject."""
+    places = [each.inside for each in node.walk() if each.name == _RDF + "li"]
+    if not 2 <= len(places) <= 4:
+        raise ValueError("no area")
+    new = view.area([int(packet[slice(*place)]) for place in places])
+    if new is None:
+        return [(node.start, node.end, b"")]
+    return [(*place, b"%d" % value) for place, value in zip(places, new, strict=True)]
+
+
+def _item(node: Node) -> Edit:
+    """What takes an item out of the list that it is in."""
+    item: Node | None = node
+    while item is not None and item.name != _RDF + "li":
+        item = item.parent
+    if item is None:
+        raise ValueError("in no list")
+    return item.start, item.end, b""
+
+
+def _says(packet: bytes, node: Node, name: str, value: bytes) -> bool:
+    """Whether a property has this value, or is not there."""
+    place = node.value(name)
+    return place is None or packet[slice(*place)].strip().lower() == value
+
+
+def _share(value: float) -> bytes:
+    return (f"{value:.6f}".rstrip("0").rstrip(".") or "0").encode()
 
 
 def _mentions(packet: bytes, *namespaces: str) -> bool:

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-
 from mirnet_cli import stores
 from mirnet_cli.errors import InputError, OutputError, UsageError
 from mirnet_cli.files import exists, exists_already, is_folder, same_file, write_atomically
@@ -66,10 +64,9 @@ def read(source: Source, *, crop: tuple[int, int, int, int] | None, max_pixels: 
         return photo
     full_height, full_width = photo.pixels.shape[:2]
     check_crop(crop, full_width, full_height, None if isinstance(source, bytes) else source)
-    x, y, width, height = crop
-    rows, columns = slice(y, y + height), slice(x, x + width)
-    alpha = None if photo.alpha is None else np.ascontiguousarray(photo.alpha[rows, columns])
-    return photo.with_pixels(np.ascontiguousarray(photo.pixels[rows, columns]), alpha)
+    from mirnet_cli.photo.placing import part
+
+    return part(photo, crop)
 
 
 def check_crop(

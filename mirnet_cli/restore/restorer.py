@@ -14,6 +14,7 @@ from mirnet_cli.errors import UsageError
 from mirnet_cli.models.catalogue import TASKS
 from mirnet_cli.models.choose import names_file, resolve
 from mirnet_cli.models.weights import Weights
+from mirnet_cli.photo import placing
 from mirnet_cli.photo.space import Space, space_of, space_of_photo
 from mirnet_cli.places import Place, Remote, place
 from mirnet_cli.restore.alpha import enlarged_alpha, without_hidden
@@ -290,7 +291,7 @@ class Restorer:
             alpha = np.empty(out.shape[:2], out.dtype)
             self._keep_alpha(photo.alpha, alpha)
         # The input's pixels go before the encoder takes memory of its own.
-        work.photo = photo.with_pixels(out, alpha)
+        work.photo = placing.enlarged(photo, out, alpha)
         work.provenance = self._provenance(strength, ensemble)
         work.said += work.outcome.warnings
         work.seconds += time.monotonic() - started

@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from mirnet_cli.errors import InputError, OutputError, UsageError
-from mirnet_cli.photo import coded, decode
+from mirnet_cli.photo import coded, decode, encode
 from mirnet_cli.restore import Restorer, load
+from tests.photo import test_placing
 from tests.restore.fakes import FakeRunner, photo_like
 
 Make = Callable[..., Restorer]
@@ -74,6 +75,17 @@ def test_a_crop_is_all_there_is(restorer: Make, photo: Path, tmp_path: Path) -> 
     assert (result.width, result.height) == (30, 20)
     expected = model(np.ascontiguousarray(photo_like(50, 70)[5:25, 10:40]))
     assert np.array_equal(decode(tmp_path / "out.png").pixels, expected)
+
+
+def test_what_metadata_says_of_places_is_cut_and_enlarged_too(
+    restorer: Make, tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").write_bytes(encode(test_placing.source()).data)
+    model = restorer(scales=(2,), scale=2)
+    model.file(tmp_path / "a.png", tmp_path / "b.png", crop=(4, 2, 40, 30))
+    x, y = test_placing.MIDDLE
+    wanted = (2 * (x - 4), 2 * (y - 2), 2 * test_placing.ACROSS, 2 * test_placing.DOWN)
+    assert test_placing.numbers(decode(tmp_path / "b.png"), 0x9214) == wanted
 
 
 @pytest.mark.parametrize("crop", [(60, 0, 20, 10), (0, 45, 10, 10), (70, 50, 1, 1)])

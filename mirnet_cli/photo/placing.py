@@ -1,0 +1,139 @@
+"""Places that metadata names in a picture, when the picture is turned, cut or made larger.
+
+Sources: EXIF 2.32 section 4.6.5 (SubjectArea, SubjectLocation: of the pixels as stored, before
+rotation); Metadata Working Group, Guidelines for Handling Image Metadata 2.0, section 5.9 (regions:
+of the picture as stored, as shares of its sides); Microsoft's People Tagging (MPReg:Rectangle).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mirnet_cli.photo import exif, xmp
+from mirnet_cli.photo.picture import Array, Metadata, Photo
+from mirnet_cli.photo.source import DamageError
+
+
+@dataclass(frozen=True)
+class View:
+    """How one picture came from another: turned, then cut, then made larger.
+
+    Attributes:
+        width, height: of the first, in pixels.
+        turn: the orientation that was applied, 1 to 8.
+        crop: x, y, width and height of what is left, in pixels of the turned picture; None is all.
+        scale: how much larger it is then.
+    """
+
+    width: int
+    height: int
+    turn: int = 1
+    crop: tuple[int, int, int, int] | None = None
+    scale: float = 1
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the second picture, in pixels."""
+        _, _, width, height = self.crop or (0, 0, *self._turned)
+        return round(width * self.scale), round(height * self.scale)
+
+    @property
+    def _turned(self) -> tuple[int, int]:
+        return (self.height, self.width) if self.turn >= 5 else (self.width, self.height)
+
+    def box(
+        self, x: float, y: float, w: float, h: float
+    ) -> tuple[float, float, float, float] | None:
+        """A box in the second picture: its centre and sides, as shares of the picture's sides.
+
+        Args:
+            x, y, w, h: the same in the first picture; a point has sides of 0.
+
+        Returns:
+            None where it was cut off. What reaches beyond a cut ends there.
+        """
+        turned = (
+            *((x, y), (1 - x, y), (1 - x, 1 - y), (x, 1 - y)),
+            *((y, x), (1 - y, x), (1 - y, 1 - x), (y, 1 - x)),
+        )
+        x, y = turned[self.turn - 1]
+        if self.turn >= 5:
+            w, h = h, w
+        if self.crop is None:
+            return x, y, w, h
+        left, top, width, height = self.crop
+        across = _cut(x, w, self._turned[0], left, width)
+        down = _cut(y, h, self._turned[1], top, height)
+        return None if across is None or down is None else (across[0], down[0], across[1], down[1])
+
+    def diameter(self, share: float) -> float:
+        """A circle's diameter as a share of the second picture's shorter side."""
+        return share * min(self.width, self.height) * self.scale / min(self.size)
+
+    def area(self, numbers: Sequence[int]) -> tuple[int, ...] | None:
+        """A point, a circle (centre, diameter) or a box (centre, sides) in pixels.
+
+        Returns:
+            None where it was cut off, or cannot be stored in 16 bits.
+        """
+        x, y, *rest = numbers
+        w, h = rest if len(rest) == 2 else (0, 0)
+        box = self.box(x / self.width, y / self.height, w / self.width, h / self.height)
+        if box is None:
+            return None
+        (width, height), circle = self.size, [round(each * self.scale) for each in rest]
+        sides = [round(box[2] * width), round(box[3] * height)] if len(rest) == 2 else circle
+        found = (round(box[0] * width), round(box[1] * height), *sides)
+        return None if min(found) < 0 or max(found) > 0xFFFF else found
+
+
+def _cut(
+    middle: float, side: float, full: int, start: int, length: int
+) -> tuple[float, float] | None:
+    low = max(0.0, ((middle - side / 2) * full - start) / length)
+    high = min(1.0, ((middle + side / 2) * full - start) / length)
+    if low > high or (side and low == high):
+        return None
+    return (low + high) / 2, high - low
+
+
+def moved(metadata: Metadata, view: View) -> tuple[Metadata, tuple[str, ...]]:
+    """Metadata of the second picture, and what in it no longer fits."""
+    misplaced: list[str] = []
+    block, packet = metadata.exif, metadata.xmp
+    if block is not None:
+        try:
+            if exif.has_map(block):
+                misplaced.append("its place on the map (GeoTIFF) is that of the original's pixels")
+            block = exif.moved(block, view.area)
+        except DamageError:
+            pass
+    if packet is not None:
+        packet, fits = xmp.moved(packet, view)
+        if not fits:
+            misplaced.append("regions in XMP (faces) may no longer be where they are said to be")
+    return replace(metadata, exif=block, xmp=packet), tuple(misplaced)
+
+
+def part(photo: Photo, crop: tuple[int, int, int, int]) -> Photo:
+    """A part of a photo: ``(x, y, width, height)`` in pixels."""
+    x, y, width, height = crop
+    where = slice(y, y + height), slice(x, x + width)
+    alpha = None if photo.alpha is None else np.ascontiguousarray(photo.alpha[where])
+    view = View(photo.header.width, photo.header.height, crop=crop)
+    return _seen(photo, view, np.ascontiguousarray(photo.pixels[where]), alpha)
+
+
+def enlarged(photo: Photo, pixels: Array, alpha: Array | None) -> Photo:
+    """The photo with the pixels of the same picture, at the same or another scale."""
+    scale = pixels.shape[1] / photo.header.width
+    if scale == 1:
+        return photo.with_pixels(pixels, alpha)
+    return _seen(photo, View(photo.header.width, photo.header.height, scale=scale), pixels, alpha)
+
+
+def _seen(photo: Photo, view: View, pixels: Array, alpha: Array | None) -> Photo:
+    metadata, misplaced = moved(photo.metadata, view)
+    said = tuple(dict.fromkeys((*photo.misplaced, *misplaced)))
+    return replace(photo, metadata=metadata, misplaced=said).with_pixels(pixels, alpha)
