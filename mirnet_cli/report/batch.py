@@ -80,8 +80,10 @@ class BatchPage:
             result: the last one of a photo counts.
         """
         row = self._row(key, result)
-        if result.status == "skipped" and result.error is None and key in self._before:
-            known = self._before[key]
+        known = self._before.get(key, {})
+        # A page of this name may have been that of other folders.
+        same = all(known.get(name) == row[name] for name in ("link", "target"))
+        if result.status == "skipped" and result.error is None and same:
             row = {**known, **{name: row[name] for name in ("status", "warnings", "number")}}
         fresh = result.status == "done" or "tones" not in row
         if result.output is not None and result.error is None and fresh:

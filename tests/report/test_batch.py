@@ -91,6 +91,20 @@ def test_what_a_later_run_skips_keeps_its_facts(tmp_path: Path) -> None:
     assert (row["status"], row["seconds"], row["view"]) == ("skipped", 4.5, [60, 40])
 
 
+def test_a_page_of_other_folders_tells_nothing_of_these(tmp_path: Path) -> None:
+    for day, status, value in (("day1", "done", 90), ("day2", "skipped", 200)):
+        before = picture(tmp_path / day / "a.png", value)
+        after = picture(tmp_path / f"{day}-x" / "a.png", value)
+        page = BatchPage(tmp_path / "page.html", tmp_path / day)
+        page.add("a.png", result(before, after, status, seconds=None))
+        page.write()
+    row = photos(tmp_path / "page.html")["a.png"]
+    assert (row["link"], row["target"]) == ("day2/a.png", "day2-x/a.png")
+    assert (row["input"], row["output"]) == (str(before), str(after))
+    shown = np.asarray(Image.open(page.files / f"{row['files']}-after.jpg"))
+    assert abs(int(shown[20, 30, 0]) - 200) <= 2
+
+
 def test_what_has_no_pictures_says_why(tmp_path: Path) -> None:
     page = BatchPage(tmp_path / "page.html", tmp_path)
     page.add("a.jpg", result(tmp_path / "a.jpg", None, "failed", error="not a picture"))
