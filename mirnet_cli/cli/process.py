@@ -30,8 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             code = _run(words, verbose)
         except BaseException as error:
-            # A library may wrap or swallow what the signal raised; the signal decides.
             code = received[0] if received else _code_of(error, words, verbose)
+        if received:
+            # A library may wrap or swallow what the signal raised; the signal decides.
+            code = received[0]
         if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
             _forget_interrupt()
             _say("stopped; files already written are whole")

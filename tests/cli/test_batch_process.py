@@ -123,6 +123,19 @@ def test_watching_a_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "out/x.png").exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_watching_ends_with_the_code_of_the_signal(tmp_path: Path, number: int) -> None:
+    photos(tmp_path, a="1")
+    os.utime(tmp_path / "in/a.jpg", (1, 1))
+    with start(tmp_path, "batch", "in", "-o", "out", "--watch") as running:
+        until(lambda: (tmp_path / "out/a.jpg").exists())
+        time.sleep(0.3)
+        running.send_signal(number)
+        _, said = running.communicate(timeout=30)
+    assert running.returncode == 143
+    assert b"mirnet: stopped; files already written are whole" in said
+
+
 def test_watching_ends_when_the_time_is_over(tmp_path: Path) -> None:
     photos(tmp_path, a="1")
     os.utime(tmp_path / "in/a.jpg", (1, 1))
