@@ -81,9 +81,9 @@ def clashes(
     by_input = {identity(source): source for source, _ in known}
     seen: dict[object, Place] = {}
     for source, target in known:
-        place = identity(target)
-        if place in seen:
-            first = seen[place]
+        name = identity(target, through_hard_links=False)
+        if name in seen:
+            first = seen[name]
             if identity(first) == identity(source):
                 error = UsageError("given twice", "name each photo once", subject=source)
             else:
@@ -91,7 +91,8 @@ def clashes(
                 error = UsageError(what, remedy, subject=target)
             yield source, error
             continue
-        seen[place] = source
+        seen[name] = source
+        place = identity(target)
         if place in by_input and not (in_place and place == identity(source)):
             if place == identity(source):
                 error = UsageError("output and input are the same file", remedy, subject=source)
@@ -104,18 +105,21 @@ def clashes(
 class _Identity:
     """Which file a path means: by inode where it exists, else by its folder and name.
 
-    An object is its address.
+    An object is its address. Names of one file that are hard links are different outputs, since
+    replacing one leaves the other.
     """
 
     def __init__(self) -> None:
         self._folders: dict[Path, tuple[object, bool]] = {}
 
-    def __call__(self, path: Place) -> object:
+    def __call__(self, path: Place, *, through_hard_links: bool = True) -> object:
         if isinstance(path, Remote):
             return path
         try:
             found = os.stat(path)  # noqa: PTH116
-            return (found.st_dev, found.st_ino) if found.st_ino else path.resolve()
+            if through_hard_links or found.st_nlink == 1:
+                return (found.st_dev, found.st_ino) if found.st_ino else path.resolve()
+            path = path.resolve()
         except (OSError, ValueError):
             pass
         folder, folds = self._folder(path.parent)
