@@ -12,6 +12,7 @@ import typer.core
 from typer.core import TyperCommand, TyperGroup
 
 from mirnet_cli._version import __version__
+from mirnet_cli.errors import ExitCode
 
 #: Name of the command (and of its file in this folder): its line in ``mirnet --help``.
 COMMANDS = {
@@ -63,7 +64,14 @@ class Command(_Help, TyperCommand):
 
 
 class Group(_Help, TyperGroup):
-    """A command with sub-commands."""
+    """A command with sub-commands; without one, its help."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Show the help, as wrong usage, where no word follows."""
+        if not args and not ctx.resilient_parsing:
+            typer.echo(ctx.get_help())
+            ctx.exit(int(ExitCode.USAGE))
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the options, then the sub-commands."""

@@ -19,7 +19,6 @@ app = typer.Typer(
     cls=Group,
     add_completion=False,
     rich_markup_mode=None,
-    no_args_is_help=True,
     help="List, show, verify, fetch, convert and publish weights.",
 )
 

@@ -49,9 +49,6 @@ def _escape_what_cannot_be_encoded() -> None:
 def _run(words: list[str], verbose: bool) -> int:
     from mirnet_cli.cli.app import build
 
-    if not words:
-        build().main(["--help"], prog_name="mirnet", standalone_mode=False)
-        return int(ExitCode.USAGE)
     code = build().main(words, prog_name="mirnet", standalone_mode=False)
     return int(code) if isinstance(code, int) else int(ExitCode.OK)
 

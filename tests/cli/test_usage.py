@@ -82,10 +82,12 @@ def test_a_wrong_variable_is_named(mirnet: Mirnet, monkeypatch: pytest.MonkeyPat
     assert mirnet("denoise", "a.jpg").said.startswith("mirnet: --tile (set by MIRNET_TILE): 'big'")
 
 
-def test_no_command_shows_the_help(mirnet: Mirnet) -> None:
-    ran = mirnet()
-    assert ran.code == 2
-    assert "Commands:" in ran.out
+@pytest.mark.parametrize("words", [(), ("models",)])
+def test_no_command_shows_the_help(mirnet: Mirnet, words: tuple[str, ...]) -> None:
+    ran = mirnet(*words)
+    assert (ran.code, ran.err) == (2, "")
+    assert "\nCommands:\n" in ran.out
+    assert ran.out == mirnet(*words, "--help").out
 
 
 def test_a_file_whose_name_looks_like_an_option(mirnet: Mirnet) -> None:
