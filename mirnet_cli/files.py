@@ -49,7 +49,8 @@ def write_atomically(
             of the new file are one step wherever the file system has hard links.
         times_from: a file whose access and modification times are taken over.
         mode_from: a file whose permissions are taken over; by default those of the file that is
-            replaced, else what the umask leaves.
+            replaced, else what the umask leaves. Owner, extended attributes and access list are
+            those of the file that is replaced wherever the system allows it.
 
     Raises:
         DiskFullError: no space or quota is left.
@@ -276,6 +277,8 @@ def _write(
         lock(descriptor)
         for piece in pieces:
             _write_all(descriptor, piece)
+        if overwrite:
+            _take_over_attributes(target, descriptor)
         _dress(descriptor, mode, owner, times)
         os.fsync(descriptor)
         if unnamed:
@@ -349,6 +352,21 @@ def _write_all(descriptor: int, piece: bytes) -> None:
     rest = memoryview(piece).cast("B")
     while rest:
         rest = rest[os.write(descriptor, rest) :]
+
+
+def _take_over_attributes(old: Path, descriptor: int) -> None:
+    """Give a new file the extended attributes and access list (ACL) of one that may be there.
+
+    Best effort. Comes before the mode, which may forbid it, and which the ACL's mask follows. What
+    the system's security modules set (``security.``) is theirs to set again.
+    """
+    if not hasattr(os, "listxattr"):
+        return
+    with contextlib.suppress(OSError):
+        for name in os.listxattr(old):
+            if not name.startswith("security."):
+                with contextlib.suppress(OSError):
+                    os.setxattr(descriptor, name, os.getxattr(old, name))
 
 
 def _dress(

@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import stat
+import struct
 import subprocess
 import sys
 import time
@@ -202,6 +203,62 @@ def test_permissions_and_times(tmp_path: Path, way: str) -> None:
     finally:
         os.umask(mask)
     assert stat.S_IMODE((tmp_path / "y.jpg").stat().st_mode) == 0o640
+
+
+def attributes(path: Path, **values: bytes) -> None:
+    try:
+        for name, value in values.items():
+            os.setxattr(path, name.replace("__", "."), value)
+    except (AttributeError, OSError) as error:
+        pytest.skip(f"no such extended attributes here: {error}")
+
+
+@posix
+def test_extended_attributes_of_a_replaced_file(tmp_path: Path, way: str) -> None:
+    path = tmp_path / "x.jpg"
+    path.write_bytes(OLD)
+    attributes(path, user__xdg__tags=b"sea,summer", user__empty=b"")
+    path.chmod(0o444)
+    write_atomically(path, NEW, overwrite=True)
+    assert path.read_bytes() == NEW
+    assert stat.S_IMODE(path.stat().st_mode) == 0o444
+    found = {name: os.getxattr(path, name) for name in os.listxattr(path)}
+    found = {name: value for name, value in found.items() if name.startswith("user.")}
+    assert found == {"user.xdg.tags": b"sea,summer", "user.empty": b""}
+
+
+@posix
+def test_access_list_of_a_replaced_file(tmp_path: Path, way: str) -> None:
+    path = tmp_path / "x.jpg"
+    path.write_bytes(OLD)
+    # The owner rw, user 4321 r, the group r, at most r, others nothing (acl(5), posix_acl_xattr.h).
+    entries = [(1, 6, 2**32 - 1), (2, 4, 4321), (4, 4, 2**32 - 1), (16, 4, 2**32 - 1)]
+    entries += [(32, 0, 2**32 - 1)]
+    listed = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    attributes(path, system__posix_acl_access=listed)
+    write_atomically(path, NEW, overwrite=True)
+    assert os.getxattr(path, "system.posix_acl_access") == listed
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+@posix
+def test_an_attribute_that_is_refused_stops_nothing(
+    tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.jpg"
+    path.write_bytes(OLD)
+    attributes(path, user__a=b"1", user__b=b"2")
+    real = os.setxattr
+
+    def refuse(file: int, name: str, value: bytes) -> None:
+        if name == "user.a":
+            raise OSError(errno.ENOTSUP, "not here")
+        real(file, name, value)
+
+    monkeypatch.setattr(os, "setxattr", refuse)
+    write_atomically(path, NEW, overwrite=True)
+    assert path.read_bytes() == NEW
+    assert {"user.a", "user.b"} & set(os.listxattr(path)) == {"user.b"}
 
 
 @posix
