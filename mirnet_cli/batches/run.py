@@ -260,7 +260,7 @@ def batch(
         One result for each photo: done, skipped (done before) or failed (``error`` says why).
 
     Raises:
-        UsageError: clashing names, or an output that is an input; before any work.
+        UsageError: wrong arguments, clashing names, an output that is an input; before any work.
         InputError: a folder cannot be read.
         DiskFullError, OutputError: the journal cannot be written.
     """
@@ -270,6 +270,13 @@ def batch(
         how = Settings(**settings, format=format_of(format))
     except TypeError as error:
         raise UsageError(str(error), "see help(mirnet_cli.batch)") from error
+    match shard:
+        case None:
+            pass
+        case (int(index), int(count)) if 1 <= index <= count:
+            pass
+        case _:
+            raise UsageError(f"a shard of {shard!r}", "use (i, n) with i from 1 to n")
     selection = Selection(
         recursive=recursive,
         include=tuple(include),

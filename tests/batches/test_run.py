@@ -214,6 +214,13 @@ def test_what_a_killed_run_left_is_removed(do: Batch, tmp_path: Path) -> None:
     assert not left.exists()
 
 
+@pytest.mark.parametrize("shard", [(3, 2), (0, 2), (1, 0), (1,), 2, "1/2"])
+def test_a_shard_that_is_none(do: Batch, tmp_path: Path, shard: Any) -> None:
+    with pytest.raises(UsageError, match=r"a shard of .*; use \(i, n\) with i from 1 to n"):
+        do(shard=shard)
+    assert not (tmp_path / "out").exists()
+
+
 def test_shards_share_a_folder(do: Batch) -> None:
     found = [do(shard=(index, 3)) for index in (1, 2, 3)]
     assert sum(map(len, found)) == 4
