@@ -264,12 +264,15 @@ def batch(
         InputError: a folder cannot be read.
         DiskFullError, OutputError: the journal cannot be written.
     """
+    from mirnet_cli.restore.photos import check_options
+
     if isinstance(paths, str | os.PathLike):
         paths = [paths]
     try:
         how = Settings(**settings, format=format_of(format))
     except TypeError as error:
         raise UsageError(str(error), "see help(mirnet_cli.batch)") from error
+    check_options(strength=how.strength, crop=how.crop, quality=how.quality)
     match shard:
         case None:
             pass

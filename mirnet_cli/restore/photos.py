@@ -1,7 +1,8 @@
 """A photo's file before and after the network."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from numbers import Integral, Real
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +15,29 @@ from mirnet_cli.places import Place, Remote
 
 Source = Place | bytes
 Target = Place | BinaryIO
+
+
+def check_options(
+    *,
+    strength: float = 1.0,
+    crop: tuple[int, int, int, int] | None = None,
+    quality: int | None = None,
+) -> None:
+    """Refuses values of these options, as :meth:`Restorer.file` takes them, that no photo can have.
+
+    Raises:
+        UsageError: for the first that is none.
+    """
+    if not (isinstance(strength, Real) and 0 <= strength <= 1):
+        raise UsageError(f"a strength of {strength!r}", "use a number from 0 to 1")
+    if quality is not None and not (isinstance(quality, int) and 1 <= quality <= 100):
+        raise UsageError(f"a quality of {quality!r}", "use a whole number from 1 to 100")
+    if crop is None:
+        return
+    numbers = list(crop) if isinstance(crop, Iterable) else []
+    whole = len(numbers) == 4 and all(isinstance(number, Integral) for number in numbers)
+    if not whole or min(numbers) < 0 or 0 in numbers[2:]:
+        raise UsageError(f"a crop of {crop!r}", "use X,Y,W,H in pixels")
 
 
 def check_target(source: Source, target: Target, *, overwrite: bool, format: str | None) -> None:
@@ -78,9 +102,8 @@ def check_crop(
         InputError: for one that reaches beyond it.
         UsageError: for one that is none.
     """
+    check_options(crop=crop)
     x, y, width, height = crop
-    if min(x, y) < 0 or min(width, height) < 1:
-        raise UsageError(f"a crop of {x},{y},{width},{height}", "use X,Y,W,H in pixels")
     if x + width > full_width or y + height > full_height:
         raise InputError(
             f"the crop {x},{y},{width},{height} reaches beyond its {full_width}x{full_height}"

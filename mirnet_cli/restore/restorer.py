@@ -17,6 +17,7 @@ from mirnet_cli.models.weights import Weights
 from mirnet_cli.photo import placing
 from mirnet_cli.photo.space import Space, space_of, space_of_photo
 from mirnet_cli.places import Place, Remote, place
+from mirnet_cli.restore import photos
 from mirnet_cli.restore.alpha import enlarged_alpha, without_hidden
 from mirnet_cli.restore.context import Refinement
 from mirnet_cli.restore.cutting import Cutter, Outcome, Request
@@ -169,6 +170,9 @@ class Restorer:
             OutOfMemoryError: where memory does not suffice at the smallest tile.
             ResultError: where the network's result is not finite.
         """
+        if not isinstance(pixels, np.ndarray):
+            what = f"{type(pixels).__name__} is no array of pixels"
+            raise UsageError(what, "give one, such as numpy.asarray(image)")
         if self._two_views and ensemble:
             raise UsageError("flipping exchanges the two views", "leave ensemble out")
         if self._two_views and profile is not None:
@@ -227,6 +231,7 @@ class Restorer:
             OutputError: for a target that exists or cannot be written.
             OutOfMemoryError, ResultError: as for an array.
         """
+        photos.check_options(strength=strength, crop=crop, quality=quality)
         work = self.read(
             source, target, crop=crop, format=format, max_pixels=max_pixels, overwrite=overwrite
         )
@@ -254,8 +259,6 @@ class Restorer:
 
         Each step may run in a thread of its own; of :meth:`improve` only one at a time.
         """
-        from mirnet_cli.restore import photos
-
         if self._two_views:
             what = "made for the two views of a dual-pixel sensor, which a photo does not have"
             raise UsageError(what, "call the Restorer with an HxWx6 array", subject=self.task)
@@ -307,8 +310,6 @@ class Restorer:
         overwrite: bool = False,
     ) -> Result:
         """The third step: encodes the result and writes it, whole or not at all."""
-        from mirnet_cli.restore import photos
-
         started = time.monotonic()
         said = photos.write(
             work.photo,
@@ -394,8 +395,7 @@ class Restorer:
         request: Request,
     ) -> Outcome:
         """Fills ``out`` with the restored colours."""
-        if not 0 <= request.strength <= 1:
-            raise UsageError(f"a strength of {request.strength:g}", "use a number from 0 to 1")
+        photos.check_options(strength=request.strength)
         picture = Picture(pixels if alpha is None else without_hidden(pixels, alpha), space)
         if request.strength == 0:
             enlarged(Picture(pixels[..., :3]) if self._two_views else picture, self.scale, out)

@@ -221,6 +221,17 @@ def test_a_shard_that_is_none(do: Batch, tmp_path: Path, shard: Any) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    "options", [{"strength": "0.5"}, {"quality": 0}, {"crop": (0, 0, 5)}, {"sharpen": True}]
+)
+def test_wrong_options_are_known_before_any_work(
+    do: Batch, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    with pytest.raises(UsageError):
+        do(**options)
+    assert not (tmp_path / "out").exists()
+
+
 def test_shards_share_a_folder(do: Batch) -> None:
     found = [do(shard=(index, 3)) for index in (1, 2, 3)]
     assert sum(map(len, found)) == 4

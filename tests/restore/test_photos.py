@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -96,12 +97,26 @@ def test_a_crop_beyond_the_photo(
         restorer().file(photo, tmp_path / "out.png", crop=crop)
 
 
-@pytest.mark.parametrize("crop", [(-1, 0, 5, 5), (0, 0, 0, 5)])
-def test_a_crop_that_is_none(
-    restorer: Make, photo: Path, tmp_path: Path, crop: tuple[int, int, int, int]
+@pytest.mark.parametrize(
+    ("option", "wrong"),
+    [
+        *(("crop", crop) for crop in [(-1, 0, 5, 5), (0, 0, 0, 5), (0, 0, 5), 5, "0,0,5,5"]),
+        *(("crop", (0, 0, wrong, 5)) for wrong in (10.5, "10", None)),
+        *(("quality", quality) for quality in (0, 101, 90.5, np.int64(90), "90")),
+        *(("strength", strength) for strength in (-0.1, 2, float("nan"), "0.5", None)),
+    ],
+)
+def test_a_value_that_is_none_is_known_before_any_work(
+    restorer: Make, tmp_path: Path, option: str, wrong: Any
 ) -> None:
-    with pytest.raises(UsageError, match="crop"):
-        restorer().file(photo, tmp_path / "out.png", crop=crop)
+    with pytest.raises(UsageError, match=f"a {option} of .*; use "):
+        restorer().file(tmp_path / "missing.png", tmp_path / "out.png", **{option: wrong})
+
+
+def test_values_of_numpy_are_as_good(restorer: Make, photo: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"strength": np.float32(0.5), "crop": np.array([10, 5, 30, 20])}
+    result = restorer().file(photo, tmp_path / "out.jpg", **options)
+    assert (result.width, result.height) == (30, 20)
 
 
 def test_an_existing_target_is_refused_before_any_work(

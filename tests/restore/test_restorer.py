@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mirnet_cli.errors import InputError, ModelError, OutOfMemoryError, ResultError, UsageError
 from mirnet_cli.restore import Restorer, RestoreWarning
@@ -121,6 +122,12 @@ def test_the_same_input_gives_the_same_bytes(restorer: Make) -> None:
 )
 def test_what_is_no_picture_is_refused(restorer: Make, pixels: np.ndarray) -> None:
     with pytest.raises(UsageError):
+        restorer()(pixels)
+
+
+@pytest.mark.parametrize("pixels", [[[0, 1], [2, 3]], Image.new("RGB", (8, 8)), "a.jpg", None])
+def test_what_is_no_array_is_refused(restorer: Make, pixels: Any) -> None:
+    with pytest.raises(UsageError, match="is no array of pixels; give one"):
         restorer()(pixels)
 
 
