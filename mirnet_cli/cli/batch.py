@@ -1,5 +1,6 @@
 """``mirnet batch``."""
 
+import codecs
 import os
 import sys
 from dataclasses import replace
@@ -358,7 +359,11 @@ def _listed_names(listed: str) -> list[str]:
         raise InputError(
             f"cannot be read ({reason(error)})", "check the name", subject=listed
         ) from error
-    names = raw.split(b"\0") if b"\0" in raw else raw.replace(b"\r\n", b"\n").split(b"\n")
+    if b"\0" in raw:
+        names = raw.split(b"\0")
+    else:
+        # Editors of Windows begin a text with a byte order mark.
+        names = raw.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n").split(b"\n")
     return [os.fsdecode(name) for name in names if name]
 
 

@@ -160,6 +160,8 @@ def test_lists_of_files(process: Process, tmp_path: Path) -> None:
     assert ran.returncode == 1
     assert (tmp_path / "out/in/a.jpg").exists()
     assert b"mirnet: in/gone.jpg: no such file" in ran.stderr
+    (tmp_path / "list").write_bytes(b"\xef\xbb\xbfin/a.jpg\r\n")
+    assert process("batch", "--files-from", "list", "-o", "new").returncode == 0
     assert process("batch", "--files-from", "list").returncode == 2
     assert process("batch", "in", "--files-from", "nothing").returncode == 1
 
