@@ -4,6 +4,7 @@ Each function takes the text of one option, or a default that is parsed already,
 ValueError with what is wrong and what would be right.
 """
 
+import math
 import re
 from typing import Any
 
@@ -181,4 +182,5 @@ def _sized(text: str, sizes: dict[str, int]) -> int | None:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]?)", text.strip().lower())
     if not found or found[2] not in sizes:
         return None
-    return int(float(found[1]) * sizes[found[2]])
+    amount = float(found[1]) * sizes[found[2]]
+    return int(amount) if math.isfinite(amount) else None

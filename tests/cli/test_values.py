@@ -65,6 +65,8 @@ def test_right(read: Callable[[Any], Any], text: Any, expected: Any) -> None:
         (values.point, "1"),
         (values.pixels, "0"),
         (values.pixels, "5T"),
+        (values.pixels, "9" * 400),
+        (values.memory, "9" * 308 + "G"),
         (values.memory, "G"),
         (values.memory, "-4G"),
         (values.seconds, ""),
