@@ -7,7 +7,7 @@ import typer
 
 from mirnet_cli.cli import values
 from mirnet_cli.cli.options import option
-from mirnet_cli.errors import ExitCode, ModelError, OutputError, UsageError
+from mirnet_cli.errors import DiskFullError, ExitCode, ModelError, OutputError, UsageError
 from mirnet_cli.models.catalogue import TASKS
 
 if TYPE_CHECKING:
@@ -167,8 +167,9 @@ def _fetch(name: str, report: "Report", *, accept: bool, force: bool) -> tuple[P
 
 
 def _copy(path: Path, folder: Path, *, overwrite: bool) -> Path:
-    from mirnet_cli.files import reason, write_atomically
+    from mirnet_cli.files import exists, reason, write_atomically
 
+    remedy = "choose another folder with --to"
     target = folder / path.name
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -176,10 +177,14 @@ def _copy(path: Path, folder: Path, *, overwrite: bool) -> Path:
             pieces = iter(lambda: file.read(_COPY), b"")
             write_atomically(target, pieces, overwrite=overwrite)
     except OutputError as error:
-        raise ModelError(error.what, error.remedy, subject=target) from None
+        if isinstance(error, DiskFullError):
+            remedy = error.remedy
+        elif exists(target) and not overwrite:
+            remedy = f"use --overwrite to replace it or {remedy}"
+        raise ModelError(error.what, remedy, subject=target) from None
     except OSError as error:
         what = f"cannot be written ({reason(error)})"
-        raise ModelError(what, "choose another folder", subject=folder) from None
+        raise ModelError(what, remedy, subject=folder) from None
     return target
 
 

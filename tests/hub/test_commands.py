@@ -102,7 +102,8 @@ def test_download_for_another_machine(
     assert copies == [FILE, "theirs.safetensors"]
     ran = real("models", "download", "theirs", "--to", "usb/stick")
     assert (ran.code, ran.err.count("\n")) == (3, 1)
-    assert "exists already" in ran.err
+    remedy = "use --overwrite to replace it or choose another folder with --to"
+    assert ran.err.endswith(f": exists already; {remedy}\n")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "elsewhere"))
     assert resolve("denoise", weights="usb/stick/theirs.safetensors").name == "theirs"
