@@ -166,6 +166,8 @@ def module() -> ModuleType:
     """A module that can take the place of ``mirnet_cli.restore``."""
     fake = ModuleType("mirnet_cli.restore")
     fake.__dict__.update(Restorer=Restorer, Result=Result, load=load)
+    # What checks options and names is the real one.
+    fake.__path__ = [str(Path(mirnet_cli.__file__).with_name("restore"))]
     return fake
 
 

@@ -64,7 +64,9 @@ class Settings:
         }
         for name in ("overwrite", "preserve", "max_pixels"):
             del what[name]
-        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+        # NumPy's numbers count as what they are.
+        text = json.dumps(what, sort_keys=True, default=lambda number: number.item())
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """How much memory a network needs for a tile, and how much it may have: numbers, no allocation."""
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -93,10 +94,10 @@ def parse_size(text: str | int) -> int:
         UsageError: for anything else, and for nothing.
     """
     match = _SIZE.fullmatch(str(text).strip())
-    size = int(float(match[1]) * _UNITS[match[2].upper()]) if match else 0
-    if size < 1:
+    size = float(match[1]) * _UNITS[match[2].upper()] if match else 0.0
+    if not 1 <= size < math.inf:
         raise UsageError(f"{text!r} is not an amount of memory", "write it like 800M or 4G")
-    return size
+    return int(size)
 
 
 @dataclass(frozen=True)

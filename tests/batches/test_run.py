@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import mirnet_cli
@@ -96,6 +97,11 @@ def test_other_options_or_weights_do_not_pass_for_the_same(
     assert do() == ["failed"] * 4
     assert do(overwrite=True) == ["done"] * 4
     assert do() == ["skipped"] * 4
+
+
+def test_numbers_of_numpy_are_the_same_options(do: Batch) -> None:
+    assert do(crop=(0, 0, 8, 8), strength=0.5) == ["done"] * 4
+    assert do(crop=tuple(np.array([0, 0, 8, 8])), strength=np.float32(0.5)) == ["skipped"] * 4
 
 
 def test_what_only_decides_how_it_is_computed_does_not_count(

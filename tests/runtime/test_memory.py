@@ -39,7 +39,7 @@ def test_sizes(text: str | int, size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "G", "4 G B", "-1G", "4P", "1e9", "nan", "٤G", 0, "0.2", "4GG"]
+    "text", ["", "G", "4 G B", "-1G", "4P", "1e9", "nan", "٤G", 0, "0.2", "4GG", "9" * 400]
 )
 def test_what_is_no_size(text: str | int) -> None:
     with pytest.raises(UsageError, match="memory"):
