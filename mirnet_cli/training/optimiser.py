@@ -11,6 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn, optim
 
+from mirnet_cli.errors import UsageError
+
 OPTIMISERS = ("adamw", "muon")
 
 _MATRIX_RATE = 6.0
@@ -29,6 +31,19 @@ class _Part(NamedTuple):
     weights: dict[str, Tensor]
     rate: float
     kinds: tuple[str, ...]
+
+
+def check(kind: str) -> None:
+    """Refuse what this installation cannot do.
+
+    Raises:
+        UsageError: if it is Muon, which this version of torch does not have.
+    """
+    if kind == "muon" and not hasattr(optim, "Muon"):
+        raise UsageError(
+            f"Muon needs torch 2.9 or newer, not {torch.__version__}",
+            "pip install 'mirnet-cli[train]', or set optimiser = \"adamw\" with --config",
+        )
 
 
 class Optimiser:

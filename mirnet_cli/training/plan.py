@@ -10,11 +10,10 @@ from typing import Any
 
 from mirnet_cli.errors import UsageError
 from mirnet_cli.files import write_replaceable
-from mirnet_cli.networks.configs import CompactConfig
+from mirnet_cli.networks.configs import CompactConfig, with_tuples
 from mirnet_cli.networks.families import FAMILIES
-from mirnet_cli.training import recipe
+from mirnet_cli.training import optimiser, recipe
 from mirnet_cli.training.loop import VALIDATION_CROP
-from mirnet_cli.training.optimiser import OPTIMISERS
 from mirnet_cli.training.recipe import Recipe, Stage
 
 _FILE = "run.json"
@@ -122,6 +121,7 @@ def make(
         if origin is not None and "learning_rate" not in changes:
             part = dataclasses.replace(part, learning_rate=_FINE_TUNING_RATE * part.learning_rate)
         part = dataclasses.replace(part, **changes)
+        optimiser.check(part.optimiser)
         _check(part, config)
         parts.append(part)
     usual = max(part.steps for part in parts) if origin is None else _FINE_TUNING_STEPS
@@ -139,8 +139,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _optimiser(value: Any) -> str:
-    if value not in OPTIMISERS:
-        raise ValueError(f"optimiser is one of {', '.join(OPTIMISERS)}")
+    if value not in optimiser.OPTIMISERS:
+        raise ValueError(f"optimiser is one of {', '.join(optimiser.OPTIMISERS)}")
     return str(value)
 
 
@@ -185,7 +185,7 @@ def _network(value: Any) -> dict[str, Any]:
         if name not in _SIZES:
             raise ValueError(f"network has no {name!r}, only {', '.join(_SIZES)}")
     FAMILIES["compact"].check(value)
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
+    return with_tuples(value)
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {

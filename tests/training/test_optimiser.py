@@ -1,9 +1,13 @@
 """Muon and AdamW: which weights take which step, how large it is, and what is remembered."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
+from mirnet_cli.errors import UsageError
+from mirnet_cli.training import plan
 from mirnet_cli.training.optimiser import Optimiser
 
 DECAY = 1e-4
@@ -82,3 +86,14 @@ def test_what_it_remembers_can_be_taken_up(kind: str, layout: torch.memory_forma
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="no optimiser 'sgd', choose from adamw, muon"):
         Optimiser(network(), "sgd", DECAY)
+
+
+def test_muon_is_refused_before_any_work_where_torch_does_not_have_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delattr(torch.optim, "Muon")
+    config = tmp_path / "adamw.toml"
+    config.write_text("optimiser = 'adamw'")
+    with pytest.raises(UsageError, match=r"Muon needs torch 2\.9 or newer"):
+        plan.make("denoise", config=None, seed=0, origin=None, sizes={})
+    plan.make("denoise", config=config, seed=0, origin=None, sizes={})
