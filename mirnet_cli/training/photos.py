@@ -196,8 +196,10 @@ def random_crops(
             side = max(min(size, short), int(short * rng.uniform(0.4, 1.0)))
             crop = _cut(parts, side, rng)
         else:
-            # Some photos at half their size: sharper, and other scales of the same things.
-            side = 2 * size if short >= 2 * size and rng.random() < 0.25 else min(size, short)
+            # Some photos at half their size: sharper, and other scales of the same things. A pair's
+            # blur or noise would be another then.
+            halved = len(parts) == 1 and short >= 2 * size and rng.random() < 0.25
+            side = 2 * size if halved else min(size, short)
             crop = _busier_of_two(parts, side, rng)
         crop = np.rot90(crop, int(rng.integers(4)))
         if rng.random() < 0.5:

@@ -196,6 +196,17 @@ def test_crops_follow_from_their_key() -> None:
     assert one.max() <= 1
 
 
+def test_pairs_are_cropped_at_full_scale_and_some_photos_at_half() -> None:
+    squares = (np.indices((96, 96, 3)).sum(0) % 2 * 255).astype(np.uint8)
+    halved = {}
+    for parts in (1, 2):
+        crops = random_crops([Pair("squares", (squares,) * parts)], 40, 32, (1, 2))
+        halved[parts] = [bool((crop == 0.5).all()) for crop in crops]
+        assert all(bool(((crop == 0) | (crop == 1) | (crop == 0.5)).all()) for crop in crops)
+    assert 4 <= sum(halved[1]) <= 18
+    assert not any(halved[2])
+
+
 def test_split_keeps_crops_of_a_scene_together() -> None:
     pixels = np.zeros((8, 8, 3), np.uint8)
     pairs = [Pair(f"scene{i}_{j}", (pixels, pixels)) for i in range(40) for j in range(3)]
