@@ -20,7 +20,7 @@ DOCS = ROOT / "docs"
 
 
 @pytest.mark.parametrize(
-    ("path", "text"), documents.current(), ids=lambda each: getattr(each, "name", "")
+    ("path", "text"), list(documents.current()), ids=lambda each: getattr(each, "name", "")
 )
 def test_help_texts_and_man_pages(path: Path, text: str) -> None:
     assert path.read_text(encoding="utf-8") == text, "run 'make docs'"
