@@ -212,8 +212,7 @@ def _tile_tables(contexts: Mapping[str, Any]) -> list[str]:
     if rows:
         parts += [
             "Tiles against the same photo in one piece: PSNR in dB, largest difference and step at"
-            " the worst border in 1/255, and CPU time over that of one pass in one piece, compiling"
-            " included.",
+            " the worst border in 1/255, and CPU time over that of one pass in one piece.",
             _rows(header, rows),
         ]
     quality = contexts.get("quality", {})
