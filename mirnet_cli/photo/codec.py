@@ -15,11 +15,14 @@ class Layout:
     Attributes:
         width, height: as stored, before the orientation.
         frames: how many pictures the file holds.
+        turned: the orientation that the format's library applies by itself, 1 to 8; width and
+            height are those after it.
     """
 
     width: int
     height: int
     frames: int = 1
+    turned: int = 1
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Source: ISO/IEC 23008-12 (irot and imir turn a picture, EXIF's orientation does 
 """
 
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -43,7 +43,14 @@ def header(data: Data) -> Layout:
     """Parse the container; no pixel is decoded by that. The size is that after rotation."""
     file = _open(data)
     width, height = file.size
-    return Layout(width, height, frames=len(file))
+    return Layout(width, height, frames=len(file), turned=_turned(whole(data), file.info))
+
+
+def _turned(data: bytes, info: dict[str, Any]) -> int:
+    """The turn that libheif makes: EXIF's, which agrees with the boxes wherever there are any."""
+    if b"irot" not in data and b"imir" not in data:
+        return 1
+    return exif.orientation(exif.without_prefix(info.get("exif") or b"")) or 1
 
 
 def metadata(data: Data) -> tuple[Metadata, list[str]]:

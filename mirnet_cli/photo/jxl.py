@@ -61,7 +61,7 @@ def _start(data: Data) -> bytes:
 def header(data: Data) -> Layout:
     """Read the codestream's header; the size is that after rotation."""
     found = jxl_header.parse(_start(data))
-    return Layout(found.width, found.height)
+    return Layout(found.width, found.height, turned=found.turn)
 
 
 def metadata(data: Data) -> tuple[Metadata, list[str]]:

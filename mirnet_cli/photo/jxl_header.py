@@ -26,6 +26,7 @@ class Head:
         icc: whether its colours are told by a profile.
         primaries, transfer: its colours as code points (ITU-T H.273), where there is none.
         transfer_at: the bit at which the transfer function is stored; 0 if it is nowhere.
+        turn: the orientation that decoders apply, as EXIF counts, 1 to 8.
     """
 
     width: int
@@ -36,6 +37,7 @@ class Head:
     primaries: int = 1
     transfer: int = 13
     transfer_at: int = 0
+    turn: int = 1
 
 
 class _Bits:
@@ -98,7 +100,7 @@ def parse(data: bytes) -> Head:
     icc, primaries, transfer, transfer_at = _colours(bits)
     if turn >= 5:
         width, height = height, width
-    return Head(width, height, animation, xyb, icc, primaries, transfer, transfer_at)
+    return Head(width, height, animation, xyb, icc, primaries, transfer, transfer_at, turn)
 
 
 def marked_as_srgb(stream: bytes) -> bytes:

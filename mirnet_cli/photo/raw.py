@@ -27,7 +27,8 @@ PIECEMEAL = False
 _ABOUT = {0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298, exif.EXIF_POINTER, 0x8825}
 """Tags that are about the photo; the others describe how the sensor's data is stored."""
 
-_TURNED = (5, 6)
+_FLIPS = {0: 1, 1: 2, 2: 4, 3: 3, 4: 5, 5: 8, 6: 6, 7: 7}
+"""EXIF's orientation for each of LibRaw's (bits: mirror columns, mirror rows, swap both)."""
 
 
 def _open(data: Data) -> "rawpy.RawPy":
@@ -49,9 +50,9 @@ def header(data: Data) -> Layout:
     with _open(data) as raw:
         sizes = raw.sizes
         width, height = sizes.iwidth or sizes.width, sizes.iheight or sizes.height
-        if sizes.flip in _TURNED and (width, height) == (sizes.width, sizes.height):
+        if sizes.flip & 4 and (width, height) == (sizes.width, sizes.height):
             width, height = height, width
-    return Layout(width, height)
+    return Layout(width, height, turned=_FLIPS.get(sizes.flip, 1))
 
 
 def metadata(data: Data) -> tuple[Metadata, list[str]]:

@@ -80,10 +80,13 @@ def decode(source: Place | bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
             raise _explained(error, subject, format) from error
     metadata, colour_warnings = _fitting(metadata, raster)
     misplaced: tuple[str, ...] = ()
-    if turn != 1:
+    if turn != 1 or layout.turned != 1:
         from mirnet_cli.photo.placing import View, moved
 
-        metadata, misplaced = moved(metadata, View(layout.width, layout.height, turn))
+        sides = (layout.width, layout.height)
+        if layout.turned >= 5:
+            sides = sides[::-1]
+        metadata, misplaced = moved(metadata, View(*sides, layout.turned if turn == 1 else turn))
     if layout.frames > 1:
         rest = layout.frames - 1
         warnings.append(

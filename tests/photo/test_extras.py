@@ -3,16 +3,33 @@
 import re
 import struct
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mirnet_cli.errors import InputError, UsageError
-from mirnet_cli.photo import Metadata, coded, decode, encode, exif, formats, ifd, jxl_header, probe
+from mirnet_cli.photo import (
+    Metadata,
+    coded,
+    decode,
+    encode,
+    exif,
+    formats,
+    ifd,
+    jxl_header,
+    probe,
+)
+from mirnet_cli.photo import (
+    jxl as jxl_codec,
+)
 from mirnet_cli.photo.ifd import Field, Tree
+from mirnet_cli.photo.placing import View
 from mirnet_cli.photo.space import space_of
+from tests.photo import test_placing
 from tests.photo.pictures import XMP, exif_block, noise, photo, smooth
 
 P3 = coded.from_points(12, 13) or b""
@@ -177,7 +194,9 @@ def test_high_dynamic_range_is_refused() -> None:
         decode(header)
 
 
-def bayer_dng(height: int = 48, width: int = 64, orientation: int = 1) -> bytes:
+def bayer_dng(
+    height: int = 48, width: int = 64, orientation: int = 1, subject: tuple[int, ...] = ()
+) -> bytes:
     """A DNG of one grey, uncompressed."""
     samples = np.full((height, width), 16384, "<u2").tobytes()
 
@@ -191,6 +210,8 @@ def bayer_dng(height: int = 48, width: int = 64, orientation: int = 1) -> bytes:
     matrix = (4124, 3576, 1805, 2126, 7152, 722, 193, 1192, 9505)
     inverse = np.rint(np.linalg.inv(np.array(matrix).reshape(3, 3) / 1e4) * 1e4).astype(int)
     inner = Tree({0x829A: rationals(5, 5), 0x8827: numbers(3, 3200)})
+    if subject:
+        inner.fields[0x9214] = numbers(3, *subject)
     fields = {
         254: numbers(4, 0), 256: numbers(4, width), 257: numbers(4, height), 258: numbers(3, 16),
         259: numbers(3, 1), 262: numbers(3, 32803), 271: ifd.bytes_field(2, b"Maker\0"),
@@ -279,3 +300,57 @@ def test_raw_cannot_be_written() -> None:
     assert "RAW" not in formats.WRITABLE
     assert formats.written_extension("a.NEF") == "tif"
     assert formats.written_extension("a.jpg") is None
+
+
+def turned_heic(turn: int, pixels: Any) -> bytes:
+    """An HEIC whose pixels libheif turns (irot, imir), with the same orientation in EXIF."""
+    import pillow_heif
+
+    file = pillow_heif.from_bytes("RGB", pixels.shape[1::-1], pixels.tobytes())
+    buffer = BytesIO()
+    file.save(buffer, quality=95, exif=stored_block(turn), xmp=test_placing.packet())
+    return buffer.getvalue()
+
+
+def turned_jxl(turn: int, pixels: Any) -> bytes:
+    """A JPEG XL made from a JPEG, whose orientation its codestream takes over."""
+    import imagecodecs
+
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(
+        buffer, "JPEG", quality=95, subsampling=0, exif=b"Exif\0\0" + stored_block(turn)
+    )
+    made = imagecodecs.jpegxl_encode_jpeg(buffer.getvalue(), usecontainer=True)
+    boxes = [(name, body) for name, body in jxl_codec._boxes(made) if name[:3] in (b"fty", b"jxl")]
+    boxes += [(b"Exif", bytes(4) + stored_block(turn)), (b"xml ", test_placing.packet())]
+    packed = [struct.pack(">I4s", len(body) + 8, name) + body for name, body in boxes]
+    return bytes(made[:12]) + b"".join(packed)
+
+
+def stored_block(turn: int) -> bytes:
+    sides = test_placing.ACROSS, test_placing.DOWN
+    return test_placing.block(turn, *test_placing.MIDDLE, *sides)
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+@pytest.mark.parametrize(
+    "make",
+    [pytest.param(turned_heic, marks=heic), pytest.param(turned_jxl, marks=needs("JXL"))],
+)
+def test_places_follow_what_the_library_turns(make: Any, turn: int) -> None:
+    pixels = test_placing.source().pixels
+    found = decode(make(turn, pixels))
+    assert found.pixels.shape[:2] == ((60, 40) if turn >= 5 else (40, 60))
+    clean = np.where(found.pixels > 128, 255, 0).astype(np.uint8)
+    test_placing.check(found.with_pixels(clean))
+    assert found.misplaced == ()
+
+
+@raw
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_the_subject_of_a_raw_photo_follows_its_turn(turn: int) -> None:
+    found = decode(bayer_dng(orientation=turn, subject=(20, 10, 8, 6)))
+    view = View(64, 48, turn)
+    reader = ifd.Reader(found.metadata.exif or b"")
+    inner = reader.directory(reader.integer(reader.directory(reader.first).entries[0x8769]))
+    assert reader.integers(inner.entries[0x9214]) == view.area((20, 10, 8, 6))
