@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -264,7 +264,7 @@ def batch(
         InputError: a folder cannot be read.
         DiskFullError, OutputError: the journal cannot be written.
     """
-    from mirnet_cli.restore.photos import check_options
+    from mirnet_cli.restore.photos import as_crop, check_options
 
     if isinstance(paths, str | os.PathLike):
         paths = [paths]
@@ -272,7 +272,8 @@ def batch(
         how = Settings(**settings, format=format_of(format))
     except TypeError as error:
         raise UsageError(str(error), "see help(mirnet_cli.batch)") from error
-    check_options(strength=how.strength, crop=how.crop, quality=how.quality)
+    how = replace(how, crop=as_crop(how.crop))
+    check_options(strength=how.strength, quality=how.quality)
     match shard:
         case None:
             pass

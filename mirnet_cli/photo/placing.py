@@ -35,7 +35,7 @@ class View:
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of the second picture, in pixels."""
-        _, _, width, height = self.crop or (0, 0, *self._turned)
+        width, height = self._turned if self.crop is None else self.crop[2:]
         return round(width * self.scale), round(height * self.scale)
 
     @property

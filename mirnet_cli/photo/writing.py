@@ -62,6 +62,8 @@ def encode(
         metadata = _current(metadata, pixels, done, warnings)
     metadata = _holdable(metadata, codec, name, warnings)
     lossless = photo.lossless and name == photo.header.format
+    # Pillow takes no NumPy integers.
+    quality = None if quality is None else int(quality)
     order = Order(pixels, alpha, metadata, quality, photo.jpeg, lossless)
     try:
         pieces, lost = codec.write(order)

@@ -30,14 +30,25 @@ def check_options(
     """
     if not (isinstance(strength, Real) and 0 <= strength <= 1):
         raise UsageError(f"a strength of {strength!r}", "use a number from 0 to 1")
-    if quality is not None and not (isinstance(quality, int) and 1 <= quality <= 100):
+    if quality is not None and not (isinstance(quality, Integral) and 1 <= quality <= 100):
         raise UsageError(f"a quality of {quality!r}", "use a whole number from 1 to 100")
+    as_crop(crop)
+
+
+def as_crop(crop: Iterable[int] | None) -> tuple[int, int, int, int] | None:
+    """A crop as four of Python's integers, whatever holds them (a list, a NumPy array, ...).
+
+    Raises:
+        UsageError: for one that is none.
+    """
     if crop is None:
-        return
+        return None
     numbers = list(crop) if isinstance(crop, Iterable) else []
     whole = len(numbers) == 4 and all(isinstance(number, Integral) for number in numbers)
     if not whole or min(numbers) < 0 or 0 in numbers[2:]:
         raise UsageError(f"a crop of {crop!r}", "use X,Y,W,H in pixels")
+    x, y, width, height = map(int, numbers)
+    return x, y, width, height
 
 
 def check_target(source: Source, target: Target, *, overwrite: bool, format: str | None) -> None:
@@ -83,6 +94,7 @@ def read(source: Source, *, crop: tuple[int, int, int, int] | None, max_pixels: 
         InputError: for a photo that cannot be read, or does not reach as far as the crop.
         UsageError: for a crop that is none.
     """
+    crop = as_crop(crop)
     photo = decode(source, max_pixels=max_pixels)
     if crop is None:
         return photo

@@ -101,7 +101,9 @@ def test_other_options_or_weights_do_not_pass_for_the_same(
 
 def test_numbers_of_numpy_are_the_same_options(do: Batch) -> None:
     assert do(crop=(0, 0, 8, 8), strength=0.5) == ["done"] * 4
-    assert do(crop=tuple(np.array([0, 0, 8, 8])), strength=np.float32(0.5)) == ["skipped"] * 4
+    numbers = np.array([0, 0, 8, 8])
+    for crop in (tuple(numbers), numbers, iter(numbers)):
+        assert do(crop=crop, strength=np.float32(0.5)) == ["skipped"] * 4
 
 
 def test_what_only_decides_how_it_is_computed_does_not_count(

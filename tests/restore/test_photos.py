@@ -102,7 +102,7 @@ def test_a_crop_beyond_the_photo(
     [
         *(("crop", crop) for crop in [(-1, 0, 5, 5), (0, 0, 0, 5), (0, 0, 5), 5, "0,0,5,5"]),
         *(("crop", (0, 0, wrong, 5)) for wrong in (10.5, "10", None)),
-        *(("quality", quality) for quality in (0, 101, 90.5, np.int64(90), "90")),
+        *(("quality", quality) for quality in (0, 101, 90.5, "90")),
         *(("strength", strength) for strength in (-0.1, 2, float("nan"), "0.5", None)),
     ],
 )
@@ -114,9 +114,12 @@ def test_a_value_that_is_none_is_known_before_any_work(
 
 
 def test_values_of_numpy_are_as_good(restorer: Make, photo: Path, tmp_path: Path) -> None:
-    options: dict[str, Any] = {"strength": np.float32(0.5), "crop": np.array([10, 5, 30, 20])}
-    result = restorer().file(photo, tmp_path / "out.jpg", **options)
-    assert (result.width, result.height) == (30, 20)
+    photo.write_bytes(encode(test_placing.source()).data)
+    numbers = np.array([10, 5, 30, 20])
+    for crop in (numbers, iter(numbers)):
+        options: dict[str, Any] = {"strength": np.float32(0.5), "quality": np.int64(90)}
+        result = restorer().file(photo, tmp_path / "out.jpg", crop=crop, overwrite=True, **options)
+        assert (result.width, result.height) == (30, 20)
 
 
 def test_an_existing_target_is_refused_before_any_work(
