@@ -354,6 +354,9 @@ def _write_all(descriptor: int, piece: bytes) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
+_ACL = "system.posix_acl_access"
+
+
 def _take_over_attributes(old: Path, descriptor: int) -> None:
     """Give a new file the extended attributes and access list (ACL) of one that may be there.
 
@@ -363,7 +366,12 @@ def _take_over_attributes(old: Path, descriptor: int) -> None:
     if not hasattr(os, "listxattr"):
         return
     with contextlib.suppress(OSError):
-        for name in os.listxattr(old):
+        names = os.listxattr(old)
+        if _ACL not in names:
+            # What a new file gets from the default ACL of its folder, the old one never granted.
+            with contextlib.suppress(OSError):
+                os.removexattr(descriptor, _ACL)
+        for name in names:
             if not name.startswith("security."):
                 with contextlib.suppress(OSError):
                     os.setxattr(descriptor, name, os.getxattr(old, name))

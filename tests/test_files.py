@@ -242,6 +242,20 @@ def test_access_list_of_a_replaced_file(tmp_path: Path, way: str) -> None:
 
 
 @posix
+def test_a_replaced_file_gets_no_access_list_of_its_folder(tmp_path: Path, way: str) -> None:
+    path = tmp_path / "x.jpg"
+    path.write_bytes(OLD)
+    path.chmod(0o640)
+    nobody = 2**32 - 1
+    entries = [(1, 7, nobody), (2, 6, 4321), (4, 7, nobody), (16, 7, nobody), (32, 0, nobody)]
+    listed = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    attributes(tmp_path, system__posix_acl_default=listed)
+    write_atomically(path, NEW, overwrite=True)
+    assert "system.posix_acl_access" not in os.listxattr(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+@posix
 def test_an_attribute_that_is_refused_stops_nothing(
     tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
