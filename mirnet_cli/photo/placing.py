@@ -106,14 +106,33 @@ def moved(metadata: Metadata, view: View) -> tuple[Metadata, tuple[str, ...]]:
         try:
             if exif.has_map(block):
                 misplaced.append("its place on the map (GeoTIFF) is that of the original's pixels")
-            block = exif.moved(block, view.area)
+            large: list[Sequence[int]] = []
+
+            def place(numbers: Sequence[int]) -> tuple[int, ...] | None:
+                found = view.area(numbers)
+                if found is None and replace(view, scale=1).area(numbers) is not None:
+                    large.append(numbers)
+                return found
+
+            block = exif.moved(block, place)
+            if large:
+                misplaced.append("the main subject's place does not fit into EXIF and is left out")
         except DamageError:
             pass
+    fits = (view.turn == 1 and view.crop is None) or not xmp.names_regions(_extended(metadata))
     if packet is not None:
-        packet, fits = xmp.moved(packet, view)
-        if not fits:
-            misplaced.append("regions in XMP (faces) may no longer be where they are said to be")
+        packet, all_fit = xmp.moved(packet, view)
+        fits = fits and all_fit
+    if not fits:
+        misplaced.append("regions in XMP (faces) may no longer be where they are said to be")
     return replace(metadata, exif=block, xmp=packet), tuple(misplaced)
+
+
+def _extended(metadata: Metadata) -> bytes:
+    """Extended XMP of a JPEG (XMP Specification Part 3, section 1.1.3.1), put together."""
+    name = b"http://ns.adobe.com/xmp/extension/\0"
+    head = len(name) + 32 + 4 + 4
+    return b"".join(part.data[head:] for part in metadata.parts if part.data.startswith(name))
 
 
 def part(photo: Photo, crop: tuple[int, int, int, int]) -> Photo:

@@ -45,6 +45,10 @@ _REGIONS = "http://www.metadataworkinggroup.com/schemas/regions/"
 _AREA = "http://ns.adobe.com/xmp/sType/Area#"
 _DIMENSIONS = "http://ns.adobe.com/xap/1.0/sType/Dimensions#"
 _MICROSOFT = "http://ns.microsoft.com/photo/1.2/t/Region#"
+_ACDSEE = "http://ns.acdsee.com/regions/"
+_BOUNDARY = "RegionBoundary"
+_IN_PIXELS = re.compile(rb"rbUnit\s*(?:>|=\s*[\"'])\s*pixel")
+"""IPTC Photo Metadata Standard 2019.1, Region Boundary: its unit is "pixel" or "relative"."""
 
 
 def _number(name: str) -> re.Pattern[bytes]:
@@ -105,10 +109,15 @@ def moved(packet: bytes, view: "View") -> tuple[bytes, bool]:
     Regions that were cut off are taken out.
 
     Returns:
-        The packet, and whether all regions in it fit: not those of IPTC, of another shape of
-        picture, and of unusual kinds, which stay as they were.
+        The packet, and whether all regions in it fit: not those of IPTC and ACDSee, of another
+        shape of picture, of unusual kinds, and in UTF-16 or 32, which stay as they were.
     """
-    fits = view.scale != 1 or b"RegionBoundary" not in packet
+    if b"\0" in packet.rstrip(b"\0"):
+        return packet, not names_regions(packet)
+    if view.turn == 1 and view.crop is None:
+        fits = not _IN_PIXELS.search(packet)
+    else:
+        fits = not _mentions(packet, _BOUNDARY, _ACDSEE)
     if not _mentions(packet, _REGIONS, _MICROSOFT, "SubjectArea", "SubjectLocation"):
         return packet, fits
     root = xmp_nodes.parse(packet)
@@ -126,6 +135,11 @@ def moved(packet: bytes, view: "View") -> tuple[bytes, bool]:
         except (ValueError, OverflowError):
             fits = False
     return xmp_nodes.edited(packet, edits), fits
+
+
+def names_regions(text: bytes) -> bool:
+    """Whether XMP, or a part of it, in any Unicode encoding, names places in the picture."""
+    return _mentions(text.replace(b"\0", b""), _REGIONS, _MICROSOFT, _ACDSEE, _BOUNDARY)
 
 
 def _regions(packet: bytes, regions: Node, view: "View") -> list[Edit]:

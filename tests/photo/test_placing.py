@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from mirnet_cli.photo import Photo, decode, encode, ifd
 from mirnet_cli.photo.ifd import Reader
-from mirnet_cli.photo.placing import View, enlarged, part
+from mirnet_cli.photo.picture import Metadata, Part
+from mirnet_cli.photo.placing import View, enlarged, moved, part
 from tests.photo.pictures import chunk, png
 
 NAMES = {
@@ -177,3 +178,46 @@ def test_a_place_on_the_map_is_said_to_be_the_original_s() -> None:
     ):
         (warning,) = encode(other, format="TIFF").warnings
         assert "map" in warning
+
+
+TURNED, CUT, LARGER = View(60, 40, 6), View(60, 40, crop=(0, 0, 30, 30)), View(60, 40, scale=2)
+
+
+@pytest.mark.parametrize("coding", ["utf-16", "utf-16-be", "utf-32"])
+def test_regions_in_other_encodings_are_said(coding: str) -> None:
+    text = packet().decode().encode(coding)
+    found, said = moved(Metadata(xmp=text), TURNED)
+    assert found.xmp == text
+    assert len(said) == 1
+    assert moved(Metadata(xmp="<a/>".encode(coding)), TURNED)[1] == ()
+
+
+def test_regions_in_extended_xmp_are_said() -> None:
+    text = packet()
+    middle = text.index(b"metadataworkinggroup")
+    head = b"http://ns.adobe.com/xmp/extension/\0" + b"0" * 32 + bytes(8)
+    parts = tuple(Part("JPEG", "APP1", head + each) for each in (text[:middle], text[middle:]))
+    assert [len(moved(Metadata(parts=parts), view)[1]) for view in (TURNED, CUT, LARGER)] == [
+        *(1, 1, 0)
+    ]
+    assert moved(Metadata(parts=(Part("JPEG", "APP1", head + b"<a/>"),)), TURNED)[1] == ()
+
+
+@pytest.mark.parametrize(
+    ("xmp", "wanted"),
+    [
+        (b"<a><b:RegionBoundary><b:rbUnit>pixel</b:rbUnit></b:RegionBoundary></a>", [1, 1, 1]),
+        (b"<a><b:RegionBoundary b:rbUnit='pixel'/></a>", [1, 1, 1]),
+        (b"<a><b:RegionBoundary b:rbUnit='relative'/></a>", [1, 1, 0]),
+        (b"<a xmlns:acdsee-rs='http://ns.acdsee.com/regions/'/>", [1, 1, 0]),
+    ],
+)
+def test_regions_of_other_makers_are_said(xmp: bytes, wanted: list[int]) -> None:
+    found = [len(moved(Metadata(xmp=xmp), view)[1]) for view in (TURNED, CUT, LARGER)]
+    assert found == wanted
+
+
+def test_a_subject_too_far_right_for_exif_is_said() -> None:
+    exif = block(1, 40000, 10, 5, 5)
+    assert len(moved(Metadata(exif=exif), View(60000, 40, scale=2))[1]) == 1
+    assert moved(Metadata(exif=exif), View(60000, 40, crop=(0, 0, 99, 40)))[1] == ()
