@@ -1,8 +1,8 @@
 """Places that metadata names in a picture, when the picture is turned, cut or made larger.
 
-Sources: EXIF 2.32 section 4.6.5 (SubjectArea, SubjectLocation: of the pixels as stored, before
-rotation); Metadata Working Group, Guidelines for Handling Image Metadata 2.0, section 5.9 (regions:
-of the picture as stored, as shares of its sides); Microsoft's People Tagging (MPReg:Rectangle).
+Sources: EXIF (SubjectArea, SubjectLocation: of the pixels as stored, before rotation); the Metadata
+Working Group's regions, of the picture as stored, as shares of its sides, and Microsoft's
+(MPReg:Rectangle), both as ExifTool's rotate_regions.config and Immich take them.
 """
 
 from collections.abc import Sequence
