@@ -5,6 +5,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from mirnet_cli.photo import coded, exif
+from mirnet_cli.photo.boxes import container
 from mirnet_cli.photo.codec import Layout, Order, Raster
 from mirnet_cli.photo.picture import Metadata
 from mirnet_cli.photo.source import DamageError, Data, whole
@@ -42,23 +43,34 @@ def _open(data: Data) -> "AvifImagePlugin.AvifImageFile":
 
 
 def header(data: Data) -> Layout:
-    """Parse the container; no pixel is decoded by that."""
+    """Parse the container; no pixel is decoded by that. The size is that after rotation."""
     image = _open(data)
-    return Layout(*image.size, frames=getattr(image, "n_frames", 1))
+    # Pillow gives the rotation (irot, imir) as EXIF's orientation, whatever the file has there.
+    turn = exif.orientation(_exif(image)) or 1
+    width, height = image.size if turn < 5 else image.size[::-1]
+    return Layout(width, height, frames=getattr(image, "n_frames", 1), turned=turn)
+
+
+def _exif(image: "AvifImagePlugin.AvifImageFile") -> bytes | None:
+    block = image.info.get("exif")
+    return None if block is None else exif.without_prefix(block)
 
 
 def metadata(data: Data) -> tuple[Metadata, list[str]]:
-    """Take what libavif found. Its rotation (irot, imir) is Pillow's orientation tag."""
-    info = _open(data).info
-    block = info.get("exif")
-    return (
-        Metadata(
-            exif=None if block is None else exif.without_prefix(block),
-            xmp=info.get("xmp"),
-            icc=info.get("icc_profile") or _coded(data),
-        ),
-        [],
-    )
+    """Take what libavif found. The picture is turned by the container, so EXIF's turn is reset."""
+    image = _open(data)
+    warnings: list[str] = []
+    # Where rotation and EXIF differ, Pillow has written EXIF anew, and not all of it.
+    block = container(whole(data)).exif
+    block = _exif(image) if block is None else exif.without_prefix(block)
+    if block is not None:
+        try:
+            block = exif.upright(block)
+        except DamageError:
+            warnings.append("the EXIF data is damaged and is not kept")
+            block = None
+    icc = image.info.get("icc_profile") or _coded(data)
+    return Metadata(exif=block, xmp=image.info.get("xmp"), icc=icc), warnings
 
 
 def _coded(data: Data) -> bytes | None:
@@ -74,7 +86,7 @@ def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> 
     """Decode the first frame with Pillow, which gives 8 bits whatever the file has."""
     from mirnet_cli.photo.raster import from_pillow
 
-    raster = from_pillow(_open(data), orientation, None)
+    raster = from_pillow(_open(data), layout.turned, None)
     warnings = ("its 10 or 12 bits were read as 8",) if _deep(whole(data)) else ()
     return Raster(raster.pixels, raster.alpha, warnings=warnings)
 

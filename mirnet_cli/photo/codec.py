@@ -15,7 +15,7 @@ class Layout:
     Attributes:
         width, height: as stored, before the orientation.
         frames: how many pictures the file holds.
-        turned: the orientation that the format's library applies by itself, 1 to 8; width and
+        turned: the orientation that the format itself has and its codec applies, 1 to 8; width and
             height are those after it.
     """
 

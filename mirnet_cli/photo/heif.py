@@ -1,14 +1,16 @@
 """HEIC, by pillow-heif's libheif.
 
-Source: ISO/IEC 23008-12 (irot and imir turn a picture, EXIF's orientation does not).
+Source: ISO/IEC 23008-12 (irot and imir turn a picture, which libheif does; EXIF's orientation does
+not, whatever it says).
 """
 
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mirnet_cli.photo import coded, exif
+from mirnet_cli.photo.boxes import container
 from mirnet_cli.photo.codec import Layout, Order, Raster
 from mirnet_cli.photo.picture import Array, Metadata
 from mirnet_cli.photo.source import DamageError, Data, whole
@@ -43,14 +45,7 @@ def header(data: Data) -> Layout:
     """Parse the container; no pixel is decoded by that. The size is that after rotation."""
     file = _open(data)
     width, height = file.size
-    return Layout(width, height, frames=len(file), turned=_turned(whole(data), file.info))
-
-
-def _turned(data: bytes, info: dict[str, Any]) -> int:
-    """The turn that libheif makes: EXIF's, which agrees with the boxes wherever there are any."""
-    if b"irot" not in data and b"imir" not in data:
-        return 1
-    return exif.orientation(exif.without_prefix(info.get("exif") or b"")) or 1
+    return Layout(width, height, frames=len(file), turned=container(whole(data)).turn)
 
 
 def metadata(data: Data) -> tuple[Metadata, list[str]]:

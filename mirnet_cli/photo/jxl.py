@@ -1,14 +1,12 @@
-"""JPEG XL, by imagecodecs' libjxl. Boxes around the codestream are read and written here.
+"""JPEG XL, by imagecodecs' libjxl. What is around the codestream is read and written here.
 
 Source: ISO/IEC 18181-2:2024 (container).
 """
 
-import struct
-from collections.abc import Iterator
-
 import numpy as np
 
 from mirnet_cli.photo import coded, exif, jxl_header
+from mirnet_cli.photo.boxes import box, boxes
 from mirnet_cli.photo.codec import Layout, Order, Raster
 from mirnet_cli.photo.picture import Array, Metadata
 from mirnet_cli.photo.source import DamageError, Data, whole
@@ -25,32 +23,14 @@ QUALITY = 90
 
 _SIGNATURE = b"\0\0\0\x0cJXL \r\n\x87\n"
 _TYPE = b"\0\0\0\x14ftypjxl \0\0\0\0jxl "
-_MAX_BOXES = 10_000
 _HEAD = 1 << 16
-
-
-def _boxes(data: Data) -> Iterator[tuple[bytes, bytes]]:
-    """Names and contents of the boxes; nothing for a bare codestream."""
-    at = 0
-    for _ in range(_MAX_BOXES):
-        head = data[at : at + 16]
-        if len(head) < 8:
-            return
-        size, start = int.from_bytes(head[:4], "big"), at + 8
-        if size == 1:
-            size, start = int.from_bytes(head[8:16], "big"), at + 16
-        end = len(data) if size == 0 else at + size
-        if end < start or end > len(data):
-            raise DamageError("it ends before the picture is complete")
-        yield head[4:8], data[start:end]
-        at = end
 
 
 def _start(data: Data) -> bytes:
     """The beginning of the codestream."""
     if data[0:2] == b"\xff\x0a":
         return data[0:_HEAD]
-    for name, body in _boxes(data):
+    for name, body in boxes(data):
         if name == b"jxlc":
             return body[:_HEAD]
         if name == b"jxlp":
@@ -71,7 +51,7 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
     block: bytes | None = None
     packet: bytes | None = None
     if data[0:2] != b"\xff\x0a":
-        for name, body in _boxes(data):
+        for name, body in boxes(data):
             if name == b"Exif" and block is None and len(body) > 4:
                 block = exif.without_prefix(body[4 + int.from_bytes(body[:4], "big") :])
             elif name == b"xml " and packet is None:
@@ -144,20 +124,20 @@ def write(order: Order) -> tuple[list[bytes], list[str]]:
     level = b""
     if stream[:2] != b"\xff\x0a":
         # libjxl insists on a container where a decoder has to be of level 10.
-        boxes = dict(_boxes(stream))
-        level, stream = boxes.get(b"jxll", b""), boxes[b"jxlc"]
+        found = dict(boxes(stream))
+        level, stream = found.get(b"jxll", b""), found[b"jxlc"]
     stream = jxl_header.marked_as_srgb(stream)
     metadata = order.metadata
     further = []
     if level:
-        further += _box(b"jxll", level)
+        further += box(b"jxll", level)
     if metadata.exif is not None:
-        further += _box(b"Exif", b"\0\0\0\0" + metadata.exif)
+        further += box(b"Exif", b"\0\0\0\0" + metadata.exif)
     if metadata.xmp is not None:
-        further += _box(b"xml ", metadata.xmp)
+        further += box(b"xml ", metadata.xmp)
     if not further:
         return [stream], []
-    return [_SIGNATURE, _TYPE, *further, *_box(b"jxlc", stream)], []
+    return [_SIGNATURE, _TYPE, *further, *box(b"jxlc", stream)], []
 
 
 def _linear(samples: Array, dimensions: int) -> Array:
@@ -171,10 +151,3 @@ def _linear(samples: Array, dimensions: int) -> Array:
     if part.shape == samples.shape:
         return light
     return np.concatenate([light, samples[..., colours:]], axis=2)
-
-
-def _box(name: bytes, body: bytes) -> list[bytes]:
-    size = len(body) + 8
-    if size < 1 << 32:
-        return [struct.pack(">I4s", size, name), body]
-    return [struct.pack(">I4sQ", 1, name, size + 8), body]

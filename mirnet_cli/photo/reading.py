@@ -153,7 +153,7 @@ _CALLED = {
 def _turn(format: str, metadata: Metadata) -> int:
     """The orientation, 1 to 8: EXIF's, else that of XMP, where Adobe's programs leave it in PNG.
 
-    Some formats have their own (AVIF's, ISO/IEC 23008-12 section 6.5.10, Pillow gives as EXIF's).
+    Some formats have their own, and their codecs turn by that.
     """
     turn = exif.orientation(metadata.exif)
     if turn is None and format not in _TURN_THEMSELVES:

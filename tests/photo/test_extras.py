@@ -23,14 +23,12 @@ from mirnet_cli.photo import (
     jxl_header,
     probe,
 )
-from mirnet_cli.photo import (
-    jxl as jxl_codec,
-)
+from mirnet_cli.photo.boxes import boxes
 from mirnet_cli.photo.ifd import Field, Tree
 from mirnet_cli.photo.placing import View
 from mirnet_cli.photo.space import space_of
 from tests.photo import test_placing
-from tests.photo.pictures import XMP, exif_block, noise, photo, smooth
+from tests.photo.pictures import XMP, exif_block, noise, photo, saved, smooth
 
 P3 = coded.from_points(12, 13) or b""
 WHITE = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
@@ -312,6 +310,21 @@ def turned_heic(turn: int, pixels: Any) -> bytes:
     return buffer.getvalue()
 
 
+def turned_avif(turn: int, pixels: Any) -> bytes:
+    """An AVIF of the same kind, with EXIF as a camera writes it: not as Pillow would."""
+    block = stored_block(turn)
+    place, rotation = Image.Exif(), Image.Exif()
+    place[0xC7FF] = rotation[0xC7FF] = b"+" * len(block)
+    rotation[0x0112] = turn
+    data = saved(
+        *(Image.fromarray(pixels), "AVIF"),
+        **{"quality": 95, "subsampling": "4:4:4", "exif": rotation, "xmp": test_placing.packet()},
+    )
+    there = exif.without_prefix(place.tobytes())
+    assert data.count(there) == 1
+    return data.replace(there, block.ljust(len(there), b"\0"))
+
+
 def turned_jxl(turn: int, pixels: Any) -> bytes:
     """A JPEG XL made from a JPEG, whose orientation its codestream takes over."""
     import imagecodecs
@@ -321,9 +334,9 @@ def turned_jxl(turn: int, pixels: Any) -> bytes:
         buffer, "JPEG", quality=95, subsampling=0, exif=b"Exif\0\0" + stored_block(turn)
     )
     made = imagecodecs.jpegxl_encode_jpeg(buffer.getvalue(), usecontainer=True)
-    boxes = [(name, body) for name, body in jxl_codec._boxes(made) if name[:3] in (b"fty", b"jxl")]
-    boxes += [(b"Exif", bytes(4) + stored_block(turn)), (b"xml ", test_placing.packet())]
-    packed = [struct.pack(">I4s", len(body) + 8, name) + body for name, body in boxes]
+    kept = [(name, body) for name, body in boxes(made) if name[:3] in (b"fty", b"jxl")]
+    kept += [(b"Exif", bytes(4) + stored_block(turn)), (b"xml ", test_placing.packet())]
+    packed = [struct.pack(">I4s", len(body) + 8, name) + body for name, body in kept]
     return bytes(made[:12]) + b"".join(packed)
 
 
@@ -335,7 +348,11 @@ def stored_block(turn: int) -> bytes:
 @pytest.mark.parametrize("turn", range(1, 9))
 @pytest.mark.parametrize(
     "make",
-    [pytest.param(turned_heic, marks=heic), pytest.param(turned_jxl, marks=needs("JXL"))],
+    [
+        pytest.param(turned_heic, marks=heic),
+        pytest.param(turned_avif, marks=needs("AVIF")),
+        pytest.param(turned_jxl, marks=needs("JXL")),
+    ],
 )
 def test_places_follow_what_the_library_turns(make: Any, turn: int) -> None:
     pixels = test_placing.source().pixels
@@ -344,6 +361,45 @@ def test_places_follow_what_the_library_turns(make: Any, turn: int) -> None:
     clean = np.where(found.pixels > 128, 255, 0).astype(np.uint8)
     test_placing.check(found.with_pixels(clean))
     assert found.misplaced == ()
+
+
+@pytest.mark.parametrize("said", [1, 6])
+@pytest.mark.parametrize("turn", range(1, 9))
+@pytest.mark.parametrize(
+    "make", [pytest.param(turned_heic, marks=heic), pytest.param(turned_avif, marks=needs("AVIF"))]
+)
+def test_the_container_turns_a_picture_whatever_exif_says(make: Any, turn: int, said: int) -> None:
+    data = make(turn, test_placing.source().pixels)
+    data = data.replace(stored_block(turn), stored_block(said))
+    assert stored_block(said) in data
+    found = decode(data)
+    sides = (40, 60) if turn >= 5 else (60, 40)
+    header = probe(data)
+    assert (header.width, header.height) == found.pixels.shape[1::-1] == sides
+    clean = np.where(found.pixels > 128, 255, 0).astype(np.uint8)
+    test_placing.check(found.with_pixels(clean))
+    for format in (None, "JPEG"):
+        again = decode(encode(found, format=format).data)
+        assert np.abs(again.pixels.astype(int) - found.pixels).mean() < 8
+        assert exif.orientation(again.metadata.exif) in (None, 1)
+        assert again.misplaced == ()
+
+
+@heic
+@pytest.mark.parametrize("turn", [3, 6])
+def test_an_exif_orientation_alone_turns_no_heic(turn: int) -> None:
+    data = turned_heic(1, test_placing.source().pixels)
+    found = decode(data.replace(stored_block(1), stored_block(turn)))
+    clean = np.where(found.pixels > 128, 255, 0).astype(np.uint8)
+    assert test_placing.white(clean) == (10, 4, 10, 8)
+    test_placing.check(found.with_pixels(clean))
+
+
+def test_exif_of_an_avif_that_is_not_turned_is_kept_to_the_byte() -> None:
+    pixels = test_placing.source().pixels
+    data = turned_avif(1, pixels).replace(stored_block(1), stored_block(6))
+    kept = decode(data).metadata.exif or b""
+    assert kept.rstrip(b"\0") == stored_block(1).rstrip(b"\0")
 
 
 @raw

@@ -1,0 +1,177 @@
+"""Boxes, in which HEIC, AVIF and JPEG XL keep what they hold.
+
+Sources: ISO/IEC 14496-12 (boxes; meta, pitm, iinf, iloc); ISO/IEC 23008-12 (ipco, ipma, irot and
+imir, which turn a picture whatever EXIF says). For imir's bit: 0 exchanges top and bottom.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from mirnet_cli.photo.source import DamageError, Data
+
+_MOST = 10_000
+"""Boxes of one level."""
+
+_CORNERS = {
+    **{(0, 1, 2, 3): 1, (1, 0, 3, 2): 2, (2, 3, 0, 1): 3, (3, 2, 1, 0): 4},
+    **{(0, 3, 2, 1): 5, (3, 0, 1, 2): 6, (2, 1, 0, 3): 7, (1, 2, 3, 0): 8},
+}
+"""EXIF's orientation by the corners that come to the top left, and on clockwise."""
+
+
+@dataclass(frozen=True)
+class Container:
+    """What an HEIC or AVIF file says of its picture.
+
+    Attributes:
+        turn: what irot and imir do to it, as an EXIF orientation, 1 to 8.
+        exif: the only EXIF item as it is stored, from its TIFF header on; else None.
+    """
+
+    turn: int = 1
+    exif: bytes | None = field(default=None, repr=False)
+
+
+def boxes(data: Data) -> Iterator[tuple[bytes, bytes]]:
+    """Names and contents of the boxes, one after the other.
+
+    Raises:
+        DamageError: one reaches beyond the data.
+    """
+    at = 0
+    for _ in range(_MOST):
+        head = data[at : at + 16]
+        if len(head) < 8:
+            return
+        size, start = int.from_bytes(head[:4], "big"), at + 8
+        if size == 1:
+            size, start = int.from_bytes(head[8:16], "big"), at + 16
+        end = len(data) if size == 0 else at + size
+        if end < start or end > len(data):
+            raise DamageError("it ends before the picture is complete")
+        yield head[4:8], data[start:end]
+        at = end
+
+
+def box(name: bytes, body: bytes) -> list[bytes]:
+    """A box in pieces."""
+    size = len(body) + 8
+    if size < 1 << 32:
+        return [struct.pack(">I4s", size, name), body]
+    return [struct.pack(">I4sQ", 1, name, size + 8), body]
+
+
+def container(data: bytes) -> Container:
+    """Read the boxes before the pixels; what has no meta box there (a sequence) turns nothing.
+
+    Raises:
+        DamageError: they contradict each other.
+    """
+    for name, body in boxes(data):
+        if name == b"meta":
+            meta = dict(boxes(body[4:]))
+            return Container(_turn(meta), _exif(data, meta))
+    return Container()
+
+
+class _Numbers:
+    """Big-endian integers of a full box, one after the other."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._at = 0
+        self.version = self.take(1)
+        self.flags = self.take(3)
+
+    def take(self, size: int) -> int:
+        piece = self._body[self._at : self._at + size]
+        if len(piece) < size:
+            raise DamageError("its boxes are incomplete")
+        self._at += size
+        return int.from_bytes(piece, "big")
+
+    def rest(self) -> bytes:
+        return self._body[self._at :]
+
+
+def _turn(meta: dict[bytes, bytes]) -> int:
+    if b"pitm" not in meta or b"iprp" not in meta:
+        return 1
+    numbers = _Numbers(meta[b"pitm"])
+    primary = numbers.take(4 if numbers.version else 2)
+    known: list[tuple[bytes, bytes]] = []
+    used: list[int] = []
+    for name, body in boxes(meta[b"iprp"]):
+        if name == b"ipco":
+            known = list(boxes(body))
+        elif name == b"ipma":
+            used += _used(_Numbers(body), primary)
+    corners = (0, 1, 2, 3)
+    for index in used:
+        name, body = known[index - 1] if 0 < index <= len(known) else (b"", b"")
+        if name == b"irot" and body:
+            steps = body[0] & 3
+            corners = (*corners[steps:], *corners[:steps])  # type: ignore[assignment]
+        elif name == b"imir" and body:
+            a, b, c, d = corners
+            corners = (b, a, d, c) if body[0] & 1 else (d, c, b, a)
+    return _CORNERS[corners]
+
+
+def _used(numbers: _Numbers, wanted: int) -> list[int]:
+    """Which properties an item has, in the order in which they apply."""
+    wide = bool(numbers.flags & 1)
+    for _ in range(numbers.take(4)):
+        item = numbers.take(4 if numbers.version else 2)
+        indices = [numbers.take(1 + wide) for _ in range(numbers.take(1))]
+        if item == wanted:
+            return [index & (0x7FFF if wide else 0x7F) for index in indices]
+    return []
+
+
+def _exif(data: bytes, meta: dict[bytes, bytes]) -> bytes | None:
+    if b"iinf" not in meta or b"iloc" not in meta:
+        return None
+    numbers = _Numbers(meta[b"iinf"])
+    numbers.take(4 if numbers.version else 2)
+    items: list[int] = []
+    for name, body in boxes(numbers.rest()):
+        entry = _Numbers(body)
+        if name == b"infe" and entry.version >= 2:
+            item = entry.take(4 if entry.version > 2 else 2)
+            entry.take(2)
+            items += [item] if entry.take(4) == int.from_bytes(b"Exif", "big") else []
+    if len(items) != 1:
+        return None
+    stored = _stored(_Numbers(meta[b"iloc"]), items[0], (data, meta.get(b"idat", b"")))
+    if stored is None or len(stored) <= 4:
+        return None
+    return stored[4 + int.from_bytes(stored[:4], "big") :] or None
+
+
+def _stored(numbers: _Numbers, wanted: int, sources: tuple[bytes, bytes]) -> bytes | None:
+    """The bytes of an item: out of the file (construction method 0) or of idat (1)."""
+    sizes = numbers.take(1), numbers.take(1)
+    offset_size, length_size, base_size = sizes[0] >> 4, sizes[0] & 15, sizes[1] >> 4
+    later = numbers.version in (1, 2)
+    index_size = sizes[1] & 15 if later else 0
+    wide = 4 if numbers.version == 2 else 2
+    for _ in range(numbers.take(wide)):
+        item = numbers.take(wide)
+        method = numbers.take(2) & 15 if later else 0
+        elsewhere = numbers.take(2)
+        base = numbers.take(base_size)
+        spans = []
+        for _ in range(numbers.take(2)):
+            numbers.take(index_size)
+            spans.append((base + numbers.take(offset_size), numbers.take(length_size)))
+        if item != wanted:
+            continue
+        if method > 1 or elsewhere:
+            return None
+        source = sources[method]
+        if sum(length for _, length in spans) > len(source):
+            raise DamageError("its boxes contradict each other")
+        return b"".join(source[at : at + length] for at, length in spans)
+    return None
