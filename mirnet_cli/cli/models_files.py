@@ -74,16 +74,22 @@ def convert(
     from mirnet_cli.networks import FAMILIES
 
     console = Console(json=json)
-    made = run(
-        Path(source).expanduser(),
-        Path(target).expanduser(),
-        task=checked_task(task),
-        scale=scale,
-        name=name,
-        licence=licence,
-        half=half,
-        overwrite=overwrite,
-    )
+    made_of, place = Path(source).expanduser(), Path(target).expanduser()
+    try:
+        made = run(
+            *(made_of, place),
+            task=checked_task(task),
+            scale=scale,
+            name=name,
+            licence=licence,
+            half=half,
+            overwrite=overwrite,
+        )
+    except DiskFullError:
+        raise
+    except OutputError as error:
+        remedy = _elsewhere(place, "name another OUT", overwrite=overwrite)
+        raise OutputError(error.what, remedy, subject=place) from None
     family = FAMILIES[made.network.family].title
     purpose = made.task + ("" if made.scales == (1,) else f" x{made.scales[0]}")
     console.note(f"{made.path}: {family} for {purpose}, sha256 {made.sha256}")
@@ -167,7 +173,7 @@ def _fetch(name: str, report: "Report", *, accept: bool, force: bool) -> tuple[P
 
 
 def _copy(path: Path, folder: Path, *, overwrite: bool) -> Path:
-    from mirnet_cli.files import exists, reason, write_atomically
+    from mirnet_cli.files import reason, write_atomically
 
     remedy = "choose another folder with --to"
     target = folder / path.name
@@ -176,16 +182,23 @@ def _copy(path: Path, folder: Path, *, overwrite: bool) -> Path:
         with path.open("rb") as file:
             pieces = iter(lambda: file.read(_COPY), b"")
             write_atomically(target, pieces, overwrite=overwrite)
+    except DiskFullError as error:
+        raise ModelError(error.what, error.remedy, subject=target) from None
     except OutputError as error:
-        if isinstance(error, DiskFullError):
-            remedy = error.remedy
-        elif exists(target) and not overwrite:
-            remedy = f"use --overwrite to replace it or {remedy}"
+        remedy = _elsewhere(target, remedy, overwrite=overwrite)
         raise ModelError(error.what, remedy, subject=target) from None
     except OSError as error:
         what = f"cannot be written ({reason(error)})"
         raise ModelError(what, remedy, subject=folder) from None
     return target
+
+
+def _elsewhere(target: Path, other: str, *, overwrite: bool) -> str:
+    """What helps where a file cannot be written: ``other``, or that it may be replaced."""
+    from mirnet_cli.files import exists
+
+    taken = exists(target) and not overwrite
+    return f"use --overwrite to replace it or {other}" if taken else other
 
 
 def fetch_first(

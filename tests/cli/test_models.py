@@ -157,7 +157,9 @@ def test_convert(real: Run, authors: Path) -> None:
         assert (tensor == given[key]).all()
     again = real("models", "convert", authors, "mine.safetensors", "--task", "denoise")
     assert again.code == 1
-    assert "exists already" in again.err
+    assert "exists already; use --overwrite to replace it or name another OUT" in again.err
+    ran = real("models", "convert", "mine.safetensors", "nowhere/half.safetensors")
+    assert (ran.code, ran.err.count("\n"), ran.err.endswith("; name another OUT\n")) == (1, 1, True)
     half = ["--half", "--overwrite", "--name", "small", "--licence", "MIT"]
     ran = real("models", "convert", "mine.safetensors", "half.safetensors", *half)
     assert ran.code == 0
