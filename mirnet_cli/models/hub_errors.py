@@ -13,15 +13,23 @@ _NOT_THE_HUB = "the answer is not the server's: perhaps a sign-in page of this n
 _PORTAL = "open any page in a browser, check HF_ENDPOINT, then try again"
 _CONNECTION = "check the connection, HF_ENDPOINT and the proxy settings"
 _UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
-_BY_HAND = "fetch it on another machine with 'mirnet models download --to DIR'"
+_BY_HAND = "; or fetch it on another machine with 'mirnet models download --to DIR'"
 
 
-def worded(error: BaseException, subject: object) -> DownloadError:
-    """An error of the Hub's client or of the system as one line."""
+def worded(error: BaseException, subject: object, *, sending: bool = False) -> DownloadError:
+    """An error of the Hub's client or of the system as one line.
+
+    Args:
+        error: what was raised.
+        subject: what was fetched, or the repository that something was sent to.
+        sending: it was sent.
+    """
     for each in causes(error):
-        what = _what(each)
-        if what is not None:
-            return DownloadError(*what, subject=subject)
+        found = (_not_taken(each) if sending else None) or _what(each)
+        if found is not None:
+            what, remedy = found
+            remedy = remedy.removesuffix(_BY_HAND) if sending else remedy
+            return DownloadError(what, remedy, subject=subject)
     text = " ".join(str(error).split())[:120]
     return DownloadError(
         f"the Hub could not be used ({type(error).__name__}: {text})", _LATER, subject=subject
@@ -33,13 +41,25 @@ def not_the_hub(subject: object) -> DownloadError:
     return DownloadError(_NOT_THE_HUB, _PORTAL, subject=subject)
 
 
+def _not_taken(error: BaseException) -> tuple[str, str] | None:
+    """What the Hub has against being sent something, where that differs from being asked."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status == 401:
+        return "the Hub knows no such token", "set HF_TOKEN to one that may write"
+    if status in (403, 404):
+        return "the token may not write there", "check the name; set HF_TOKEN to one that may write"
+    if "HFValidationError" in {kind.__name__ for kind in type(error).__mro__}:
+        return "no name that the Hub has", "write OWNER/REPO"
+    return None
+
+
 def _what(error: BaseException) -> tuple[str, str] | None:
     text = str(error)
     names = {kind.__name__ for kind in type(error).__mro__}
     if "CERTIFICATE_VERIFY_FAILED" in text or "SSLError" in names:
         return (
             "the server's certificate is not trusted: perhaps a proxy of your organisation",
-            f"set SSL_CERT_FILE to its certificate; or {_BY_HAND}",
+            f"set SSL_CERT_FILE to its certificate{_BY_HAND}",
         )
     if "OfflineModeIsEnabled" in names:
         return "the network is switched off", "unset HF_HUB_OFFLINE"
@@ -70,7 +90,7 @@ def _unreachable(error: BaseException, names: set[str]) -> tuple[str, str] | Non
     if {"TimeoutException", "TimeoutError"} & names:
         return "the server does not answer in time", f"{_LATER}; {_CONNECTION}"
     if {"ConnectError", "ConnectionRefusedError", "gaierror"} & names:
-        return "the server cannot be reached", f"{_CONNECTION}; or {_BY_HAND}"
+        return "the server cannot be reached", f"{_CONNECTION}{_BY_HAND}"
     if {"NetworkError", "RemoteProtocolError", "ProtocolError", "ConnectionError"} & names:
         return "the connection broke", _LATER
     if {"UnsupportedProtocol", "InvalidURL"} & names:

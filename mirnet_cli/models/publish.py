@@ -1,5 +1,6 @@
 """Weights put on the Hugging Face Hub with their card, so that ``hf://OWNER/REPO`` loads them."""
 
+import contextlib
 import json
 import re
 from collections.abc import Sequence
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from mirnet_cli import settings
 from mirnet_cli._version import __version__
-from mirnet_cli.errors import ModelError, UsageError
+from mirnet_cli.errors import DownloadError, ModelError, UsageError
 from mirnet_cli.files import reason
 from mirnet_cli.models import catalogue, fetch, hub
 from mirnet_cli.models.hub_errors import worded
@@ -41,9 +42,7 @@ def push(
         UsageError: for names that cannot be.
         ModelError: for weights that are not fit to be published, or an upload that fails.
     """
-    place = hub.parse(repository)
-    if place.file or place.revision != "main":
-        raise UsageError("not a repository", "write OWNER/REPO", subject=repository)
+    place = _repository(repository)
     data, weights, own_card = _weights(what)
     if weights.licence == UNKNOWN_LICENCE:
         raise ModelError(
@@ -53,9 +52,16 @@ def push(
         )
     given = card or own_card
     text = _read_card(given) if given is not None else made_card(weights, place.repository)
-    hub.check_online(repository)
     address = _upload(place.repository, weights.name, data, text, private=private)
     return address, weights
+
+
+def _repository(text: str) -> hub.Place:
+    with contextlib.suppress(UsageError):
+        place = hub.parse(text)
+        if not place.file and place.revision == "main":
+            return place
+    raise UsageError("not a repository on the Hub", "write OWNER/REPO", subject=text)
 
 
 def made_card(weights: Weights, repository: str) -> str:
@@ -126,6 +132,12 @@ def _read_card(path: Path) -> str:
 
 
 def _upload(repository: str, name: str, data: bytes, card: str, *, private: bool) -> str:
+    if settings.offline():
+        raise DownloadError(
+            "nothing was sent: the network is switched off",
+            "unset MIRNET_OFFLINE and HF_HUB_OFFLINE",
+            subject=repository,
+        )
     settings.quiet_hub()
     try:
         with hub.patience():
@@ -153,7 +165,7 @@ def _upload(repository: str, name: str, data: bytes, card: str, *, private: bool
     except MemoryError:
         raise
     except Exception as error:
-        raise worded(error, f"hf://{repository}") from error
+        raise worded(error, f"hf://{repository}", sending=True) from error
     return f"hf://{repository}"
 
 

@@ -238,7 +238,21 @@ def test_pushes_that_fail(
     hub.fault = fault
     ran = real("models", "push", "someone/new", "mine.safetensors")
     assert (ran.code, ran.out, ran.err.count("\n")) == (3, "", 1)
+    assert ("HF_TOKEN to one that may write" in ran.err) == (fault != "500")
     assert hub.uploads == {}
+
+
+def test_a_push_without_a_network_speaks_of_no_file(
+    real: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights.save(tmp_path / "mine.safetensors", **values(name="mine"))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    ran = real("models", "push", "someone/new", "mine.safetensors")
+    assert (ran.code, ran.err.count("\n"), "cannot be reached" in ran.err) == (3, 1, True)
+    assert "download" not in ran.err
+    monkeypatch.setenv("MIRNET_OFFLINE", "1")
+    ran = real("models", "push", "someone/new", "mine.safetensors")
+    assert (ran.code, "MIRNET_OFFLINE" in ran.err, "download" in ran.err) == (3, True, False)
 
 
 def test_what_is_not_pushed(real: Run, hub: State, tmp_path: Path) -> None:
@@ -246,7 +260,10 @@ def test_what_is_not_pushed(real: Run, hub: State, tmp_path: Path) -> None:
     ran = real("models", "push", "someone/new", "mine.safetensors")
     assert (ran.code, "licence is not known" in ran.err) == (3, True)
     weights.save(tmp_path / "mine.safetensors", **values(name="mine"))
-    assert real("models", "push", "a/b/c", "mine.safetensors").code == 2
+    for name in ("a/b/c", "a/b@main2", "nowhere", "a/.."):
+        ran = real("models", "push", name, "mine.safetensors")
+        assert ran.code == 2
+        assert ran.err.endswith("not a repository on the Hub; write OWNER/REPO\n")
     ran = real("models", "push", "a/b", "mine.safetensors", "--card", "nowhere.md")
     assert (ran.code, ran.err.count("\n")) == (3, 1)
     assert hub.requests == []
