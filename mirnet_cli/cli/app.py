@@ -112,7 +112,8 @@ def load_command(name: str) -> Any:
     if app is None:
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
         epilog = getattr(module, "EPILOG", None)
-        app.command(name, cls=Command, epilog=epilog)(module.command)
+        kind = getattr(module, "KIND", Command)
+        app.command(name, cls=kind, epilog=epilog)(module.command)
     loaded = typer.main.get_command(app)
     loaded.name = name
     loaded.short_help = COMMANDS[name]

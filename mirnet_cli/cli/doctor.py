@@ -1,6 +1,7 @@
 """``mirnet doctor``: whether everything works here, and what to do where it does not."""
 
 import json as _json
+from copy import copy
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,13 +9,15 @@ from typing import Annotated, Any
 import typer
 
 from mirnet_cli.cli import values
-from mirnet_cli.cli.options import Computing, Task, flat_without_environment, option
+from mirnet_cli.cli.app import Command
+from mirnet_cli.cli.options import Computing, Task, flat, option
 from mirnet_cli.errors import ExitCode
 from mirnet_cli.files import printable
 
 EPILOG = (
-    "Exit code 0 where all is well, 1 where something is not (with --tiling: where tiles differ),\
- 3 where weights are not intact."
+    "Exit code 0 where all is well, 1 where something is not (with --tiling: where tiles differ), "
+    "3 where weights are not intact. With --tiling, environment variables set options as they do "
+    "for photos, say MIRNET_DEVICE."
 )
 
 _MARKS = {"ok": "ok", "info": "-", "problem": "PROBLEM", "broken": "PROBLEM"}
@@ -23,7 +26,30 @@ _MARKS = {"ok": "ok", "info": "-", "problem": "PROBLEM", "broken": "PROBLEM"}
 TILING = "Tiles against the whole"
 
 
-@flat_without_environment
+class Doctor(Command):
+    """The command, whose variables count with ``--tiling`` alone.
+
+    The checks take no such option, and have to run where a variable has a wrong value.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Note what is asked for."""
+        ctx.meta[TILING] = any(word.partition("=")[0] == "--tiling" for word in args)
+        return super().parse_args(ctx, args)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The options, as they are set now."""
+        found = [copy(parameter) for parameter in super().get_params(ctx)]
+        for parameter in found:
+            if parameter.name != "json" and not ctx.meta.get(TILING):
+                parameter.envvar = None
+        return found
+
+
+KIND = Doctor
+
+
+@flat
 def command(
     computing: Computing,
     json: Annotated[bool, option("--json", help="One JSON object on stdout.")] = False,
@@ -33,7 +59,7 @@ def command(
             "--tiling",
             metavar="PHOTO",
             panel=TILING,
-            envvar=None,
+            envvar=None,  # it chooses what is done
             help="Restore this photo in one piece and in tiles (of 256 and 512, or of --tile), "
             "measure what differs, and write a picture of it.",
         ),
@@ -44,7 +70,6 @@ def command(
             "--task",
             metavar="enhance|denoise|upscale",
             panel=TILING,
-            envvar=None,
             help="[default: denoise]",
         ),
     ] = "denoise",
@@ -54,7 +79,6 @@ def command(
             "--scale",
             metavar="1|2|3|4",
             panel=TILING,
-            envvar=None,
             parser=values.scale,
             help="Of upscale.",
         ),
@@ -65,7 +89,6 @@ def command(
             "--crop",
             metavar="X,Y,W,H",
             panel=TILING,
-            envvar=None,
             parser=values.crop,
             help="Only this part, where the whole takes more memory than there is.",
         ),
@@ -76,7 +99,6 @@ def command(
             *("-o", "--output"),
             metavar="FOLDER",
             panel=TILING,
-            envvar=None,
             help="For PHOTO-tiling-256.png and the like. [default: beside the photo]",
         ),
     ] = None,

@@ -51,15 +51,15 @@ def convert(
     scale: Scale = None,
     name: Annotated[
         str | None,
-        option("--name", metavar="NAME", envvar=None, help="Of the model. [default: as OUT]"),
+        option("--name", metavar="NAME", help="Of the model. [default: as OUT]"),
     ] = None,
     licence: Annotated[
         str | None,
-        option("--licence", metavar="SPDX", envvar=None, help="Of the weights. [default: unknown]"),
+        option("--licence", metavar="SPDX", help="Of the weights. [default: unknown]"),
     ] = None,
     half: Annotated[
         bool,
-        option("--half", envvar=None, help="Keep float16: half the size, about 3 digits."),
+        option("--half", help="Keep float16: half the size, about 3 digits."),
     ] = False,
     overwrite: Overwrite = False,
     json: Json = False,

@@ -7,10 +7,9 @@ A command takes a group of options as one argument annotated with a dataclass fr
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
-from copy import copy
 from dataclasses import dataclass
 from functools import wraps
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
@@ -261,15 +260,6 @@ def flat(command: Callable[..., int]) -> Callable[..., int]:
     Parameters annotated with one of the dataclasses above become their fields; the command is
     called with the dataclass made of what the user gave.
     """
-    return _flat(command, environment=True)
-
-
-def flat_without_environment(command: Callable[..., int]) -> Callable[..., int]:
-    """Like :func:`flat`; variables neither set the groups' options nor, being wrong, stop it."""
-    return _flat(command, environment=False)
-
-
-def _flat(command: Callable[..., int], *, environment: bool) -> Callable[..., int]:
     signature = inspect.signature(command)
     hints = get_type_hints(command, include_extras=True)
     groups: dict[str, type] = {}
@@ -279,7 +269,7 @@ def _flat(command: Callable[..., int], *, environment: bool) -> Callable[..., in
         kind = hints[name]
         if kind in GROUPS:
             groups[name] = kind
-            found = _parameters(kind, environment=environment)
+            found = _parameters(kind)
         else:
             found = [parameter.replace(annotation=kind, kind=inspect.Parameter.KEYWORD_ONLY)]
         parameters += found
@@ -323,10 +313,8 @@ def _settled(given: Mapping[str, Any], context: typer.Context) -> dict[str, Any]
     return settled
 
 
-def _parameters(group: type, *, environment: bool) -> list[inspect.Parameter]:
+def _parameters(group: type) -> list[inspect.Parameter]:
     hints = get_type_hints(group, include_extras=True)
-    if not environment:
-        hints = {name: _without_variable(hint) for name, hint in hints.items()}
     return [
         inspect.Parameter(
             field.name,
@@ -336,13 +324,6 @@ def _parameters(group: type, *, environment: bool) -> list[inspect.Parameter]:
         )
         for field in dataclasses.fields(group)
     ]
-
-
-def _without_variable(hint: Any) -> Any:
-    kind, info = get_args(hint)
-    info = copy(info)
-    info.envvar = None
-    return Annotated[kind, info]
 
 
 def _packed(groups: Mapping[str, type], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -203,3 +203,20 @@ def test_tiling_needs_more_than_one_tile(real: Run, tmp_path: Path) -> None:
     assert ran.code == 2
     assert "smaller --tile" in ran.err
     assert list(tmp_path.glob("*tiling*")) == []
+
+
+def test_variables_set_options_of_tiling_and_never_stop_the_checks(
+    real: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(png(np.zeros((60, 60, 3), np.uint8)))
+    monkeypatch.setenv("MIRNET_TILE", "96")
+    ran = real("doctor", "--tiling", str(photo))
+    assert (ran.code, "one tile of 96" in ran.err) == (2, True)
+    monkeypatch.setenv("MIRNET_CROP", "0,0,70,70")
+    ran = real("doctor", f"--tiling={photo}")
+    assert (ran.code, "reaches beyond" in ran.err) == (1, True)
+    monkeypatch.setenv("MIRNET_TILE", "big")
+    ran = real("doctor", "--tiling", str(photo))
+    assert (ran.code, "set by MIRNET_TILE" in ran.err) == (2, True)
+    assert "MIRNET_TILE" in real("doctor").out

@@ -44,8 +44,10 @@ def test_photo_commands_share_their_options(mirnet: Mirnet, name: str) -> None:
 def test_every_option_has_its_variable_except_overwrite() -> None:
     from mirnet_cli.cli.app import load_command
 
-    for name in ("enhance", "denoise", "upscale", "batch", "compare", "train"):
-        for parameter in load_command(name).params:
+    photos = ("enhance", "denoise", "upscale", "batch", "compare", "train")
+    commands = [load_command(name) for name in photos]
+    for command in (*commands, load_command("models").commands["convert"]):
+        for parameter in command.params:
             if parameter.param_type_name != "option":
                 continue
             long = max(parameter.opts, key=len)

@@ -186,6 +186,15 @@ def test_what_convert_has_to_be_told(
     assert not Path("out.safetensors").exists()
 
 
+def test_variables_set_what_convert_is_told(
+    real: Run, authors: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIRNET_TASK", "denoise")
+    monkeypatch.setenv("MIRNET_LICENCE", "MIT")
+    assert real("models", "convert", authors, "mine.safetensors").code == 0
+    assert weights.load(Path("mine.safetensors")).licence == "MIT"
+
+
 def test_convert_wants_names_that_suit(real: Run, authors: Path) -> None:
     assert "ends in .safetensors" in real("models", "convert", authors, "x.pth").err
     ran = real("models", "convert", "nowhere.pth", "x.safetensors")
