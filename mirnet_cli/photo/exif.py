@@ -19,6 +19,7 @@ _HEIGHTS = ((0x0101, False), (0xA003, True))
 _THUMBNAIL_AT, _THUMBNAIL_SIZE = 0x0201, 0x0202
 _PLACES = (0x9214, 0xA214)
 """SubjectArea and SubjectLocation."""
+_UNSIGNED = {SHORT: ("H", 0xFFFF), LONG: ("I", 0xFFFFFFFF)}
 _MAP = {33550, 33922, 34264}
 """GeoTIFF 1.1: ModelPixelScale, ModelTiepoint, ModelTransformation."""
 _STRIP_AT, _STRIP_SIZE = 0x0111, 0x0117
@@ -106,26 +107,39 @@ def resized(
     return bytes(patched)
 
 
-def moved(exif: bytes, place: Callable[[Sequence[int]], tuple[int, ...] | None]) -> bytes:
-    """The block with the main subject's place in pixels as ``place`` says; None takes it out."""
+def moved(
+    exif: bytes, place: Callable[[Sequence[int]], tuple[int, ...] | None]
+) -> tuple[bytes, bool]:
+    """The block with the main subject's place in pixels as ``place`` says; None takes it out.
+
+    Returns:
+        The block, and whether all places fit into it; one that is too large is taken out.
+    """
+    fits = True
     for tag in _PLACES:
         reader = Reader(exif)
         at = reader.integer(reader.directory(reader.first).entries.get(EXIF_POINTER))
         inner = _child(reader, reader.directory(reader.first), EXIF_POINTER)
         entry = None if inner is None else inner.entries.get(tag)
-        if inner is None or entry is None or entry.kind != SHORT or not 2 <= entry.count <= 4:
+        if inner is None or entry is None or not 2 <= entry.count <= 4:
+            continue
+        if entry.kind not in _UNSIGNED:
             continue
         patched = bytearray(exif)
         new = place(reader.integers(entry))
+        letter, most = _UNSIGNED[entry.kind]
+        if new is not None and max(new) > most:
+            fits, new = False, None
         if new is not None:
-            struct.pack_into(f"{reader.order}{entry.count}H", patched, entry.value_at, *new)
+            layout = f"{reader.order}{entry.count}{letter}"
+            struct.pack_into(layout, patched, entry.value_at, *new)
         else:
             (count,) = struct.unpack_from(reader.order + "H", exif, at)
             struct.pack_into(reader.order + "H", patched, at, count - 1)
             patched[entry.at : inner.next_at - 12] = exif[entry.at + 12 : inner.next_at]
             patched[inner.next_at - 12 : inner.next_at] = bytes(12)
         exif = bytes(patched)
-    return exif
+    return exif, fits
 
 
 def has_map(exif: bytes) -> bool:

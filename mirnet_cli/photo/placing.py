@@ -75,7 +75,7 @@ class View:
         """A point, a circle (centre, diameter) or a box (centre, sides) in pixels.
 
         Returns:
-            None where it was cut off, or cannot be stored in 16 bits.
+            None where it was cut off.
         """
         x, y, *rest = numbers
         w, h = rest if len(rest) == 2 else (0, 0)
@@ -85,7 +85,7 @@ class View:
         (width, height), circle = self.size, [round(each * self.scale) for each in rest]
         sides = [round(box[2] * width), round(box[3] * height)] if len(rest) == 2 else circle
         found = (round(box[0] * width), round(box[1] * height), *sides)
-        return None if min(found) < 0 or max(found) > 0xFFFF else found
+        return None if min(found) < 0 else found
 
 
 def _cut(
@@ -106,25 +106,19 @@ def moved(metadata: Metadata, view: View) -> tuple[Metadata, tuple[str, ...]]:
         try:
             if exif.has_map(block):
                 misplaced.append("its place on the map (GeoTIFF) is that of the original's pixels")
-            large: list[Sequence[int]] = []
-
-            def place(numbers: Sequence[int]) -> tuple[int, ...] | None:
-                found = view.area(numbers)
-                if found is None and replace(view, scale=1).area(numbers) is not None:
-                    large.append(numbers)
-                return found
-
-            block = exif.moved(block, place)
-            if large:
+            block, fits = exif.moved(block, view.area)
+            if not fits:
                 misplaced.append("the main subject's place does not fit into EXIF and is left out")
         except DamageError:
             pass
-    fits = (view.turn == 1 and view.crop is None) or not xmp.names_regions(_extended(metadata))
+    fits = not xmp.names_places(_extended(metadata), view)
     if packet is not None:
         packet, all_fit = xmp.moved(packet, view)
         fits = fits and all_fit
     if not fits:
-        misplaced.append("regions in XMP (faces) may no longer be where they are said to be")
+        misplaced.append(
+            "regions in XMP (faces, subjects) may no longer be where they are said to be"
+        )
     return replace(metadata, exif=block, xmp=packet), tuple(misplaced)
 
 

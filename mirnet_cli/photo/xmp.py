@@ -41,6 +41,7 @@ _ATTACHED = (
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _EXIF = "http://ns.adobe.com/exif/1.0/"
+_SUBJECTS = "SubjectArea", "SubjectLocation"
 _REGIONS = "http://www.metadataworkinggroup.com/schemas/regions/"
 _AREA = "http://ns.adobe.com/xmp/sType/Area#"
 _DIMENSIONS = "http://ns.adobe.com/xap/1.0/sType/Dimensions#"
@@ -113,12 +114,9 @@ def moved(packet: bytes, view: "View") -> tuple[bytes, bool]:
         shape of picture, of unusual kinds, and in UTF-16 or 32, which stay as they were.
     """
     if b"\0" in packet.rstrip(b"\0"):
-        return packet, not names_regions(packet)
-    if view.turn == 1 and view.crop is None:
-        fits = not _IN_PIXELS.search(packet)
-    else:
-        fits = not _mentions(packet, _BOUNDARY, _ACDSEE)
-    if not _mentions(packet, _REGIONS, _MICROSOFT, "SubjectArea", "SubjectLocation"):
+        return packet, not names_places(packet, view)
+    fits = not _of_others(packet, view)
+    if not _mentions(packet, _REGIONS, _MICROSOFT, *_SUBJECTS):
         return packet, fits
     root = xmp_nodes.parse(packet)
     if root is None:
@@ -130,16 +128,30 @@ def moved(packet: bytes, view: "View") -> tuple[bytes, bool]:
                 edits += _regions(packet, node, view)
             elif rectangle := node.value(_MICROSOFT + "Rectangle"):
                 edits += _rectangle(packet, node, rectangle, view)
-            elif node.name in (_EXIF + "SubjectArea", _EXIF + "SubjectLocation"):
+            elif node.name in [_EXIF + subject for subject in _SUBJECTS]:
                 edits += _subject(packet, node, view)
         except (ValueError, OverflowError):
             fits = False
     return xmp_nodes.edited(packet, edits), fits
 
 
-def names_regions(text: bytes) -> bool:
-    """Whether XMP, or a part of it, in any Unicode encoding, names places in the picture."""
-    return _mentions(text.replace(b"\0", b""), _REGIONS, _MICROSOFT, _ACDSEE, _BOUNDARY)
+def names_places(text: bytes, view: "View") -> bool:
+    """Whether XMP, or a part of it, in any Unicode encoding, names places that a view moves."""
+    text = text.replace(b"\0", b"")
+    shares = () if _keeps_shares(view) else (_REGIONS, _MICROSOFT)
+    return _mentions(text, *_SUBJECTS, *shares) or _of_others(text, view)
+
+
+def _of_others(text: bytes, view: "View") -> bool:
+    """Whether there are regions of IPTC or ACDSee that a view moves."""
+    if _keeps_shares(view):
+        return bool(_IN_PIXELS.search(text))
+    return _mentions(text, _BOUNDARY, _ACDSEE)
+
+
+def _keeps_shares(view: "View") -> bool:
+    """Whether a place that is told in shares of the sides stays where it is."""
+    return view.turn == 1 and view.crop is None
 
 
 def _regions(packet: bytes, regions: Node, view: "View") -> list[Edit]:

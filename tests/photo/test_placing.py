@@ -146,7 +146,7 @@ def test_a_subject_may_be_a_point_or_a_circle() -> None:
     assert view.area((10, 20)) == (2 * (20 - 4), 2 * (10 - 5))
     assert view.area((10, 20, 7)) == (32, 10, 14)
     assert view.area((1, 20)) is None
-    assert View(WIDTH, HEIGHT, scale=4000).area((20, 20)) is None
+    assert View(WIDTH, HEIGHT, scale=4000).area((20, 20)) == (80000, 80000)
     assert View(WIDTH, HEIGHT, 3).area((WIDTH + 9, 5)) is None
 
 
@@ -192,8 +192,24 @@ def test_regions_in_other_encodings_are_said(coding: str) -> None:
     assert moved(Metadata(xmp="<a/>".encode(coding)), TURNED)[1] == ()
 
 
+@pytest.mark.parametrize("view", [TURNED, CUT, LARGER])
+def test_a_subject_alone_that_cannot_follow_is_said(view: View) -> None:
+    (said,) = moved(Metadata(xmp=SUBJECT.encode("utf-16")), view)[1]
+    assert "subjects" in said
+    head = b"http://ns.adobe.com/xmp/extension/\0" + b"0" * 32 + bytes(8)
+    extended = (Part("JPEG", "APP1", head + SUBJECT.encode()),)
+    assert moved(Metadata(parts=extended), view)[1] == (said,)
+
+
+def test_a_subject_s_place_in_32_bits_follows() -> None:
+    inner = ifd.Tree({0x9214: ifd.integers_field(4, "<", 40000, 20, 10, 6)})
+    exif = ifd.header("<", 8) + ifd.build(ifd.Tree({}, {0x8769: inner}), "<", 8)
+    found, said = moved(Metadata(exif=exif), View(60000, 40, scale=2))
+    assert (said, (found.exif or b"").count(struct.pack("<4I", 80000, 40, 20, 12))) == ((), 1)
+
+
 def test_regions_in_extended_xmp_are_said() -> None:
-    text = packet()
+    text = packet().replace(b"SubjectArea", b"Contrast")
     middle = text.index(b"metadataworkinggroup")
     head = b"http://ns.adobe.com/xmp/extension/\0" + b"0" * 32 + bytes(8)
     parts = tuple(Part("JPEG", "APP1", head + each) for each in (text[:middle], text[middle:]))
@@ -217,7 +233,16 @@ def test_regions_of_other_makers_are_said(xmp: bytes, wanted: list[int]) -> None
     assert found == wanted
 
 
-def test_a_subject_too_far_right_for_exif_is_said() -> None:
+SUBJECT = (
+    "<x:xmpmeta xmlns:x='adobe:ns:meta/' xmlns:exif='http://ns.adobe.com/exif/1.0/' "
+    "xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'><exif:SubjectArea><rdf:Seq>"
+    "<rdf:li>40000</rdf:li><rdf:li>10</rdf:li></rdf:Seq></exif:SubjectArea></x:xmpmeta>"
+)
+
+
+def test_a_subject_too_far_right_for_exif_is_said_and_stays_in_xmp() -> None:
     exif = block(1, 40000, 10, 5, 5)
-    assert len(moved(Metadata(exif=exif), View(60000, 40, scale=2))[1]) == 1
+    found, said = moved(Metadata(exif=exif, xmp=SUBJECT.encode()), View(60000, 40, scale=2))
+    assert len(said) == 1
+    assert b"<rdf:li>80000</rdf:li><rdf:li>20</rdf:li>" in (found.xmp or b"")
     assert moved(Metadata(exif=exif), View(60000, 40, crop=(0, 0, 99, 40)))[1] == ()
