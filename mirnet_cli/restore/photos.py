@@ -17,12 +17,7 @@ Source = Place | bytes
 Target = Place | BinaryIO
 
 
-def check_options(
-    *,
-    strength: float = 1.0,
-    crop: tuple[int, int, int, int] | None = None,
-    quality: int | None = None,
-) -> None:
+def check_options(*, strength: float = 1.0, quality: int | None = None) -> None:
     """Refuses values of these options, as :meth:`Restorer.file` takes them, that no photo can have.
 
     Raises:
@@ -32,7 +27,6 @@ def check_options(
         raise UsageError(f"a strength of {strength!r}", "use a number from 0 to 1")
     if quality is not None and not (isinstance(quality, Integral) and 1 <= quality <= 100):
         raise UsageError(f"a quality of {quality!r}", "use a whole number from 1 to 100")
-    as_crop(crop)
 
 
 def as_crop(crop: Iterable[int] | None) -> tuple[int, int, int, int] | None:
@@ -112,9 +106,7 @@ def check_crop(
 
     Raises:
         InputError: for one that reaches beyond it.
-        UsageError: for one that is none.
     """
-    check_options(crop=crop)
     x, y, width, height = crop
     if x + width > full_width or y + height > full_height:
         raise InputError(

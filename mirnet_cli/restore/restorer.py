@@ -231,7 +231,6 @@ class Restorer:
             OutputError: for a target that exists or cannot be written.
             OutOfMemoryError, ResultError: as for an array.
         """
-        crop = photos.as_crop(crop)
         photos.check_options(strength=strength, quality=quality)
         work = self.read(
             source, target, crop=crop, format=format, max_pixels=max_pixels, overwrite=overwrite
