@@ -38,39 +38,50 @@ _STRUCTURE = {
 _BLOCKS = {_XMP, _IPTC, _RESOURCES, _ICC, _LAYERS}
 
 
-def _first(data: Data) -> tuple[Reader, Directory]:
+def _directories(reader: Reader) -> Iterator[tuple[int, Directory]]:
+    """Where the directories are, and they, as far as they can be read."""
+    at = reader.first
+    directory = reader.directory(at)
+    yield at, directory
+    seen = {at}
+    while (at := directory.next) and at not in seen and len(seen) < MAX_FRAMES:
+        seen.add(at)
+        try:
+            directory = reader.directory(at)
+        except DamageError:
+            return
+        yield at, directory
+
+
+def _is_picture(reader: Reader, directory: Directory) -> bool:
+    """Whether it is no smaller version of another one (NewSubfileType, bit 0) and no mask (2)."""
+    return not reader.integer(directory.entries.get(254)) & 5
+
+
+def _first(data: Data) -> tuple[Reader, int, Directory]:
+    """The directory of the first picture, and where it is; a preview before it is passed over."""
     reader = Reader(data)
     top = reader.directory(reader.first)
     photometric = reader.integer(top.entries.get(262), -1)
     reduced = reader.integer(top.entries.get(254)) & 1
     if _DNG in top.entries or photometric in _RAW_PHOTOMETRIC or (reduced and 330 in top.entries):
         raise OtherFormatError("RAW")
-    return reader, top
+    found = (each for each in _directories(reader) if _is_picture(reader, each[1]))
+    return reader, *next(found, (reader.first, top))
 
 
 def header(data: Data) -> Layout:
-    """Read the first directory, and count the pictures (smaller versions and masks apart)."""
-    reader, top = _first(data)
+    """Read the first picture's directory, and count all (smaller versions and masks apart)."""
+    reader, _, top = _first(data)
     width = reader.integer(top.entries.get(256))
     height = reader.integer(top.entries.get(257))
-    frames = 1
-    seen = {reader.first}
-    following = top.next
-    while following and following not in seen and len(seen) < MAX_FRAMES:
-        seen.add(following)
-        try:
-            directory = reader.directory(following)
-        except DamageError:
-            break
-        if not reader.integer(directory.entries.get(254)) & 5:
-            frames += 1
-        following = directory.next
-    return Layout(width, height, frames)
+    frames = sum(_is_picture(reader, each) for _, each in _directories(reader))
+    return Layout(width, height, max(1, frames))
 
 
 def metadata(data: Data) -> tuple[Metadata, list[str]]:
     """Gather all tags that are not about storage into an EXIF block of their own."""
-    reader, top = _first(data)
+    reader, at, top = _first(data)
     warnings: list[str] = []
 
     def block(tag: int) -> bytes | None:
@@ -82,7 +93,7 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
             return None
         return reader.value(entry)
 
-    tree, damaged = ifd.read_tree(reader, reader.first, without=_STRUCTURE | _BLOCKS)
+    tree, damaged = ifd.read_tree(reader, at, without=_STRUCTURE | _BLOCKS)
     if damaged:
         warnings.append(f"{damaged} damaged tags are not kept")
     if _LAYERS in top.entries:
@@ -122,7 +133,7 @@ def _resolution(reader: Reader, top: Directory) -> tuple[float, float] | None:
 
 def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
     """Decode the first picture."""
-    reader, top = _first(data)
+    reader, _, top = _first(data)
     return tiff_pixels.decode(reader, top, orientation, metadata.icc)
 
 

@@ -377,6 +377,20 @@ def test_only_the_first_of_several_pictures_is_read_and_that_is_said() -> None:
             np.testing.assert_array_equal(found.pixels, np.asarray(images[0]))
 
 
+@pytest.mark.parametrize("pages", [1, 2])
+def test_a_preview_before_the_picture_of_a_tiff_is_passed_over(pages: int) -> None:
+    pixels = noise(20, 30, dtype=np.uint16)
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        writer.write(noise(5, 7), photometric="rgb", subfiletype=1)
+        for _ in range(pages):
+            writer.write(pixels, photometric="rgb", software="Scan", compression="lzw")
+    found = decode(buffer.getvalue())
+    np.testing.assert_array_equal(found.pixels, pixels)
+    assert b"Scan" in (found.metadata.exif or b"")
+    assert [each[:21] for each in found.warnings] == ["only the first of 2 p"] * (pages - 1)
+
+
 def test_a_multi_picture_jpeg_is_its_first_picture() -> None:
     images = [Image.fromarray(smooth(16, 24)), Image.fromarray(noise(16, 24))]
     data = saved(images[0], "MPO", save_all=True, append_images=images[1:])
