@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 DEPTHS = ("uint8",)
 GREY = True
 ALPHA = True
+GREY_ALPHA = False
 HOLDS = frozenset({"exif", "xmp", "icc"})
 MAX_SIDE = 65535
 PIECEMEAL = False

@@ -10,6 +10,7 @@ from mirnet_cli.photo.source import DamageError, Data, whole
 DEPTHS = ("uint8",)
 GREY = True
 ALPHA = True
+GREY_ALPHA = False
 HOLDS = frozenset({"dpi"})
 MAX_SIDE = 2**31 - 1
 PIECEMEAL = False

@@ -66,8 +66,8 @@ class OtherFormatError(Exception):
 class Codec(Protocol):
     """One format's module.
 
-    ``DEPTHS`` holds dtype names; ``GREY`` and ``ALPHA`` say whether one channel and an alpha
-    channel can be stored; ``HOLDS`` names fields of
+    ``DEPTHS`` holds dtype names; ``GREY``, ``ALPHA`` and ``GREY_ALPHA`` say whether one channel, an
+    alpha channel, and both alone can be stored; ``HOLDS`` names fields of
     :class:`~mirnet_cli.photo.picture.Metadata`; ``MAX_SIDE`` is in pixels.
     ``PIECEMEAL`` says that :meth:`pixels` reads what it needs, and wants no file in memory.
     """
@@ -75,6 +75,7 @@ class Codec(Protocol):
     DEPTHS: tuple[str, ...]
     GREY: bool
     ALPHA: bool
+    GREY_ALPHA: bool
     HOLDS: frozenset[str]
     MAX_SIDE: int
     PIECEMEAL: bool

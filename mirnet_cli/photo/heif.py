@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 DEPTHS = ("uint8", "uint16")
 GREY = True
 ALPHA = True
+GREY_ALPHA = False
 HOLDS = frozenset({"exif", "xmp", "icc"})
 MAX_SIDE = 65535
 PIECEMEAL = False
@@ -94,8 +95,6 @@ def write(order: Order) -> tuple[list[bytes], list[str]]:
     metadata, pixels = order.metadata, order.pixels
     warnings: list[str] = []
     if order.alpha is not None:
-        if pixels.ndim == 2:
-            pixels = pixels[..., None].repeat(3, axis=2)
         pixels = np.concatenate([pixels, order.alpha[..., None]], axis=2)
     mode = "L" if pixels.ndim == 2 else {3: "RGB", 4: "RGBA"}[pixels.shape[2]]
     if pixels.dtype == np.uint16:

@@ -17,6 +17,7 @@ from mirnet_cli.photo.source import DamageError, Data, whole
 DEPTHS = ("uint8",)
 GREY = True
 ALPHA = False
+GREY_ALPHA = False
 HOLDS = frozenset({"exif", "xmp", "icc", "iptc", "dpi", "comment", "resources", "parts"})
 MAX_SIDE = 65500
 PIECEMEAL = False

@@ -14,6 +14,7 @@ from mirnet_cli.photo.source import DamageError, Data, whole
 DEPTHS = ("uint8", "uint16", "float32")
 GREY = True
 ALPHA = True
+GREY_ALPHA = True
 # No profile: imagecodecs writes sRGB alone.
 HOLDS = frozenset({"exif", "xmp"})
 MAX_SIDE = 1 << 18

@@ -17,6 +17,7 @@ from mirnet_cli.photo.source import DamageError, Data
 DEPTHS = ("uint8", "uint16")
 GREY = True
 ALPHA = True
+GREY_ALPHA = True
 HOLDS = frozenset({"exif", "xmp", "icc", "iptc", "dpi", "comment", "resources", "parts"})
 MAX_SIDE = 2**31 - 1
 PIECEMEAL = False

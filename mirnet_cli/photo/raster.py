@@ -186,19 +186,6 @@ def in_srgb(pixels: Array, space: Space) -> Array:
     return out
 
 
-def grey_to_srgb(pixels: Array, icc: bytes | None) -> Array:
-    """8-bit grey pixels of a grey profile as sRGB, HxWx3; equal channels if it is unusable."""
-    transform = None if icc is None else colour.transform(icc, "L")
-    out = np.empty((*pixels.shape, 3), np.uint8)
-    for top, bottom in bands(*pixels.shape):
-        if transform is None:
-            out[top:bottom] = pixels[top:bottom, :, None]
-        else:
-            band = ImageCms.applyTransform(to_pillow(pixels[top:bottom], None), transform)
-            out[top:bottom] = np.asarray(band)
-    return out
-
-
 def small_jpeg(pixels: Array, room: int) -> bytes | None:
     """A JPEG thumbnail of at most ``room`` bytes, its long side 160 pixels; None if none fits.
 

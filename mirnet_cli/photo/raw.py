@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 DEPTHS = ()
 GREY = True
 ALPHA = False
+GREY_ALPHA = False
 HOLDS: frozenset[str] = frozenset()
 MAX_SIDE = 0
 PIECEMEAL = False

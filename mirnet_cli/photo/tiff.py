@@ -16,6 +16,7 @@ from mirnet_cli.photo.source import DamageError, Data
 DEPTHS = ("uint8", "uint16", "float32")
 GREY = True
 ALPHA = True
+GREY_ALPHA = True
 HOLDS = frozenset({"exif", "xmp", "icc", "iptc", "dpi", "resources"})
 MAX_SIDE = 2**31 - 1
 PIECEMEAL = True

@@ -11,6 +11,7 @@ from mirnet_cli.photo.source import DamageError, Data, whole
 DEPTHS = ("uint8",)
 GREY = False
 ALPHA = True
+GREY_ALPHA = False
 HOLDS = frozenset({"exif", "xmp", "icc"})
 MAX_SIDE = 16383
 PIECEMEAL = False

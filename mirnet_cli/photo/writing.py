@@ -122,6 +122,7 @@ def _shaped(
 ) -> tuple[Array, Array | None, Metadata]:
     """Pixels in a depth and with the channels that the codec writes."""
     from mirnet_cli.photo import raster
+    from mirnet_cli.photo.space import space_of_photo
 
     pixels, alpha, metadata = photo.pixels, photo.alpha, photo.metadata
     depth = pixels.dtype.name
@@ -135,13 +136,14 @@ def _shaped(
         warnings.append(f"transparency was laid on white: {name} has none")
         pixels, alpha = raster.on_white(pixels, alpha), None
     space = None if metadata.icc is None else space_of(metadata.icc)
-    if pixels.ndim == 2 and not codec.GREY:
+    if pixels.ndim == 2 and not (codec.GREY if alpha is None else codec.GREY_ALPHA):
         if space == "GRAY":
-            pixels = raster.grey_to_srgb(pixels, metadata.icc)
+            own, _ = space_of_photo(photo)
+            pixels = pixels if own is None else raster.in_srgb(pixels, own)
             metadata = replace(metadata, icc=None)
-            warnings.append(f"grey became sRGB, and its profile is not kept: {name} has no grey")
-        else:
-            pixels = pixels[..., None].repeat(3, axis=2)
+            grey = "grey with transparency" if codec.GREY else "grey"
+            warnings.append(f"grey became sRGB, and its profile is not kept: {name} has no {grey}")
+        pixels = pixels[..., None].repeat(3, axis=2)
     elif (space == "GRAY" and pixels.ndim == 3) or (
         # PNG alone forbids this one (section 11.3.2.3); elsewhere it is seen and understood.
         space == "RGB" and pixels.ndim == 2 and name == "PNG"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mirnet_cli.photo import Metadata, Part, Photo, decode, encode, exif
+from mirnet_cli.photo import Metadata, Part, Photo, decode, encode, exif, formats
 from mirnet_cli.photo.ifd import Reader
 from tests.photo.pictures import (
     IPTC,
@@ -196,6 +196,22 @@ def test_grey_with_its_profile_becomes_srgb_where_there_is_no_grey() -> None:
     found = decode(encoded.data).pixels
     # 100/255 of linear light is 0.66 in sRGB's curve.
     assert abs(int(found[4, 4, 0]) - 168) <= 3
+    assert any("grey became sRGB" in warning for warning in encoded.warnings)
+
+
+@pytest.mark.parametrize("format", ["WEBP", "AVIF", "HEIC"])
+def test_transparent_grey_with_its_profile_becomes_srgb_too(format: str) -> None:
+    if formats.FORMATS[format].missing:
+        pytest.skip(f"the library for {format} is not installed")
+    grey = np.full((16, 16), 100 * 257, np.uint16)
+    metadata = Metadata(icc=grey_profile(1.0))
+    encoded = encode(photo(grey, grey, metadata=metadata), format=format, quality=100)
+    found = decode(encoded.data)
+    assert (found.metadata.icc, found.warnings) == (None, ())
+    white = np.iinfo(found.pixels.dtype).max
+    assert abs(found.pixels[8, 8, 0] / white - 168 / 255) < 0.02
+    assert found.alpha is not None
+    assert abs(found.alpha[8, 8] / white - 100 / 255) < 0.02
     assert any("grey became sRGB" in warning for warning in encoded.warnings)
 
 
