@@ -73,6 +73,8 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
 
 def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
     """Decode the primary picture at its depth: 10 and 12 bits become 16."""
+    from mirnet_cli.photo.raster import unpremultiply
+
     file = _open(data)
     samples: Array = np.asarray(file)
     if samples.dtype == np.uint16:
@@ -85,7 +87,10 @@ def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> 
     colours = samples[..., : samples.shape[2] - with_alpha]
     if colours.shape[2] == 1:
         colours = colours[..., 0]
-    return Raster(np.ascontiguousarray(colours), alpha)
+    colours = np.ascontiguousarray(colours)
+    if alpha is not None and file.mode.partition(";")[0].endswith("a"):
+        unpremultiply(colours, alpha)
+    return Raster(colours, alpha)
 
 
 def write(order: Order) -> tuple[list[bytes], list[str]]:

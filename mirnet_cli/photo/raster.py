@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from mirnet_cli.photo import colour
-from mirnet_cli.photo.codec import Raster
+from mirnet_cli.photo.codec import NUMBERS, Raster
 from mirnet_cli.photo.picture import Array
 from mirnet_cli.photo.source import DamageError
 from mirnet_cli.photo.space import Space
@@ -176,6 +176,16 @@ def on_white(pixels: Array, alpha: Array) -> Array:
         mixed = pixels[top:bottom] * cover + full * (full - cover)
         out[top:bottom] = (mixed + full // 2) // full
     return out
+
+
+def unpremultiply(pixels: Array, alpha: Array) -> None:
+    """Divide colours by alpha, in place; where that is 0, colours are 0."""
+    white = NUMBERS[pixels.dtype.name]
+    for row, cover in zip(pixels, alpha, strict=True):
+        share = cover.astype(np.float64)[:, None] if row.ndim == 2 else cover.astype(np.float64)
+        straight = np.divide(row * white, share, out=np.zeros(row.shape), where=share > 0)
+        straight = np.minimum(straight, white)
+        row[...] = straight if row.dtype.kind == "f" else np.rint(straight)
 
 
 def in_srgb(pixels: Array, space: Space) -> Array:

@@ -17,7 +17,7 @@ from mirnet_cli.photo import tiff_libtiff, tiff_predictors
 from mirnet_cli.photo.codec import Raster
 from mirnet_cli.photo.ifd import Directory, Reader
 from mirnet_cli.photo.picture import Array
-from mirnet_cli.photo.raster import upright
+from mirnet_cli.photo.raster import unpremultiply, upright
 from mirnet_cli.photo.source import DamageError
 
 _NONE, _LZW, _DEFLATE, _OLD_DEFLATE, _PACKBITS = 1, 5, 8, 32946, 32773
@@ -161,7 +161,7 @@ class _Assembly:
         if s.inverted:
             np.subtract(_white(pixels), pixels, out=pixels)
         if premultiplied and alpha is not None:
-            _unpremultiply(pixels, alpha)
+            unpremultiply(pixels, alpha)
         return Raster(pixels, alpha, warnings=tuple(warnings))
 
     def _blocks(self) -> Iterator[_Block]:
@@ -271,13 +271,3 @@ def _clip(pixels: Array) -> list[str]:
         np.nan_to_num(pixels, copy=False, nan=0.0, posinf=1.0, neginf=0.0)
     np.clip(pixels, 0.0, 1.0, out=pixels)
     return ["samples outside 0..1 were clipped"]
-
-
-def _unpremultiply(pixels: Array, alpha: Array) -> None:
-    """Divide colours by alpha, in place; where that is 0, colours are 0."""
-    white = _white(pixels)
-    for row, cover in zip(pixels, alpha, strict=True):
-        share = cover.astype(np.float64)[:, None] if row.ndim == 2 else cover.astype(np.float64)
-        straight = np.divide(row * float(white), share, out=np.zeros(row.shape), where=share > 0)
-        straight = np.minimum(straight, white)
-        row[...] = straight if row.dtype.kind == "f" else np.rint(straight)

@@ -75,6 +75,19 @@ def test_pixels_come_back(format: str, dtype: str, with_alpha: bool, grey: bool)
 
 
 @heic
+def test_premultiplied_colours_of_an_heic_become_straight() -> None:
+    import pillow_heif
+
+    stored = np.full((32, 32, 4), (100, 50, 25, 128), np.uint8)
+    buffer = BytesIO()
+    pillow_heif.from_bytes("RGBa", (32, 32), stored.tobytes()).save(buffer, quality=95)
+    found = decode(buffer.getvalue())
+    assert np.abs(found.pixels.astype(int) - (199, 100, 50)).max() <= 4
+    assert found.alpha is not None
+    assert np.abs(found.alpha.astype(int) - 128).max() <= 1
+
+
+@heic
 def test_white_is_white_in_ten_bits() -> None:
     white = np.full((16, 16, 3), 65535, np.uint16)
     assert decode(encode(photo(white), format="HEIC").data).pixels.min() > 65200
