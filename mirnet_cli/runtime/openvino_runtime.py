@@ -1,11 +1,14 @@
 """Networks run by OpenVINO on the CPU, without torch."""
 
 import contextlib
+import ctypes
 import io
+import os
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -81,16 +84,21 @@ class OpenVinoRunner:
     def __init__(self, spec: NetworkSpec, scale: int | None, precision: str) -> None:
         self._spec = spec
         self._scale = scale
-        # Compiling and running switch flushing of denormals on in the thread that calls them, and
-        # let no signal through: neither may happen to the caller's.
-        self._worker = ThreadPoolExecutor(1, "mirnet-openvino")
-        self._core = openvino.Core()
-        self._compiled: _Compiled | None = None
+        self._begin()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=partial(_start_over, weakref.ref(self)))
         self._shelf = Shelf(settings.cache_folder() / "compiled")
         self._kept = 0
         self.precision = precision
         # Whatever does not fit in the weights is found here, before any photo is read.
         write(spec, scale=scale, replay=False, record=False)
+
+    def _begin(self) -> None:
+        # Compiling and running switch flushing of denormals on in the thread that calls them, and
+        # let no signal through: neither may happen to the caller's.
+        self._worker = ThreadPoolExecutor(1, "mirnet-openvino")
+        self._core = openvino.Core()
+        self._compiled: _Compiled | None = None
 
     def run(
         self,
@@ -130,13 +138,16 @@ class OpenVinoRunner:
         return Output(residual, [] if sums is None else _records(compiled.pools, measured, sums))
 
     def _get(self, kind: _Kind) -> _Compiled:
-        if self._compiled is None or self._compiled.kind != kind:
+        # Another thread may want another one meanwhile: what is asked for is what is returned.
+        compiled = self._compiled
+        if compiled is None or compiled.kind != kind:
             # First, so that the memory of the old one can be used for the new one.
-            self._compiled = None
-            self._compiled = self._worker.submit(self._known, kind).result()
-            if self._compiled is None:
-                self._compiled = self._worker.submit(self._compile, kind).result()
-        return self._compiled
+            self._compiled = compiled = None
+            compiled = self._worker.submit(self._known, kind).result()
+            if compiled is None:
+                compiled = self._worker.submit(self._compile, kind).result()
+            self._compiled = compiled
+        return compiled
 
     def _known(self, kind: _Kind) -> _Compiled | None:
         """A graph from an earlier run."""
@@ -201,6 +212,19 @@ class OpenVinoRunner:
             window=kind.window,
             size=(count, height, width),
         )
+
+
+def _start_over(reference: "weakref.ref[OpenVinoRunner]") -> None:
+    """Have a runner begin anew in a process that is forked from its own.
+
+    The threads of the runner and of OpenVINO are not there, and whatever waits for them never ends.
+    Destroying what has threads waits for them, too: it is kept for good.
+    """
+    runner = reference()
+    if runner is not None:
+        for old in (runner._core, runner._compiled):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(old))
+        runner._begin()
 
 
 def _options(precision: str) -> dict[str, Any]:
