@@ -144,7 +144,8 @@ def load_restorer(
     try:
         return _loaded(task, computing, scale)
     except MemoryError as error:
-        raise ModelError("not enough memory to load the weights", "close other programs") from error
+        remedy = "close other programs, or use another --device"
+        raise ModelError("not enough memory to load the weights", remedy) from error
 
 
 def _loaded(task: str, computing: Computing, scale: int | None) -> "Restorer":

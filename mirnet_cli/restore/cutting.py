@@ -19,7 +19,6 @@ from mirnet_cli.restore.sizing import (
     fitting_overlap,
 )
 from mirnet_cli.restore.tiles import Plan, plan, round_up
-from mirnet_cli.runtime import OutOfDeviceMemoryError
 from mirnet_cli.runtime.memory import Ceiling, device_ceiling
 
 _FAIR_TILE = 320
@@ -122,7 +121,7 @@ class Cutter:
         while True:
             try:
                 self._run(picture, out, tile, context, room, request, outcome)
-            except (OutOfDeviceMemoryError, MemoryError) as error:
+            except MemoryError as error:
                 tile = self._smaller(picture, tile, error, outcome)
                 context = "refine" if context == "whole" else context
             else:
@@ -253,7 +252,9 @@ class Cutter:
         """The room beside the pictures in and out, which take so many bytes."""
         need = self._network.need
         if self._device_ceiling is not None:
-            return Room(self._device_ceiling, 0, need)
+            device = self._network.runner.device
+            remedy = f"end what else computes on {device}, or use --device cpu"
+            return Room(self._device_ceiling, 0, need, remedy)
         taken = need.fixed + pictures
         # Beside pictures that are large themselves there has to be room for a fair tile.
         return Room(self._ceiling.beside(taken + _FAIR_TILE**2 * need.tile), taken, need)

@@ -22,11 +22,13 @@ class Room:
         ceiling: bytes that the process (or device) may take.
         taken: bytes that are taken whatever the tile: process, pictures in and out.
         need: bytes for each pixel that a network sees.
+        remedy: what to do where that is too little.
     """
 
     ceiling: int
     taken: int
     need: Need
+    remedy: str = "raise --max-memory, or use --crop"
 
     @property
     def whole(self) -> int:
@@ -89,7 +91,7 @@ def automatic_tile(height: int, width: int, stride: int, room: Room) -> int:
         raise OutOfMemoryError(
             f"{width}x{height} pixels need at least {math.ceil(needed / 2**20)} MiB of memory,"
             f" and {room.ceiling // 2**20} MiB are allowed",
-            "raise --max-memory, or use --crop",
+            room.remedy,
         )
     return side
 

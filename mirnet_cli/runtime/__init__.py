@@ -34,7 +34,7 @@ those after it. Importing it raises ImportError where its library is not here.
 """
 
 
-class OutOfDeviceMemoryError(Exception):
+class OutOfDeviceMemoryError(MemoryError):
     """The device has no memory for this batch; a smaller one may do."""
 
 
@@ -86,6 +86,7 @@ class Runner(Protocol):
 
         Raises:
             OutOfDeviceMemoryError: where the device's memory does not suffice.
+            MirnetError: where the device fails.
         """
         ...
 
@@ -110,6 +111,8 @@ def prepare(
     Raises:
         UsageError: for a runtime, device or precision that is unknown or not here.
         ModelError: for tensors that do not fit the family.
+        OutOfDeviceMemoryError: where the device has no memory for the weights.
+        MirnetError: where the device fails.
     """
     runner: Runner = _module(runtime, spec.family, device).prepare(
         spec, scale=scale, device=device, precision=precision

@@ -73,7 +73,11 @@ def _accelerators() -> list[Device]:
     devices = []
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
-            properties = torch.cuda.get_device_properties(index)
+            try:
+                properties = torch.cuda.get_device_properties(index)
+            except RuntimeError:
+                # It is counted, and out of order.
+                continue
             # Tensor cores compute bfloat16 from compute capability 8.0 on.
             precisions = PRECISIONS if properties.major >= 8 else ("fp32", "fp16")
             devices.append(

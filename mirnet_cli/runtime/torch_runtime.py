@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,13 +10,25 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mirnet_cli.errors import ModelError
+from mirnet_cli.errors import MirnetError, ModelError
 from mirnet_cli.networks import FAMILIES, NetworkSpec
 from mirnet_cli.networks.pooling import Pooling
 from mirnet_cli.runtime import Floats, OutOfDeviceMemoryError, Output, Record
 from mirnet_cli.runtime.devices import Device, choose_precision, find
 
 _HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
+_FULL = (
+    "out of memory",
+    # The CPU's allocator.
+    "can't allocate memory",
+    "not enough memory",
+    # One buffer larger than MPS allows.
+    "invalid buffer size",
+    # CUDNN_STATUS_ALLOC_FAILED, CUBLAS_STATUS_ALLOC_FAILED.
+    "_status_alloc_failed",
+)
+"""What errors of too little memory say, in lower case."""
+_BROKEN = re.compile(r"\b(CUDA|cuDNN|HIP|MIOpen) error\b", re.IGNORECASE)
 _NAMED = 3
 """How many keys an error message names."""
 
@@ -34,7 +47,8 @@ class TorchRunner:
     ) -> None:
         self._device = torch.device(device.name)
         self._module = module.eval().requires_grad_(False)
-        self._module.to(self._device)
+        with _failures_told(device.name):
+            self._module.to(self._device)
         for parameter in self._module.parameters():
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
@@ -51,18 +65,13 @@ class TorchRunner:
     ) -> Output:
         """Runs the network; see :meth:`mirnet_cli.runtime.Runner.run`."""
         try:
-            with torch.inference_mode(), self._settings():
+            with _failures_told(self.device), torch.inference_mode(), self._settings():
                 return self._run(batch, context, mask, window)
-        except MemoryError as error:
-            raise OutOfDeviceMemoryError(str(error)) from error
-        except RuntimeError as error:
-            if not _is_out_of_memory(error):
-                raise
-            raise OutOfDeviceMemoryError(str(error)) from error
         finally:
             if self._device.type == "cuda":
                 # What one size of tile leaves behind must not stand in the way of the next.
-                self._forget_failed_allocation()
+                with contextlib.suppress(RuntimeError):
+                    self._forget_failed_allocation()
 
     def _run(
         self,
@@ -117,14 +126,31 @@ def _records(recorded: Sequence[tuple[Tensor, Tensor]], count: int) -> list[Reco
     return [[(v[i], float(w[i])) for v, w in pairs] for i in range(count)]
 
 
+@contextlib.contextmanager
+def _failures_told(device: str) -> Iterator[None]:
+    """What is the device's fault is told as that.
+
+    Raises:
+        OutOfDeviceMemoryError: its memory does not suffice.
+        MirnetError: it is gone, taken, or out of order.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        raise OutOfDeviceMemoryError(str(error)) from error
+    except RuntimeError as error:
+        if _is_out_of_memory(error):
+            raise OutOfDeviceMemoryError(str(error)) from error
+        if not _BROKEN.search(str(error)):
+            raise
+        what = f"the device {device} failed ({str(error).partition(chr(10))[0]})"
+        raise MirnetError(what, "run again, or use --device cpu") from error
+
+
 def _is_out_of_memory(error: RuntimeError) -> bool:
-    if isinstance(error, torch.OutOfMemoryError):
-        return True
-    # The CPU's allocator and MPS raise plain RuntimeErrors.
+    # Only one of the ways to run out of it has a class of its own.
     text = str(error).lower()
-    return any(
-        sign in text for sign in ("out of memory", "can't allocate memory", "not enough memory")
-    )
+    return isinstance(error, torch.OutOfMemoryError) or any(sign in text for sign in _FULL)
 
 
 def prepare(spec: NetworkSpec, *, scale: int | None, device: str, precision: str) -> TorchRunner:

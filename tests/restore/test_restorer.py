@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mirnet_cli.errors import InputError, ModelError, OutOfMemoryError, ResultError, UsageError
-from mirnet_cli.restore import Restorer, RestoreWarning
+from mirnet_cli.restore import Restorer, RestoreWarning, cutting
 from mirnet_cli.runtime import OutOfDeviceMemoryError, Output
 from tests.restore.fakes import FakeRunner, photo_like
 
@@ -234,6 +234,14 @@ def test_memory_decides_whether_and_how_to_cut(restorer: Make, runners: list[Fak
     assert 128 <= sides[0] < 700
     with pytest.raises(OutOfMemoryError, match="--max-memory"):
         restorer(max_memory="100M")(pixels)
+
+
+def test_a_full_device_is_not_mended_by_more_of_the_machines_memory(
+    restorer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cutting, "device_ceiling", lambda device: 0)
+    with pytest.raises(OutOfMemoryError, match="end what else computes on cpu, or use --device"):
+        restorer()(photo_like(700, 900))
 
 
 def test_whole_context_that_does_not_fit_is_refined(restorer: Make) -> None:

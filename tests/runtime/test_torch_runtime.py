@@ -1,16 +1,19 @@
 """The torch runtime on the CPU, with small networks of each family."""
 
+import contextlib
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from mirnet_cli.errors import ModelError, UsageError
+from mirnet_cli.errors import MirnetError, ModelError, UsageError
 from mirnet_cli.networks import NetworkSpec
 from mirnet_cli.runtime import OutOfDeviceMemoryError, Runner
 from mirnet_cli.runtime import prepare as prepare_by_any
+from mirnet_cli.runtime.devices import available
 from mirnet_cli.runtime.torch_runtime import TorchRunner
 from tests.runtime.networks import random_spec
 
@@ -138,6 +141,11 @@ def test_what_is_not_here_is_refused(options: dict[str, str]) -> None:
         torch.OutOfMemoryError("CUDA out of memory"),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
         RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 17.9 GB, max allowed: 18.1 GB)."),
+        RuntimeError("Invalid buffer size: 19.45 GB"),
     ],
 )
 def test_running_out_of_memory_is_recognised(error: Exception) -> None:
@@ -165,3 +173,51 @@ def test_other_errors_are_not_taken_for_it() -> None:
     with pytest.raises(RuntimeError) as caught:
         runner.run(batch(1, 31, 47))
     assert not isinstance(caught.value, OutOfDeviceMemoryError)
+
+
+LOST = "CUDA error: unspecified launch failure\nCompile with TORCH_USE_CUDA_DSA to ..."
+
+
+def test_a_device_that_is_lost_is_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **more: object) -> None:
+        raise RuntimeError(LOST)
+
+    told = r"the device cpu failed \(CUDA error: unspecified launch failure\); run again"
+    runner = prepare(random_spec("compact"), device="cpu", scale=1)
+    assert isinstance(runner, TorchRunner)
+    runner._module.register_forward_pre_hook(fail)
+    with pytest.raises(MirnetError, match=told):
+        runner.run(batch())
+    # Nor does what is asked of it afterwards hide that.
+    monkeypatch.setattr(torch.cuda, "mem_get_info", fail)
+    monkeypatch.setattr(runner, "_settings", contextlib.nullcontext)
+    runner._device = torch.device("cuda")
+    monkeypatch.setattr(runner, "_tensor", torch.from_numpy)
+    with pytest.raises(MirnetError, match=told):
+        runner.run(batch())
+    monkeypatch.setattr(torch.nn.Module, "to", fail)
+    with pytest.raises(MirnetError, match=told):
+        prepare(random_spec("compact"), device="cpu", scale=1)
+
+
+def test_a_device_without_memory_for_the_weights_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **more: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+    monkeypatch.setattr(torch.nn.Module, "to", fail)
+    with pytest.raises(MemoryError, match="CUDA out of memory"):
+        prepare(random_spec("compact"), device="cpu", scale=1)
+
+
+def test_a_device_that_is_counted_but_out_of_order_is_not_listed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def properties(index: int) -> SimpleNamespace:
+        if index == 0:
+            raise RuntimeError(LOST)
+        return SimpleNamespace(major=9, name="H100", total_memory=1 << 36)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", properties)
+    assert [device.name for device in available()] == ["cuda:1", "cpu"]
