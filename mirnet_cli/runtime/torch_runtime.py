@@ -110,8 +110,9 @@ class TorchRunner:
                         enabled=True, benchmark=False, deterministic=True, allow_tf32=False
                     )
                 )
-            if dtype is not None:
-                stack.enter_context(torch.autocast(self._device.type, dtype))
+            # Without a dtype, too: the caller may have one of its own.
+            half = torch.autocast(self._device.type, dtype, enabled=dtype is not None)
+            stack.enter_context(half)
             yield
 
     def _forget_failed_allocation(self) -> None:
@@ -163,7 +164,8 @@ def prepare(spec: NetworkSpec, *, scale: int | None, device: str, precision: str
     try:
         # Numbers are filled in below; making random ones first takes time for large networks.
         with torch.device("meta"):
-            module = family.build(spec.config)
+            # Whatever torch.set_default_dtype says.
+            module = family.build(spec.config).float()
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise ModelError(
             f"not a configuration of {family.title}: {error}", "get the weights again"

@@ -221,3 +221,19 @@ def test_a_device_that_is_counted_but_out_of_order_is_not_listed(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_properties", properties)
     assert [device.name for device in available()] == ["cuda:1", "cpu"]
+
+
+def test_what_the_caller_has_set_in_torch_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spec = random_spec("compact")
+    runner = prepare(spec, device="cpu", scale=1)
+    expected = runner.run(batch()).residual
+    with torch.autocast("cpu", torch.bfloat16):
+        assert np.array_equal(runner.run(batch()).residual, expected)
+    torch.set_default_dtype(torch.float64)
+    try:
+        again = prepare(spec, device="cpu", scale=1)
+        assert np.array_equal(again.run(batch()).residual, expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
