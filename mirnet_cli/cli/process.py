@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     verbose = _wants_verbose(words)
+    _fill_closed_streams()
     _escape_what_cannot_be_encoded()
     with _signals_raise() as received:
         try:
@@ -38,6 +39,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _forget_interrupt()
             _say("stopped; files already written are whole")
         return _flushed(int(code))
+
+
+def _fill_closed_streams() -> None:
+    """Open nothing in the place of a standard stream that the caller closed (``2>&-``).
+
+    Else the next file gets its number, and what a library says on stderr goes into a photo.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free.
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _escape_what_cannot_be_encoded() -> None:

@@ -256,3 +256,16 @@ def at_terminal(folder: Path, *words: str) -> tuple[int, bytes]:
             seen += piece
     os.close(ours)
     return running.returncode, bytes(seen)
+
+
+@POSIX
+def test_no_file_takes_the_place_of_a_closed_stream(tmp_path: Path) -> None:
+    program = (
+        "import os; from mirnet_cli.cli import process\n"
+        "process._run = lambda *_: os.write(os.open('said', os.O_CREAT | os.O_WRONLY), b'ok')\n"
+        "process.main([]); os.write(2, b'a library complains')"
+    )
+    closed = f"{shlex.quote(sys.executable)} -c {shlex.quote(program)} <&- >&- 2>&-"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(["sh", "-c", closed], cwd=tmp_path, env=environment, timeout=60, check=True)
+    assert (tmp_path / "said").read_bytes() == b"ok"
