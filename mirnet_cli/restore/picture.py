@@ -242,7 +242,8 @@ def check(pixels: NDArray[Any], *, two_views: bool = False) -> list[str]:
 
 
 def _check_values(pixels: NDArray[Any]) -> list[str]:
-    if pixels.dtype != np.float32:
+    # Of either order of bytes.
+    if pixels.dtype.kind != "f":
         return []
     lowest, highest = 0.0, 1.0
     for start in range(0, pixels.shape[0], _BAND):

@@ -131,9 +131,10 @@ def test_what_is_no_array_is_refused(restorer: Make, pixels: Any) -> None:
         restorer()(pixels)
 
 
+@pytest.mark.parametrize("dtype", ["<f4", ">f4"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_values_that_are_not_finite_are_refused(restorer: Make, value: float) -> None:
-    pixels = np.zeros((400, 4, 3), np.float32)
+def test_values_that_are_not_finite_are_refused(restorer: Make, value: float, dtype: str) -> None:
+    pixels = np.zeros((400, 4, 3), dtype)
     pixels[350, 2, 1] = value
     with pytest.raises(InputError, match="not finite"):
         restorer()(pixels)
