@@ -69,6 +69,15 @@ class Selection:
     shard: tuple[int, int] | None = None
     extensions: frozenset[str] = field(default_factory=lambda: _readable())
 
+    def __post_init__(self) -> None:
+        """Refuse a suffix that leads to another folder.
+
+        Raises:
+            UsageError: it does.
+        """
+        if {"/", os.sep, "\0"} & set(self.suffix):
+            raise UsageError("holds a path separator", "use letters and dashes", subject="--suffix")
+
 
 @dataclass(frozen=True)
 class _Found:

@@ -227,8 +227,8 @@ def batch(
     *,
     into: str | os.PathLike[str],
     recursive: bool = False,
-    include: Sequence[str] = (),
-    exclude: Sequence[str] = (),
+    include: str | Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
     suffix: str = "",
     format: str | None = None,
     shard: tuple[int, int] | None = None,
@@ -245,8 +245,8 @@ def batch(
         into: the folder or prefix for the results and the journal that says what is done. A photo
             in a folder of ``paths`` keeps its place below it.
         recursive: folders within folders too.
-        include: only photos whose name matches one of these patterns (``*.jpg``).
-        exclude: no photo whose name matches one of these.
+        include: only photos whose name matches this pattern (``*.jpg``), or one of these.
+        exclude: no photo whose name matches this pattern, or one of these.
         suffix: put before the extension of each result.
         format: extension of each result; as the input by default.
         shard: (i, n), only part i of n, counted from 1.
@@ -281,10 +281,12 @@ def batch(
             pass
         case _:
             raise UsageError(f"a shard of {shard!r}", "use (i, n) with i from 1 to n")
+    if not os.fspath(into):
+        raise UsageError("an empty name", "look at the variable that it came from", subject="into")
     selection = Selection(
         recursive=recursive,
-        include=tuple(include),
-        exclude=tuple(exclude),
+        include=_patterns(include),
+        exclude=_patterns(exclude),
         suffix=suffix,
         extension=None if format is None else format.lstrip(".").lower(),
         shard=shard,
@@ -309,6 +311,10 @@ def batch(
                 yield report.outcome.result
 
     return results()
+
+
+def _patterns(given: str | Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 class _Tiles(Nobody):

@@ -164,7 +164,7 @@ def command(
     from mirnet_cli.cli.photos import describe, known_scale, load_restorer, settings_of
 
     listed = files_from is not None
-    _check(task, scale, suffix, watch and (listed or dry_run))
+    _check(task, scale, watch and (listed or dry_run))
     if cluster is not None and jobs > 1:
         raise UsageError(
             "not with --cluster, where each worker does a photo at a time",
@@ -279,7 +279,7 @@ def _cluster(
     )
 
 
-def _check(task: str, scale: int | None, suffix: str, watch_alone: bool) -> None:
+def _check(task: str, scale: int | None, watch_alone: bool) -> None:
     if scale is not None and task != "upscale":
         raise UsageError("only for --task upscale", "leave it out", subject="--scale")
     if watch_alone:
@@ -288,8 +288,6 @@ def _check(task: str, scale: int | None, suffix: str, watch_alone: bool) -> None
             "leave one out",
             subject="--watch",
         )
-    if "/" in suffix or os.sep in suffix or "\0" in suffix:
-        raise UsageError("holds a path separator", "use letters and dashes", subject="--suffix")
 
 
 def _folders(

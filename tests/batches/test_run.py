@@ -230,7 +230,15 @@ def test_a_shard_that_is_none(do: Batch, tmp_path: Path, shard: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"strength": "0.5"}, {"quality": 0}, {"crop": (0, 0, 5)}, {"sharpen": True}]
+    "options",
+    [
+        {"strength": "0.5"},
+        {"quality": 0},
+        {"crop": (0, 0, 5)},
+        {"sharpen": True},
+        {"suffix": "/x"},
+        {"suffix": "\0"},
+    ],
 )
 def test_wrong_options_are_known_before_any_work(
     do: Batch, tmp_path: Path, options: dict[str, Any]
@@ -238,6 +246,20 @@ def test_wrong_options_are_known_before_any_work(
     with pytest.raises(UsageError):
         do(**options)
     assert not (tmp_path / "out").exists()
+
+
+def test_no_name_is_not_the_current_folder(
+    restorer: fakes.Restorer, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos)
+    with pytest.raises(UsageError, match="an empty name"):
+        mirnet_cli.batch(restorer, [photos], into="")  # type: ignore[arg-type]
+    assert not (photos / NAME).exists()
+
+
+def test_one_pattern_need_not_be_in_a_list(do: Batch) -> None:
+    assert do(include="b.*") == ["done"]
+    assert do(exclude="b.*") == ["done"] * 3
 
 
 def test_shards_share_a_folder(do: Batch) -> None:
