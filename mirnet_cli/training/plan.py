@@ -20,6 +20,10 @@ _FILE = "run.json"
 _FINE_TUNING_RATE = 0.25
 """Of the recipe's learning rate: trained weights are near where they should be."""
 _FINE_TUNING_STEPS = 4000
+_LONGEST = 10**9
+_CROP = (16, 4096)
+"""Sides in pixels: degradations look at neighbours, some of pictures reduced eight times."""
+_LARGEST_BATCH = 4096
 _SIZES = ("widths", "groups", "blocks", "unshuffle", "reduction")
 
 
@@ -62,8 +66,8 @@ class Plan:
             write_replaceable(path, json.dumps(mine, indent=1).encode())
             return
         try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
+            before = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (TypeError, ValueError):
             raise UsageError("not intact", "begin anew with another --out", subject=path) from None
         for key, value in mine.items():
             if before.get(key) != value:
@@ -157,24 +161,27 @@ def _share(value: Any) -> float:
 
 
 def _steps(value: Any) -> int:
-    return int(_number("steps", value, lambda x: x >= 1 and x == int(x)))
+    return int(_number("steps", value, lambda x: 1 <= x <= _LONGEST and x == int(x)))
 
 
 def _brightness(value: Any) -> tuple[float, float]:
     if not isinstance(value, list) or len(value) != 2:
         raise ValueError("brightness is two numbers")
     low, high = (_number("brightness", each, lambda x: 0 <= x <= 1) for each in value)
+    if low > high:
+        raise ValueError("brightness is the lowest mean, then the highest")
     return low, high
 
 
 def _stages(value: Any) -> tuple[Stage, ...]:
-    if not isinstance(value, list) or not value:
+    if not isinstance(value, list) or not value or not all(isinstance(s, dict) for s in value):
         raise ValueError("stages is a list of tables")
     stages = tuple(Stage(**stage) for stage in value)
     for stage in stages:
         _number("until", stage.until, lambda x: 0 < x <= 1)
-        for name in ("crop", "batch"):
-            _number(name, getattr(stage, name), lambda x: isinstance(x, int) and x >= 1)
+        least, most = _CROP
+        _number("crop", stage.crop, lambda x: isinstance(x, int) and least <= x <= most)
+        _number("batch", stage.batch, lambda x: isinstance(x, int) and 1 <= x <= _LARGEST_BATCH)
     return stages
 
 
