@@ -6,6 +6,7 @@ had happened.
 
 import hashlib
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -77,7 +78,7 @@ def _decoded(path: Path, cache: Path | None) -> Pixels | Path:
         return read_rgb(path)
     status = path.stat()
     key = hashlib.sha256(
-        f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}".encode()
+        os.fsencode(f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}")
     ).hexdigest()[:24]
     copy = cache / f"{key}.npy"
     if _is_intact(copy):
@@ -166,7 +167,7 @@ def _scene(pair: Pair) -> str:
 
 def _drawn(name: str) -> float:
     """A number in 0..1 that the name alone decides."""
-    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 2**32
+    return int(hashlib.sha256(os.fsencode(name)).hexdigest()[:8], 16) / 2**32
 
 
 def random_crops(

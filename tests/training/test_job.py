@@ -15,7 +15,7 @@ import mirnet_cli as mirnet
 from mirnet_cli import training
 from mirnet_cli.errors import InputError, MirnetError, OutputError, UsageError
 from mirnet_cli.training.loop import Progress
-from mirnet_cli.training.photos import load_pairs, load_photos, random_crops
+from mirnet_cli.training.photos import load_pairs, load_photos, random_crops, split
 from mirnet_cli.training.recipe import Recipe
 
 CONFIG = """
@@ -359,3 +359,10 @@ def test_a_config_that_is_no_recipe_is_refused(
     with pytest.raises(UsageError, match=message):
         training.run("denoise", data=[photos], out=tmp_path / "run", config=config)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are not bytes there")
+def test_names_that_are_no_text(tmp_path: Path, photos: Path) -> None:
+    odd = [path.rename(photos / f"\udcff{path.name}") for path in photos.iterdir()]
+    training, held_out = split(load_photos(photos, tmp_path / "copies"))
+    assert {pair.name for pair in (*training, *held_out)} == {path.stem for path in odd}
