@@ -28,13 +28,17 @@ def save(
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    save_file(_plain(model.state_dict()), part / "model.safetensors")
-    save_file(_plain(average), part / "average.safetensors")
-    for kind, values in optimiser.moments().items():
-        save_file(_plain(values), part / f"{kind}.safetensors")
-    (part / "state.json").write_text(json.dumps(dict(state), indent=1))
-    for file in part.iterdir():
-        _bring_to_disk(file)
+    try:
+        save_file(_plain(model.state_dict()), part / "model.safetensors")
+        save_file(_plain(average), part / "average.safetensors")
+        for kind, values in optimiser.moments().items():
+            save_file(_plain(values), part / f"{kind}.safetensors")
+        (part / "state.json").write_text(json.dumps(dict(state), indent=1))
+        for file in part.iterdir():
+            _bring_to_disk(file)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
     old = folder.with_name(folder.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from safetensors import SafetensorError
 
 import mirnet_cli as mirnet
 from mirnet_cli import training
@@ -366,3 +367,16 @@ def test_names_that_are_no_text(tmp_path: Path, photos: Path) -> None:
     odd = [path.rename(photos / f"\udcff{path.name}") for path in photos.iterdir()]
     training, held_out = split(load_photos(photos, tmp_path / "copies"))
     assert {pair.name for pair in (*training, *held_out)} == {path.stem for path in odd}
+
+
+def test_a_full_disk_leaves_no_part_of_a_checkpoint(
+    tmp_path: Path, photos: Path, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(tensors: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("mirnet_cli.training.checkpoint.save_file", full)
+    with pytest.raises(OutputError, match="No space left.*free some space"):
+        training.run("denoise", data=[photos], out=tmp_path / "run", config=config)
+    assert not list((tmp_path / "run").rglob("*.part"))
