@@ -11,6 +11,7 @@ from mirnet_cli.cli import values
 from mirnet_cli.cli.options import COMPUTING, Words, flat, option
 from mirnet_cli.cli.options import EPILOG as EPILOG
 from mirnet_cli.errors import UsageError
+from mirnet_cli.files import is_folder
 
 if TYPE_CHECKING:
     from mirnet_cli.cli.console import Console, Display
@@ -146,7 +147,7 @@ def command(
     from mirnet_cli.cli.console import Console
 
     for name in [*(data or ()), *(pairs or ())]:
-        if not Path(name).is_dir():
+        if not is_folder(Path(name)):
             raise UsageError("no such folder", "check --data and --pairs", subject=name)
     if not data and not pairs:
         raise UsageError("nothing to train on", "give --data DIR, --pairs DIR, or both")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mirnet_cli.errors import InputError
-from mirnet_cli.files import reason
+from mirnet_cli.files import exists, is_folder, reason
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ def pictures(folder: Path) -> dict[str, list[Path]]:
     """
     from mirnet_cli.photo import EXTENSIONS
 
-    if not folder.is_dir():
-        what = "not a folder" if folder.exists() else "there is no such folder"
+    if not is_folder(folder):
+        what = "not a folder" if exists(folder) else "there is no such folder"
         raise InputError(what, "give a folder of pictures", subject=folder)
     known = {extension.lower().lstrip(".") for extension in EXTENSIONS}
     found: dict[str, list[Path]] = defaultdict(list)

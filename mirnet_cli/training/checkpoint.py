@@ -14,6 +14,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from mirnet_cli.files import is_folder
 from mirnet_cli.training.optimiser import KINDS, Optimiser
 
 
@@ -39,7 +40,7 @@ def save(
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
-    old = folder.with_name(folder.name + ".old")
+    old = _old(folder)
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         folder.rename(old)
@@ -65,16 +66,25 @@ def load(
     return state
 
 
+def exists(folder: Path) -> bool:
+    """Whether something was saved in ``folder``, if only for :func:`read_state` to find."""
+    return is_folder(folder) or is_folder(_old(folder))
+
+
 def read_state(folder: Path) -> dict[str, Any] | None:
     """The ``state`` that was saved in ``folder``; None if there is nothing."""
     if not folder.exists():
         # A run killed between the two renames left the complete old one.
-        old = folder.with_name(folder.name + ".old")
+        old = _old(folder)
         if not old.exists():
             return None
         old.rename(folder)
     state: dict[str, Any] = json.loads((folder / "state.json").read_text())
     return state
+
+
+def _old(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".old")
 
 
 def _bring_to_disk(file: Path) -> None:

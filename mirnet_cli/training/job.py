@@ -24,7 +24,7 @@ from mirnet_cli.networks import NetworkSpec
 from mirnet_cli.networks.compact import CompactMIRNet
 from mirnet_cli.networks.configs import CompactConfig
 from mirnet_cli.runtime import devices
-from mirnet_cli.training import loop, plan, recipe
+from mirnet_cli.training import checkpoint, loop, plan, recipe
 from mirnet_cli.training.curve import check_available, draw
 from mirnet_cli.training.loop import Progress, Run
 from mirnet_cli.training.photos import Pair, load_pairs, load_photos, split
@@ -114,7 +114,7 @@ def run(
     )
     initial = _initial(origin, chosen.parts) if origin else {}
     folder = out or Path("runs") / name
-    begun = any((folder / part.part / "checkpoint").exists() for part in recipes)
+    begun = any(checkpoint.exists(folder / part.part / "checkpoint") for part in recipes)
     if begun and not resume:
         raise OutputError("holds a run already", "add --resume or choose another", subject=folder)
     cache = settings.cache_folder() / "training"

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from mirnet_cli import photo
 from mirnet_cli.errors import InputError
-from mirnet_cli.files import write_replaceable
+from mirnet_cli.files import is_folder, write_replaceable
 from mirnet_cli.measure.pairs import find_pairs, pictures
 from mirnet_cli.photo.raster import to_depth
 
@@ -120,7 +120,7 @@ def load_pairs(folder: Path, cache: Path | None = None) -> list[Pair]:
         InputError: if a partner is missing or not the only one, sizes differ, or there is no pair.
     """
     inputs, targets = folder / "input", folder / "target"
-    if not inputs.is_dir() or not targets.is_dir():
+    if not is_folder(inputs) or not is_folder(targets):
         raise InputError("no folders input/ and target/", "arrange the pairs so", subject=folder)
     pairs = []
     for found in find_pairs(inputs, targets)[0]:

@@ -40,6 +40,10 @@ def test_the_end_says_how_to_use_the_weights(
     ("words", "said"),
     [
         ("denoise", "mirnet: nothing to train on; give --data DIR, --pairs DIR, or both"),
+        (
+            f"denoise --data {'n' * 300}",
+            f"mirnet: {'n' * 300}: no such folder; check --data and --pairs",
+        ),
         ("denoise --data gone", "mirnet: gone: no such folder; check --data and --pairs"),
     ],
 )

@@ -380,3 +380,25 @@ def test_a_full_disk_leaves_no_part_of_a_checkpoint(
     with pytest.raises(OutputError, match="No space left.*free some space"):
         training.run("denoise", data=[photos], out=tmp_path / "run", config=config)
     assert not list((tmp_path / "run").rglob("*.part"))
+
+
+def test_a_run_killed_between_two_checkpoints_is_a_run(
+    tmp_path: Path, photos: Path, config: Path
+) -> None:
+    asked = {"name": "denoise", "data": [photos], "config": config, "out": tmp_path / "run"}
+    training.run(**asked, seed=1)
+    kept = tmp_path / "run/network/checkpoint"
+    kept.rename(kept.with_name("checkpoint.old"))
+    with pytest.raises(OutputError, match="--resume"):
+        training.run(**asked, seed=2)
+    with pytest.raises(UsageError, match="another --seed"):
+        training.run(**asked, seed=2, resume=True)
+    training.run(**asked, seed=1, resume=True)
+
+
+def test_names_that_are_too_long(tmp_path: Path, photos: Path, config: Path) -> None:
+    with pytest.raises(OutputError, match="--out"):
+        training.run("denoise", data=[photos], out=tmp_path / ("n" * 300), config=config)
+    for load in (load_photos, load_pairs):
+        with pytest.raises(InputError):
+            load(tmp_path / ("n" * 300))
