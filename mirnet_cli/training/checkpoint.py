@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from mirnet_cli.errors import UsageError
 from mirnet_cli.files import is_folder
 from mirnet_cli.training.optimiser import KINDS, Optimiser
 
@@ -36,7 +38,7 @@ def save(
             save_file(_plain(values), part / f"{kind}.safetensors")
         (part / "state.json").write_text(json.dumps(dict(state), indent=1))
         for file in part.iterdir():
-            _bring_to_disk(file)
+            bring_to_disk(file)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
@@ -54,14 +56,20 @@ def load(
     """Restores what :func:`save` wrote and returns its ``state``; None if there is nothing.
 
     How many updates the optimiser has made is ``state["updates"]``, or else ``state["step"]``.
+
+    Raises:
+        UsageError: if it is not intact, or of another network.
     """
     state = read_state(folder)
     if state is None:
         return None
-    model.load_state_dict(load_file(folder / "model.safetensors"))
-    average.update(load_file(folder / "average.safetensors"))
-    files = {kind: folder / f"{kind}.safetensors" for kind in KINDS}
-    moments = {kind: load_file(file) for kind, file in files.items() if file.exists()}
+    try:
+        model.load_state_dict(load_file(folder / "model.safetensors"))
+        average.update(load_file(folder / "average.safetensors"))
+        files = {kind: folder / f"{kind}.safetensors" for kind in KINDS}
+        moments = {kind: load_file(file) for kind, file in files.items() if file.exists()}
+    except (SafetensorError, FileNotFoundError, RuntimeError) as error:
+        raise not_intact(folder) from error
     optimiser.restore(moments, state.get("updates", state["step"]))
     return state
 
@@ -79,15 +87,23 @@ def read_state(folder: Path) -> dict[str, Any] | None:
         if not old.exists():
             return None
         old.rename(folder)
-    state: dict[str, Any] = json.loads((folder / "state.json").read_text())
+    try:
+        state: dict[str, Any] = dict(json.loads((folder / "state.json").read_text()))
+    except (FileNotFoundError, TypeError, ValueError) as error:
+        raise not_intact(folder) from error
     return state
+
+
+def not_intact(path: Path) -> UsageError:
+    """What is said of a part of a run that cannot be read."""
+    return UsageError("not intact", "begin anew with another --out", subject=path)
 
 
 def _old(folder: Path) -> Path:
     return folder.with_name(folder.name + ".old")
 
 
-def _bring_to_disk(file: Path) -> None:
+def bring_to_disk(file: Path) -> None:
     """A machine that goes down must not leave a name without its content."""
     with file.open("rb+") as opened:
         os.fsync(opened.fileno())

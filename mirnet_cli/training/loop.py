@@ -424,6 +424,7 @@ def _judged(
         state["best"] = scores.psnr
         part = run.folder / "best.part"
         save_file({k: v.cpu().contiguous() for k, v in average.items()}, part)
+        checkpoint.bring_to_disk(part)
         part.replace(run.folder / _BEST)
     return replace(progress, **asdict(scores))
 
@@ -440,10 +441,18 @@ def steps_done(folder: Path) -> int:
 
 
 def best_weights(folder: Path) -> dict[str, Tensor]:
-    """The averaged weights of a run that validated best."""
+    """The averaged weights of a run that validated best.
+
+    Raises:
+        UsageError: if their file is not intact.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    return load_file(folder / _BEST)
+    try:
+        return load_file(folder / _BEST)
+    except (SafetensorError, FileNotFoundError) as error:
+        raise checkpoint.not_intact(folder / _BEST) from error
 
 
 def _laid_out(x: Tensor) -> Tensor:

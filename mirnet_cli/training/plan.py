@@ -13,6 +13,7 @@ from mirnet_cli.files import write_replaceable
 from mirnet_cli.networks.configs import CompactConfig, with_tuples
 from mirnet_cli.networks.families import FAMILIES
 from mirnet_cli.training import optimiser, recipe
+from mirnet_cli.training.checkpoint import not_intact
 from mirnet_cli.training.loop import VALIDATION_CROP
 from mirnet_cli.training.recipe import Recipe, Stage
 
@@ -68,7 +69,7 @@ class Plan:
         try:
             before = dict(json.loads(path.read_text(encoding="utf-8")))
         except (TypeError, ValueError):
-            raise UsageError("not intact", "begin anew with another --out", subject=path) from None
+            raise not_intact(path) from None
         for key, value in mine.items():
             if before.get(key) != value:
                 was = f"{_short(before.get(key))}, not {_short(value)}"

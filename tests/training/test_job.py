@@ -402,3 +402,20 @@ def test_names_that_are_too_long(tmp_path: Path, photos: Path, config: Path) -> 
     for load in (load_photos, load_pairs):
         with pytest.raises(InputError):
             load(tmp_path / ("n" * 300))
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "run.json",
+        "network/checkpoint/state.json",
+        "network/checkpoint/model.safetensors",
+        "network/best.safetensors",
+    ],
+)
+def test_a_damaged_run_is_told(tmp_path: Path, photos: Path, config: Path, file: str) -> None:
+    asked = {"name": "denoise", "data": [photos], "config": config, "out": tmp_path / "run"}
+    training.run(**asked)
+    (tmp_path / "run" / file).write_bytes(b"[]")
+    with pytest.raises(UsageError, match="not intact; begin anew"):
+        training.run(**asked, resume=True)
