@@ -118,7 +118,7 @@ class Schedule:
         """Length of the run, by its speed so far where hours decide."""
         if self.fall is not None or math.isinf(self.hours) or seconds <= 0:
             return self.steps
-        return max(step, min(self.limit, round(step * self.hours * 3600 / seconds)))
+        return max(step, round(min(self.limit, step * self.hours * 3600 / seconds)))
 
     def due(self, step: int, seconds: float) -> bool:
         """Whether the fall has to begin at this step, or earlier."""

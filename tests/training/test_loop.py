@@ -254,6 +254,7 @@ def test_length_is_estimated_where_hours_decide() -> None:
     schedule = loop.Schedule(10**9, 2.0)
     assert schedule.expected(100, 72.0) == 10_000
     assert schedule.expected(0, 0.0) == 10**9
+    assert loop.Schedule(10**9, 1e306).expected(100, 72.0) == 10**9
     assert loop.Schedule(500, 2.0).expected(100, 72.0) == 500
     assert loop.Schedule(10**9, 2.0, fall=7_000).expected(8_000, 5_000.0) == 10_000
     assert loop.Schedule(500, math.inf).expected(100, 72.0) == 500
