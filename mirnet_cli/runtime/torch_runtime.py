@@ -140,7 +140,7 @@ def _failures_told(device: str) -> Iterator[None]:
     except MemoryError as error:
         raise OutOfDeviceMemoryError(str(error)) from error
     except RuntimeError as error:
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             raise OutOfDeviceMemoryError(str(error)) from error
         if not _BROKEN.search(str(error)):
             raise
@@ -148,7 +148,8 @@ def _failures_told(device: str) -> Iterator[None]:
         raise MirnetError(what, "run again, or use --device cpu") from error
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch failed because a device, or the machine, has no memory left."""
     # Only one of the ways to run out of it has a class of its own.
     text = str(error).lower()
     return isinstance(error, torch.OutOfMemoryError) or any(sign in text for sign in _FULL)

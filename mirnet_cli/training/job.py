@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from mirnet_cli import settings
-from mirnet_cli.errors import InputError, OutputError, UsageError
+from mirnet_cli.errors import InputError, OutOfMemoryError, OutputError, UsageError
 from mirnet_cli.files import lock, not_written
 from mirnet_cli.models import catalogue, choose
 from mirnet_cli.models import weights as weights_file
@@ -24,6 +24,7 @@ from mirnet_cli.networks import NetworkSpec
 from mirnet_cli.networks.compact import CompactMIRNet
 from mirnet_cli.networks.configs import CompactConfig
 from mirnet_cli.runtime import devices
+from mirnet_cli.runtime.torch_runtime import is_out_of_memory
 from mirnet_cli.training import checkpoint, loop, plan, recipe
 from mirnet_cli.training.curve import check_available, draw
 from mirnet_cli.training.loop import Progress, Run
@@ -90,6 +91,7 @@ def run(
         InputError: if photos cannot be read or do not suit.
         OutputError: if ``out`` holds a run that is not to be resumed, another process trains there,
             or it cannot be written.
+        OutOfMemoryError: if memory does not suffice for a step.
     """
     recipes = recipe.find(name)
     if not data and not pairs:
@@ -145,6 +147,11 @@ def run(
             history |= {part: _summary(this) for part, this in runs.items()}
             path = folder / f"{name}.safetensors"
             return _export(path, name, chosen.parts[-1], trained, history, licence)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not is_out_of_memory(error):
+            raise
+        what = f"not enough memory on {place} for a step of this recipe"
+        raise OutOfMemoryError(what, "use a smaller batch or crop in stages (--config)") from error
     except SafetensorError as error:
         # What it says of a disk that is full.
         raise OutputError(str(error), _ELSEWHERE, subject=folder) from error

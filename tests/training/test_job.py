@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+import torch
 from PIL import Image
 from safetensors import SafetensorError
 
 import mirnet_cli as mirnet
 from mirnet_cli import training
-from mirnet_cli.errors import InputError, MirnetError, OutputError, UsageError
+from mirnet_cli.errors import InputError, MirnetError, OutOfMemoryError, OutputError, UsageError
 from mirnet_cli.training.loop import Progress
 from mirnet_cli.training.photos import load_pairs, load_photos, random_crops, split
 from mirnet_cli.training.recipe import Recipe
@@ -419,3 +420,21 @@ def test_a_damaged_run_is_told(tmp_path: Path, photos: Path, config: Path, file:
     (tmp_path / "run" / file).write_bytes(b"[]")
     with pytest.raises(UsageError, match="not intact; begin anew"):
         training.run(**asked, resume=True)
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory."), MemoryError("no array of this size")]
+)
+def test_too_little_memory_is_told(
+    tmp_path: Path,
+    photos: Path,
+    config: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    def fail(*asked: object) -> None:
+        raise error
+
+    monkeypatch.setattr("mirnet_cli.training.loop.make_batch", fail)
+    with pytest.raises(OutOfMemoryError, match="smaller batch or crop"):
+        training.run("denoise", data=[photos], out=tmp_path / "run", config=config)
