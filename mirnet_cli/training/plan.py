@@ -180,8 +180,7 @@ def _stages(value: Any) -> tuple[Stage, ...]:
     stages = tuple(Stage(**stage) for stage in value)
     for stage in stages:
         _number("until", stage.until, lambda x: 0 < x <= 1)
-        least, most = _CROP
-        _number("crop", stage.crop, lambda x: isinstance(x, int) and least <= x <= most)
+        _number("crop", stage.crop, lambda x: isinstance(x, int) and _CROP[0] <= x <= _CROP[1])
         _number("batch", stage.batch, lambda x: isinstance(x, int) and 1 <= x <= _LARGEST_BATCH)
     return stages
 

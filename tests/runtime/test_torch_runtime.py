@@ -163,9 +163,9 @@ def test_running_out_of_memory_is_recognised(error: Exception) -> None:
 def test_a_real_allocation_failure_is_recognised() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 60, dtype=torch.uint8)
-    from mirnet_cli.runtime.torch_runtime import _is_out_of_memory
+    from mirnet_cli.runtime.torch_runtime import is_out_of_memory
 
-    assert _is_out_of_memory(caught.value)
+    assert is_out_of_memory(caught.value)
 
 
 def test_other_errors_are_not_taken_for_it() -> None:

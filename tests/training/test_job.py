@@ -378,7 +378,7 @@ def test_a_full_disk_leaves_no_part_of_a_checkpoint(
         raise SafetensorError("I/O error: No space left on device (os error 28)")
 
     monkeypatch.setattr("mirnet_cli.training.checkpoint.save_file", full)
-    with pytest.raises(OutputError, match="No space left.*free some space"):
+    with pytest.raises(OutputError, match=r"No space left.*free some space"):
         training.run("denoise", data=[photos], out=tmp_path / "run", config=config)
     assert not list((tmp_path / "run").rglob("*.part"))
 
@@ -417,7 +417,7 @@ def test_names_that_are_too_long(tmp_path: Path, photos: Path, config: Path) -> 
 def test_a_damaged_run_is_told(tmp_path: Path, photos: Path, config: Path, file: str) -> None:
     asked = {"name": "denoise", "data": [photos], "config": config, "out": tmp_path / "run"}
     training.run(**asked)
-    (tmp_path / "run" / file).write_bytes(b"[]")
+    (tmp_path / "run" / file).write_bytes(b"[1]")
     with pytest.raises(UsageError, match="not intact; begin anew"):
         training.run(**asked, resume=True)
 
