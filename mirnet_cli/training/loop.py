@@ -273,10 +273,10 @@ def train(run: Run) -> dict[str, Tensor]:
         stage = schedule.stage(run.recipe.stages, step)
         loss = _loss(model, make_batch(run, step, stage), stage.loss)
         value = float(loss.detach())
-        if _exploded(value, state["usual"]):
+        sound = not _exploded(value, state["usual"])
+        if not (sound and _descend(model, optimiser, average, loss, rate, step)):
             refuge.go_back()
         else:
-            _descend(model, optimiser, average, loss, rate, step)
             losses.append(value)
             state["usual"] = _usual(state["usual"], value)
             state["updates"] += 1
@@ -391,10 +391,13 @@ def _descend(
     loss: Tensor,
     rate: float,
     step: int,
-) -> None:
-    """One step of the optimiser, and of the average."""
+) -> bool:
+    """One step of the optimiser, and of the average; none, and False, along endless gradients."""
     loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(model.parameters(), _CLIP)
+    norm = nn.utils.clip_grad_norm_(model.parameters(), _CLIP)
+    if not math.isfinite(float(norm)):
+        model.zero_grad()
+        return False
     optimiser.step(rate)
     # Early averages would hold on to the untrained weights.
     decay = min(_AVERAGE_DECAY, (step + 1) / (step + 10))
@@ -402,6 +405,7 @@ def _descend(
         current = model.state_dict()
         names = list(average)
         torch._foreach_lerp_([average[n] for n in names], [current[n] for n in names], 1 - decay)
+    return True
 
 
 def _judged(

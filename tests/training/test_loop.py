@@ -316,3 +316,21 @@ def test_the_end_of_a_run_is_logged_once_with_its_scores(
         lines = list(loop.read_log(tmp_path / "log.jsonl"))
         assert [line["step"] for line in lines] == logged
         assert lines[-1]["psnr"] is not None
+
+
+def test_endless_gradients_are_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def steep(result: Tensor, target: Tensor) -> Tensor:
+        taken.append(len(taken) + 1)
+        loss = losses.charbonnier(result, target)
+        # Finite itself: the slope of the root at zero is not.
+        return loss + (loss - loss.detach()).sqrt() if taken[-1] == 4 else loss
+
+    taken: list[int] = []
+    monkeypatch.setitem(losses.LOSSES, "charbonnier", steep)
+    # At step 4 the state is kept, too.
+    loop.train(small_run(tmp_path, steps=8, report_every=4))
+    state = json.loads((tmp_path / "checkpoint/state.json").read_text())
+    assert (state["step"], state["retreats"]) == (8, 1)
+    assert all(math.isfinite(line["psnr"]) for line in loop.read_log(tmp_path / "log.jsonl"))
