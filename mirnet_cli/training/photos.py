@@ -7,6 +7,7 @@ had happened.
 import hashlib
 import io
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -141,7 +142,7 @@ def split(pairs: Sequence[Pair], share: float = 0.08) -> tuple[list[Pair], list[
     """Training and validation part, by a hash of the name: stable when others are added.
 
     In names of pairs (not of photos) what follows the last ``_`` numbers the crops of one scene,
-    which stay together.
+    which stay together. At most half of the pairs validate.
 
     Raises:
         InputError: for a single one.
@@ -156,6 +157,11 @@ def split(pairs: Sequence[Pair], share: float = 0.08) -> tuple[list[Pair], list[
     held_out = {scene for scene in scenes if _drawn(scene) < share}
     if not held_out or held_out.issuperset(scenes):
         held_out = {min(scenes, key=_drawn)}
+    counts = Counter(scenes)
+    if 2 * sum(counts[scene] for scene in held_out) > len(pairs):
+        # A large scene, or all photos of one of two cameras.
+        small = [scene for scene, count in counts.items() if 2 * count <= len(pairs)]
+        held_out = {min(small, key=_drawn)}
     apart = [scene in held_out for scene in scenes]
     training = [pair for pair, held in zip(pairs, apart, strict=True) if not held]
     return training, [pair for pair, held in zip(pairs, apart, strict=True) if held]

@@ -334,3 +334,12 @@ def test_endless_gradients_are_not_followed(
     state = json.loads((tmp_path / "checkpoint/state.json").read_text())
     assert (state["step"], state["retreats"]) == (8, 1)
     assert all(math.isfinite(line["psnr"]) for line in loop.read_log(tmp_path / "log.jsonl"))
+
+
+@pytest.mark.parametrize("prefixes", [("IMG", "DSC"), ("DSC", "IMG"), ("a", "b"), ("b", "a")])
+def test_split_keeps_most_pairs_to_train_on(prefixes: tuple[str, str]) -> None:
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    many, few = prefixes
+    names = [f"{many}_{i}" for i in range(40)] + [f"{few}_{i}" for i in range(3)]
+    training, validation = split([Pair(name, (pixels, pixels)) for name in names])
+    assert (len(training), len(validation)) == (40, 3)
