@@ -324,7 +324,11 @@ def _resume(
     if best.exists():
         # Of before the fall, which now comes later.
         write_replaceable(run.folder / _BEST, best.read_bytes())
-    return checkpoint.load(run.folder / "steady", model, average, optimiser)
+    state = checkpoint.load(run.folder / "steady", model, average, optimiser)
+    if state is not None:
+        # The one of after the fall goes with its best weights.
+        checkpoint.save(run.folder / "checkpoint", model, average, optimiser, state)
+    return state
 
 
 class _Refuge:

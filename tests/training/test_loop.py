@@ -343,3 +343,18 @@ def test_split_keeps_most_pairs_to_train_on(prefixes: tuple[str, str]) -> None:
     names = [f"{many}_{i}" for i in range(40)] + [f"{few}_{i}" for i in range(3)]
     training, validation = split([Pair(name, (pixels, pixels)) for name in names])
     assert (len(training), len(validation)) == (40, 3)
+
+
+def test_a_longer_run_that_is_given_up_at_once_leaves_the_shorter(tmp_path: Path) -> None:
+    def train(steps: int, **changes: Any) -> dict[str, Tensor]:
+        return loop.train(small_run(tmp_path, steps=steps, validate_every=2, **changes))
+
+    def stop(progress: loop.Progress) -> None:
+        raise KeyboardInterrupt
+
+    # The best weights are those of the end: every validation is better than the one before.
+    once = train(10, report_every=2)
+    with pytest.raises(KeyboardInterrupt):
+        train(40, report_every=1, report=stop)
+    again = train(10, report_every=2)
+    assert all(torch.equal(once[name], value) for name, value in again.items())
