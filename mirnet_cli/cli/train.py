@@ -137,7 +137,7 @@ def command(
             "--threads",
             metavar="N",
             panel=COMPUTING,
-            parser=values.count,
+            parser=values.jobs,
             help="Processor cores to use. [default: all]",
         ),
     ] = None,

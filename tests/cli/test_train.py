@@ -44,6 +44,10 @@ def test_the_end_says_how_to_use_the_weights(
             f"denoise --data {'n' * 300}",
             f"mirnet: {'n' * 300}: no such folder; check --data and --pairs",
         ),
+        (
+            "denoise --data . --threads 100000",
+            "mirnet: option --threads: '100000' is not a whole number from 1 to 4096",
+        ),
         ("denoise --data gone", "mirnet: gone: no such folder; check --data and --pairs"),
     ],
 )
