@@ -46,7 +46,8 @@ def test_the_end_says_how_to_use_the_weights(
         ),
         (
             "denoise --data . --threads 100000",
-            "mirnet: option --threads: '100000' is not a whole number from 1 to 4096",
+            "mirnet: --threads: '100000' is not a whole number from 1 to 4096; "
+            "see 'mirnet train --help'",
         ),
         ("denoise --data gone", "mirnet: gone: no such folder; check --data and --pairs"),
     ],
