@@ -1,7 +1,6 @@
 """The training loop on pictures made here: it learns, stops, and goes on exactly."""
 
 import dataclasses
-import itertools
 import json
 import math
 from pathlib import Path
@@ -355,11 +354,13 @@ def test_a_longer_run_that_is_given_up_at_once_leaves_the_shorter(
     def stop(progress: loop.Progress) -> None:
         raise KeyboardInterrupt
 
-    # Every validation is better than the one before.
-    better = itertools.count()
-    monkeypatch.setattr(
-        loop, "validate", lambda model, batches: loop.Scores(next(better), 0.0, 0.0)
-    )
+    def validate(model: torch.nn.Module, batches: object) -> loop.Scores:
+        weights = b"".join(value.numpy().tobytes() for value in model.state_dict().values())
+        return loop.Scores(seen.setdefault(weights, len(seen)), 0.0, 0.0)
+
+    # Weights are better than any that came before.
+    seen: dict[bytes, int] = {}
+    monkeypatch.setattr(loop, "validate", validate)
     once = train(10)
     with pytest.raises(KeyboardInterrupt):
         train(40, validate_every=100, report=stop)
