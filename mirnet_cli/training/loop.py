@@ -43,7 +43,7 @@ VALIDATION_CROP = 192
 """Sides of the validation's pictures."""
 _BEST = "best.safetensors"
 _KEEP_EVERY = 300.0
-"""Seconds of training that an interruption may cost."""
+"""Seconds of training that a crash may cost; a signal costs those since the last report."""
 _EXPLODED = 20.0
 """Times its usual value that the loss has to be for a run to go back; single batches reach five."""
 _SOUND = 1.5
@@ -259,45 +259,46 @@ def train(run: Run) -> dict[str, Tensor]:
 
     best = run.folder / _BEST
 
-    while True:
-        step = state["step"]
-        state["seconds"] = time.monotonic() - started
-        if schedule.fall is None and schedule.due(step, state["seconds"]):
-            keep("steady")
-            if best.exists():
-                shutil.copyfile(best, run.folder / "steady" / _BEST)
-            state["fall"] = schedule.fall = step
-        if step >= schedule.steps:
-            break
-        rate = schedule.rate(step, run.recipe.learning_rate) * 0.5 ** state["retreats"]
-        stage = schedule.stage(run.recipe.stages, step)
-        loss = _loss(model, make_batch(run, step, stage), stage.loss)
-        value = float(loss.detach())
-        sound = not _exploded(value, state["usual"])
-        if not (sound and _descend(model, optimiser, average, loss, rate, step)):
-            refuge.go_back()
-        else:
-            losses.append(value)
-            state["usual"] = _usual(state["usual"], value)
-            state["updates"] += 1
-        state["step"] = step + 1
-        if state["step"] % run.report_every == 0:
-            mean = _mean(losses)
-            seconds = time.monotonic() - started
-            expected = schedule.expected(state["step"], seconds)
-            progress = Progress(state["step"], expected, seconds, mean, rate)
-            losses.clear()
-            last = state["step"] >= schedule.steps
-            validating = last or state["step"] % run.validate_every == 0
-            if validating:
-                progress = _judged(progress, judge, average, batches, run, state)
-                judged_at = state["step"]
-            if mean is not None and mean <= _SOUND * state["usual"]:
-                refuge.keep()
-                if validating or time.monotonic() - kept > _KEEP_EVERY:
-                    keep("checkpoint")
-            log.write(progress)
-            run.report(progress)
+    with _kept_when_stopped(refuge, keep):
+        while True:
+            step = state["step"]
+            state["seconds"] = time.monotonic() - started
+            if schedule.fall is None and schedule.due(step, state["seconds"]):
+                keep("steady")
+                if best.exists():
+                    shutil.copyfile(best, run.folder / "steady" / _BEST)
+                state["fall"] = schedule.fall = step
+            if step >= schedule.steps:
+                break
+            rate = schedule.rate(step, run.recipe.learning_rate) * 0.5 ** state["retreats"]
+            stage = schedule.stage(run.recipe.stages, step)
+            loss = _loss(model, make_batch(run, step, stage), stage.loss)
+            value = float(loss.detach())
+            sound = not _exploded(value, state["usual"])
+            if not (sound and _descend(model, optimiser, average, loss, rate, step)):
+                refuge.go_back()
+            else:
+                losses.append(value)
+                state["usual"] = _usual(state["usual"], value)
+                state["updates"] += 1
+            state["step"] = step + 1
+            if state["step"] % run.report_every == 0:
+                mean = _mean(losses)
+                seconds = time.monotonic() - started
+                expected = schedule.expected(state["step"], seconds)
+                progress = Progress(state["step"], expected, seconds, mean, rate)
+                losses.clear()
+                last = state["step"] >= schedule.steps
+                validating = last or state["step"] % run.validate_every == 0
+                if validating:
+                    progress = _judged(progress, judge, average, batches, run, state)
+                    judged_at = state["step"]
+                if mean is not None and mean <= _SOUND * state["usual"]:
+                    refuge.keep()
+                    if validating or time.monotonic() - kept > _KEEP_EVERY:
+                        keep("checkpoint")
+                log.write(progress)
+                run.report(progress)
     if judged_at != state["step"]:
         seconds, mean, before = state["seconds"], _mean(losses), state["baseline"]
         progress = Progress(state["step"], schedule.steps, seconds, mean, 0.0)
@@ -347,9 +348,13 @@ class _Refuge:
 
     def keep(self) -> None:
         """The state is sound."""
-        now = (self._model.state_dict(), self._average, self._optimiser.moments())
+        moments = self._optimiser.moments()
+        now = (self._model.state_dict(), self._average, moments, self._state)
         self._kept = copy.deepcopy(now)
-        self._updates = self._state["updates"]
+
+    def take_up(self) -> None:
+        """Makes the run what it was when it was last sound."""
+        self._state.update(self._restored())
 
     def go_back(self) -> None:
         """Takes up the last sound state, to go on at half the rate.
@@ -363,11 +368,27 @@ class _Refuge:
                 f"the loss exploded {_RETREATS + 1} times, now at step {self._state['step']}",
                 "train anew with a lower learning_rate (--config)",
             )
-        model, average, moments = copy.deepcopy(self._kept)
+        self._state["updates"] = self._restored()["updates"]
+
+    def _restored(self) -> dict[str, Any]:
+        model, average, moments, state = copy.deepcopy(self._kept)
         self._model.load_state_dict(model)
         self._average.update(average)
-        self._optimiser.restore(moments, self._updates)
-        self._state["updates"] = self._updates
+        self._optimiser.restore(moments, state["updates"])
+        return state
+
+
+@contextlib.contextmanager
+def _kept_when_stopped(refuge: _Refuge, keep: Callable[[str], None]) -> Iterator[None]:
+    """Where a signal ends the run, perhaps within a step, keeps how it last was between two."""
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException:
+        refuge.take_up()
+        keep("checkpoint")
+        raise
 
 
 def _exploded(loss: float, usual: float | None) -> bool:

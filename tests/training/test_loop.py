@@ -77,6 +77,34 @@ def test_resumed_run_ends_with_the_same_weights(tmp_path: Path, name: str, optim
         assert one == two, file
 
 
+def test_a_signal_within_a_step_costs_what_was_done_since_the_last_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"steps": 16, "validate_every": 8, "report_every": 4}
+    loop.train(small_run(tmp_path / "once", **options))
+    interrupted = small_run(tmp_path / "twice", **options)
+    descend = loop._descend
+
+    def stopped(*arguments: Any) -> bool:
+        descend(*arguments)
+        if arguments[-1] == 13:
+            # The weights are another step's already.
+            raise KeyboardInterrupt
+        return True
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_descend", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            loop.train(interrupted)
+    state = json.loads((tmp_path / "twice/checkpoint/state.json").read_text())
+    assert state["step"] == 12
+    loop.train(interrupted)
+    for file in ("model", "average", *MOMENTS[interrupted.recipe.optimiser]):
+        one = (tmp_path / "once/checkpoint" / f"{file}.safetensors").read_bytes()
+        two = (tmp_path / "twice/checkpoint" / f"{file}.safetensors").read_bytes()
+        assert one == two, file
+
+
 def test_each_stage_has_its_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[str] = []
     for name, loss in losses.LOSSES.items():
@@ -348,10 +376,10 @@ def test_split_keeps_most_pairs_to_train_on(prefixes: tuple[str, str]) -> None:
 def test_a_longer_run_that_is_given_up_at_once_leaves_the_shorter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def train(steps: int, **changes: Any) -> dict[str, Tensor]:
-        return loop.train(small_run(tmp_path, steps=steps, report_every=2, **changes))
+    def train(steps: int) -> dict[str, Tensor]:
+        return loop.train(small_run(tmp_path, steps=steps, report_every=2))
 
-    def stop(progress: loop.Progress) -> None:
+    def stop(*arguments: Any) -> None:
         raise KeyboardInterrupt
 
     def validate(model: torch.nn.Module, batches: object) -> loop.Scores:
@@ -362,7 +390,9 @@ def test_a_longer_run_that_is_given_up_at_once_leaves_the_shorter(
     seen: dict[bytes, int] = {}
     monkeypatch.setattr(loop, "validate", validate)
     once = train(10)
-    with pytest.raises(KeyboardInterrupt):
-        train(40, validate_every=100, report=stop)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "make_batch", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(40)
     again = train(10)
     assert all(torch.equal(once[name], value) for name, value in again.items())
