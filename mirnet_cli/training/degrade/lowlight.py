@@ -21,6 +21,8 @@ _LUMINANCE = (0.2126, 0.7152, 0.0722)
 _DARKEST = 3e-4
 # Share of the photos whose black is set.
 _SET = 0.8
+# The same of those that are brought out of the dark: their shadows mostly stay open.
+_SET_IN_THE_DARK = 0.15
 # Share of their pixels that become black, and the highest level that does.
 _BLACK = 0.005
 _HIGHEST_BLACK = 1 / 6
@@ -155,7 +157,7 @@ def enhance_pair(
         clean: N,3,H,W float32 sRGB, 0..1: well-exposed photos, whole and reduced or crops.
         generator: the source of all randomness, on `clean`'s device.
         whole: the pictures are whole photos. Black is set (:func:`set_black`) in most of those that
-            are mild or left alone, and in some of the others; dark ones stay dark
+            are mild or left alone, and in a few of the others; dark ones stay dark
             (:func:`darken`).
         noise: factor on the strength of the sensor noise; 0 leaves it out (and its cost), for
             pictures so much reduced that nothing of it would remain.
@@ -173,8 +175,7 @@ def enhance_pair(
     same, gentle, dark = draw.split(n, (identity, mild), generator)
     if whole:
         share = torch.full((n, 1, 1, 1), _SET, device=clean.device)
-        # Shadows that are brought out of the dark mostly stay open.
-        share[dark] /= 2
+        share[dark] = _SET_IN_THE_DARK
         is_set = draw.uniform(n, 0, 1, generator) < share
         clean = torch.where(is_set, set_black(clean), clean)
     changed = torch.cat([gentle, dark])
