@@ -50,8 +50,8 @@ def _fill_closed_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            # The lowest number that is free.
-            os.open(os.devnull, os.O_RDWR)
+            # The lowest number that is free; processes that are started have the same gap.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
 def _escape_what_cannot_be_encoded() -> None:

@@ -269,3 +269,16 @@ def test_no_file_takes_the_place_of_a_closed_stream(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run(["sh", "-c", closed], cwd=tmp_path, env=environment, timeout=60, check=True)
     assert (tmp_path / "said").read_bytes() == b"ok"
+
+
+@POSIX
+def test_processes_that_are_started_have_their_streams_where_the_caller_closed_them() -> None:
+    program = (
+        "import subprocess, sys; from mirnet_cli.cli import process\n"
+        "seen = [sys.executable, '-c', 'import os; [os.fstat(number) for number in range(3)]']\n"
+        "process._run = lambda *_: subprocess.call(seen)\n"
+        "sys.exit(process.main([]))"
+    )
+    closed = f"{shlex.quote(sys.executable)} -c {shlex.quote(program)} <&- >&- 2>&-"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(["sh", "-c", closed], env=environment, timeout=60, check=True)
