@@ -121,7 +121,7 @@ def _identify(data: Data, max_pixels: int) -> tuple[str, Layout]:
         except OtherFormatError as other:
             format = str(other)
             layout = _here(format).header(data)
-    except DamageError as error:
+    except Exception as error:
         raise _explained(error, None, format) from error
     pixels = layout.width * layout.height
     if layout.width <= 0 or layout.height <= 0:

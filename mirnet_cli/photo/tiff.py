@@ -63,12 +63,13 @@ def _first(data: Data) -> tuple[Reader, int, Directory]:
     """The directory of the first picture, and where it is; a preview before it is passed over."""
     reader = Reader(data)
     top = reader.directory(reader.first)
-    photometric = reader.integer(top.entries.get(262), -1)
+    pictures = (each for each in _directories(reader) if _is_picture(reader, each[1]))
+    at, first = next(pictures, (reader.first, top))
+    kinds = {reader.integer(each.entries.get(262), -1) for each in (top, first)}
     reduced = reader.integer(top.entries.get(254)) & 1
-    if _DNG in top.entries or photometric in _RAW_PHOTOMETRIC or (reduced and 330 in top.entries):
+    if _DNG in top.entries or kinds & _RAW_PHOTOMETRIC or (reduced and _SUB_IFDS in top.entries):
         raise OtherFormatError("RAW")
-    found = (each for each in _directories(reader) if _is_picture(reader, each[1]))
-    return reader, *next(found, (reader.first, top))
+    return reader, at, first
 
 
 def header(data: Data) -> Layout:

@@ -10,7 +10,8 @@ import tifffile
 from PIL import Image, ImageOps
 
 from mirnet_cli.errors import InputError
-from mirnet_cli.photo import Metadata, decode, encode, ifd, probe
+from mirnet_cli.photo import Metadata, decode, encode, ifd, probe, tiff
+from mirnet_cli.photo.codec import OtherFormatError
 from tests.photo.pictures import (
     XMP,
     chunk,
@@ -389,6 +390,27 @@ def test_a_preview_before_the_picture_of_a_tiff_is_passed_over(pages: int) -> No
     np.testing.assert_array_equal(found.pixels, pixels)
     assert b"Scan" in (found.metadata.exif or b"")
     assert [each[:21] for each in found.warnings] == ["only the first of 2 p"] * (pages - 1)
+
+
+def test_raw_samples_behind_a_preview_are_a_raw_photo() -> None:
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        writer.write(noise(5, 7), photometric="rgb", subfiletype=1)
+        writer.write(noise(20, 30, dtype=np.uint16)[..., 0], photometric="cfa")
+    with pytest.raises(OtherFormatError, match="RAW"):
+        tiff.header(buffer.getvalue())
+
+
+@pytest.mark.parametrize("read", [decode, probe])
+def test_a_header_that_a_library_stumbles_over_is_damage(
+    read: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(data: object) -> None:
+        raise IndexError("list index out of range")
+
+    monkeypatch.setattr("mirnet_cli.photo.webp.header", fail)
+    with pytest.raises(InputError, match="^damaged WEBP file: "):
+        read(saved(Image.fromarray(smooth(8, 8)), "WEBP"))
 
 
 def test_a_multi_picture_jpeg_is_its_first_picture() -> None:
