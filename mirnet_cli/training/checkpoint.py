@@ -43,8 +43,8 @@ def save(
         shutil.rmtree(part, ignore_errors=True)
         raise
     old = _old(folder)
-    shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
         folder.rename(old)
     part.rename(folder)
     shutil.rmtree(old, ignore_errors=True)

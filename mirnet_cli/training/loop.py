@@ -299,15 +299,16 @@ def train(run: Run) -> dict[str, Tensor]:
                         keep("checkpoint")
                 log.write(progress)
                 run.report(progress)
-    if judged_at != state["step"]:
-        seconds, mean, before = state["seconds"], _mean(losses), state["baseline"]
-        progress = Progress(state["step"], schedule.steps, seconds, mean, 0.0)
-        progress = _judged(progress, judge, average, batches, run, state)
-        if losses or (before is not None and not alike(before, state["baseline"])):
-            # What was done since the last line, or what is validated with now.
-            log.write(progress)
-        run.report(progress)
-    keep("checkpoint")
+        if judged_at != state["step"]:
+            seconds, mean, before = state["seconds"], _mean(losses), state["baseline"]
+            progress = Progress(state["step"], schedule.steps, seconds, mean, 0.0)
+            progress = _judged(progress, judge, average, batches, run, state)
+            if losses or (before is not None and not alike(before, state["baseline"])):
+                # What was done since the last line, or what is validated with now.
+                log.write(progress)
+            run.report(progress)
+        refuge.keep()
+        keep("checkpoint")
     return best_weights(run.folder)
 
 
@@ -352,9 +353,10 @@ class _Refuge:
         now = (self._model.state_dict(), self._average, moments, self._state)
         self._kept = copy.deepcopy(now)
 
-    def take_up(self) -> None:
-        """Makes the run what it was when it was last sound."""
+    def take_up(self) -> int:
+        """Makes the run what it was when it was last sound; the step of then."""
         self._state.update(self._restored())
+        return int(self._state["step"])
 
     def go_back(self) -> None:
         """Takes up the last sound state, to go on at half the rate.
@@ -386,8 +388,9 @@ def _kept_when_stopped(refuge: _Refuge, keep: Callable[[str], None]) -> Iterator
     except Exception:
         raise
     except BaseException:
-        refuge.take_up()
-        keep("checkpoint")
+        # A run that has only begun can be begun anew.
+        if refuge.take_up() > 0:
+            keep("checkpoint")
         raise
 
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from mirnet_cli.errors import InputError, MirnetError
 from mirnet_cli.networks.configs import CompactConfig
-from mirnet_cli.training import loop, losses
+from mirnet_cli.training import checkpoint, loop, losses
 from mirnet_cli.training.loop import Run
-from mirnet_cli.training.optimiser import OPTIMISERS
+from mirnet_cli.training.optimiser import OPTIMISERS, Optimiser
 from mirnet_cli.training.photos import Pair, random_crops, split
 from mirnet_cli.training.recipe import RECIPES, Stage
 
@@ -103,6 +103,59 @@ def test_a_signal_within_a_step_costs_what_was_done_since_the_last_report(
         one = (tmp_path / "once/checkpoint" / f"{file}.safetensors").read_bytes()
         two = (tmp_path / "twice/checkpoint" / f"{file}.safetensors").read_bytes()
         assert one == two, file
+
+
+def test_a_signal_in_the_first_steps_leaves_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "make_batch", stop)
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(small_run(tmp_path))
+    assert not checkpoint.exists(tmp_path / "checkpoint")
+
+
+def test_a_signal_in_the_last_validation_costs_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    run = small_run(tmp_path / "twice", steps=7, validate_every=100, report_every=2)
+    loop.train(dataclasses.replace(run, folder=tmp_path / "once"))
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_judged", stop)
+        with pytest.raises(KeyboardInterrupt):
+            loop.train(run)
+    assert loop.steps_done(run.folder) == 6
+    loop.train(run)
+    for file in ("checkpoint/model.safetensors", "best.safetensors"):
+        assert (tmp_path / "once" / file).read_bytes() == (run.folder / file).read_bytes(), file
+    lines = [
+        [(line["step"], line["psnr"]) for line in loop.read_log(folder / "log.jsonl")]
+        for folder in (run.folder, tmp_path / "once")
+    ]
+    assert lines[0] == lines[1]
+
+
+def test_the_only_checkpoint_stays_until_the_next_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    loop.train(small_run(tmp_path))
+    kept = tmp_path / "checkpoint"
+    # So a signal between the two renames leaves it, and the next may come at once.
+    kept.rename(tmp_path / "checkpoint.old")
+    model = torch.nn.Linear(1, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", stop)
+        with pytest.raises(KeyboardInterrupt):
+            checkpoint.save(kept, model, {}, Optimiser(model, "adamw", 0.0), {})
+    assert loop.steps_done(tmp_path) == 8
 
 
 def test_each_stage_has_its_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
