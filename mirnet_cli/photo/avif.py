@@ -4,8 +4,7 @@ import struct
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from mirnet_cli.photo import coded, exif
-from mirnet_cli.photo.boxes import container
+from mirnet_cli.photo import boxes, coded, exif
 from mirnet_cli.photo.codec import Layout, Order, Raster
 from mirnet_cli.photo.picture import Metadata
 from mirnet_cli.photo.source import DamageError, Data, whole
@@ -62,7 +61,7 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
     image = _open(data)
     warnings: list[str] = []
     # Where rotation and EXIF differ, Pillow has written EXIF anew, and not all of it.
-    block = container(whole(data)).exif
+    block = boxes.stored_exif(whole(data))
     block = _exif(image) if block is None else exif.without_prefix(block)
     if block is not None:
         try:

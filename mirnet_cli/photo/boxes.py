@@ -6,7 +6,6 @@ imir, which turn a picture whatever EXIF says). For imir's bit: 0 exchanges top 
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from mirnet_cli.photo.source import DamageError, Data
 
@@ -18,19 +17,6 @@ _CORNERS = {
     **{(0, 3, 2, 1): 5, (3, 0, 1, 2): 6, (2, 1, 0, 3): 7, (1, 2, 3, 0): 8},
 }
 """EXIF's orientation by the corners that come to the top left, and on clockwise."""
-
-
-@dataclass(frozen=True)
-class Container:
-    """What an HEIC or AVIF file says of its picture.
-
-    Attributes:
-        turn: what irot and imir do to it, as an EXIF orientation, 1 to 8.
-        exif: the only EXIF item as it is stored, from its TIFF header on; else None.
-    """
-
-    turn: int = 1
-    exif: bytes | None = field(default=None, repr=False)
 
 
 def boxes(data: Data) -> Iterator[tuple[bytes, bytes]]:
@@ -62,40 +48,13 @@ def box(name: bytes, body: bytes) -> list[bytes]:
     return [struct.pack(">I4sQ", 1, name, size + 8), body]
 
 
-def container(data: bytes) -> Container:
-    """Read the meta box; what has none (a sequence) turns nothing.
+def turn(data: bytes) -> int:
+    """What irot and imir do to the picture of an HEIC or AVIF, as an EXIF orientation, 1 to 8.
 
     Raises:
-        DamageError: it is incomplete.
+        DamageError: the boxes that say so are incomplete.
     """
-    for name, body in boxes(data):
-        if name == b"meta":
-            meta = dict(boxes(body[4:]))
-            return Container(_turn(meta), _exif(data, meta))
-    return Container()
-
-
-class _Numbers:
-    """Big-endian integers of a full box, one after the other."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-        self._at = 0
-        self.version = self.take(1)
-        self.flags = self.take(3)
-
-    def take(self, size: int) -> int:
-        piece = self._body[self._at : self._at + size]
-        if len(piece) < size:
-            raise DamageError("its boxes are incomplete")
-        self._at += size
-        return int.from_bytes(piece, "big")
-
-    def rest(self) -> bytes:
-        return self._body[self._at :]
-
-
-def _turn(meta: dict[bytes, bytes]) -> int:
+    meta = _meta(data)
     if b"pitm" not in meta or b"iprp" not in meta:
         return 1
     numbers = _Numbers(meta[b"pitm"])
@@ -119,18 +78,16 @@ def _turn(meta: dict[bytes, bytes]) -> int:
     return _CORNERS[corners]
 
 
-def _used(numbers: _Numbers, wanted: int) -> list[int]:
-    """Which properties an item has, in the order in which they apply."""
-    wide = bool(numbers.flags & 1)
-    for _ in range(numbers.take(4)):
-        item = numbers.take(4 if numbers.version else 2)
-        indices = [numbers.take(1 + wide) for _ in range(numbers.take(1))]
-        if item == wanted:
-            return [index & (0x7FFF if wide else 0x7F) for index in indices]
-    return []
+def stored_exif(data: bytes) -> bytes | None:
+    """The EXIF of an HEIC or AVIF as it is stored, from its TIFF header on.
 
+    Returns:
+        None where there is none, or several.
 
-def _exif(data: bytes, meta: dict[bytes, bytes]) -> bytes | None:
+    Raises:
+        DamageError: the boxes that say where it is are incomplete.
+    """
+    meta = _meta(data)
     if b"iinf" not in meta or b"iloc" not in meta:
         return None
     numbers = _Numbers(meta[b"iinf"])
@@ -148,6 +105,45 @@ def _exif(data: bytes, meta: dict[bytes, bytes]) -> bytes | None:
     if stored is None or len(stored) <= 4:
         return None
     return stored[4 + int.from_bytes(stored[:4], "big") :] or None
+
+
+def _meta(data: bytes) -> dict[bytes, bytes]:
+    """What is in the meta box; nothing where there is none (a sequence)."""
+    for name, body in boxes(data):
+        if name == b"meta":
+            return dict(boxes(body[4:]))
+    return {}
+
+
+class _Numbers:
+    """Big-endian integers of a full box, one after the other."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._at = 0
+        self.version = self.take(1)
+        self.flags = self.take(3)
+
+    def take(self, size: int) -> int:
+        piece = self._body[self._at : self._at + size]
+        if len(piece) < size:
+            raise DamageError("its boxes are incomplete")
+        self._at += size
+        return int.from_bytes(piece, "big")
+
+    def rest(self) -> bytes:
+        return self._body[self._at :]
+
+
+def _used(numbers: _Numbers, wanted: int) -> list[int]:
+    """Which properties an item has, in the order in which they apply."""
+    wide = bool(numbers.flags & 1)
+    for _ in range(numbers.take(4)):
+        item = numbers.take(4 if numbers.version else 2)
+        indices = [numbers.take(1 + wide) for _ in range(numbers.take(1))]
+        if item == wanted:
+            return [index & (0x7FFF if wide else 0x7F) for index in indices]
+    return []
 
 
 def _stored(numbers: _Numbers, wanted: int, sources: tuple[bytes, bytes]) -> bytes | None:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mirnet_cli.photo import coded, exif
-from mirnet_cli.photo.boxes import container
+from mirnet_cli.photo import boxes, coded, exif
 from mirnet_cli.photo.codec import Layout, Order, Raster
 from mirnet_cli.photo.picture import Array, Metadata
 from mirnet_cli.photo.source import DamageError, Data, whole
@@ -46,7 +45,7 @@ def header(data: Data) -> Layout:
     """Parse the container; no pixel is decoded by that. The size is that after rotation."""
     file = _open(data)
     width, height = file.size
-    return Layout(width, height, frames=len(file), turned=container(whole(data)).turn)
+    return Layout(width, height, frames=len(file), turned=boxes.turn(whole(data)))
 
 
 def metadata(data: Data) -> tuple[Metadata, list[str]]:
