@@ -15,7 +15,7 @@ from mirnet_cli.files import is_folder
 
 if TYPE_CHECKING:
     from mirnet_cli.cli.console import Console, Display
-    from mirnet_cli.training.loop import Progress
+    from mirnet_cli.training.loop import Progress, Run
     from mirnet_cli.training.recipe import Recipe
 
 DATA = "Data"
@@ -161,6 +161,7 @@ def command(
 
         torch.set_num_threads(threads)
     with console.display(files=1) as display:
+        reporter = _Reporter(console, display)
         made = training.run(
             task,
             data=[Path(name) for name in data or ()],
@@ -174,7 +175,8 @@ def command(
             config=None if config is None else Path(config),
             device=device,
             licence=licence,
-            report=_Reporter(console, display).tell,
+            begin=reporter.begin,
+            report=reporter.tell,
         )
     command = {"upscale-x1": "upscale --scale 1"}.get(task, task)
     console.note(f"weights in {made}; try 'mirnet {command} FILE --weights {made}'")
@@ -190,6 +192,17 @@ class _Reporter:
         self._display = display
         self._part = ""
         self._said = float("-inf")
+
+    def begin(self, run: "Run") -> None:
+        """Say what a network is trained on, and what is kept apart."""
+        kinds = (
+            ("photos", run.photos, run.held_out_photos),
+            ("pairs", run.pairs, run.held_out_pairs),
+        )
+        told = [
+            f"{kind} {len(used)} (to validate {len(apart)})" for kind, used, apart in kinds if used
+        ]
+        self._console.note(f"{run.recipe.part}: {', '.join(told)}")
 
     def tell(self, recipe: "Recipe", progress: "Progress") -> None:
         """Take one report of the loop."""

@@ -53,6 +53,7 @@ def run(
     config: Path | None = None,
     device: str = "auto",
     licence: str | None = None,
+    begin: Callable[[Run], None] = lambda run: None,
     report: Callable[[Recipe, Progress], None] = lambda recipe, progress: None,
 ) -> Path:
     """Trains a model by its recipe and writes ``OUT/NAME.safetensors``.
@@ -79,6 +80,7 @@ def run(
         device: "auto", "cpu", "cuda", "cuda:N", "mps".
         licence: of the weights, for their file; an SPDX expression where there is one;
             None is "unknown".
+        begin: is told of each network's run before it.
         report: is told of progress, every 50 steps.
 
     Returns:
@@ -140,7 +142,7 @@ def run(
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder):
             chosen.settle(folder, _digest(photos, given), begun=begun)
-            trained = _train(chosen, runs, most, hours)
+            trained = _train(chosen, runs, most, hours, begin)
             history: dict[str, Any] = {"recipe": name}
             if chosen.origin is not None:
                 history["from"] = chosen.origin
@@ -176,7 +178,11 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _train(
-    chosen: Plan, runs: Mapping[str, Run], most: int, hours: float | None
+    chosen: Plan,
+    runs: Mapping[str, Run],
+    most: int,
+    hours: float | None,
+    begin: Callable[[Run], None],
 ) -> dict[str, NetworkSpec]:
     """Trains one network after the other; their weights."""
     longest, total = (f(part.steps for part in chosen.parts) for f in (max, sum))
@@ -187,6 +193,7 @@ def _train(
             steps=max(1, round(most * part.steps / longest)),
             hours=math.inf if hours is None or trained else hours * part.steps / total,
         )
+        begin(this)
         best = loop.train(this)
         if hours is not None:
             # What the clock chose for the first network decides for the others: then the number of

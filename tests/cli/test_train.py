@@ -1,14 +1,18 @@
 """``mirnet train`` as words; the training itself is tested in ``tests/training``."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mirnet_cli import training
+from mirnet_cli.training import loop
 from mirnet_cli.training.loop import Progress
+from mirnet_cli.training.photos import Pair
 from mirnet_cli.training.recipe import find
 
 Run = Callable[..., Any]
@@ -73,3 +77,23 @@ def test_a_report_without_a_loss(real: Run, monkeypatch: pytest.MonkeyPatch) -> 
     record = json.loads(ran.out.splitlines()[0])
     assert record["loss"] is None
     assert {name: record[name] for name in scores} == scores
+
+
+def test_the_beginning_says_what_is_trained_on_and_what_is_kept_apart(
+    real: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    black = np.zeros((8, 8, 3), np.uint8)
+    photos = [Pair(str(i), (black,)) for i in range(3)]
+    begun = loop.Run(find("denoise")[0], Path("runs"), photos, [], photos[:1], [], steps=1)
+
+    def run(task: str, begin: Callable[..., None], **options: Any) -> Path:
+        begin(begun)
+        begin(dataclasses.replace(begun, pairs=photos[:2], held_out_pairs=photos))
+        return Path("runs/w.safetensors")
+
+    monkeypatch.setattr(training, "run", run)
+    Path("photos").mkdir()
+    ran = real("train", "denoise", "--data", "photos")
+    first, second, *_ = ran.err.splitlines()
+    assert first == "network: photos 3 (to validate 1)"
+    assert second == "network: photos 3 (to validate 1), pairs 2 (to validate 3)"
