@@ -63,12 +63,7 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
     # Where rotation and EXIF differ, Pillow has written EXIF anew, and not all of it.
     block = boxes.stored_exif(whole(data))
     block = _exif(image) if block is None else exif.without_prefix(block)
-    if block is not None:
-        try:
-            block = exif.upright(block)
-        except DamageError:
-            warnings.append("the EXIF data is damaged and is not kept")
-            block = None
+    block = exif.of_turned(block, warnings)
     icc = image.info.get("icc_profile") or _coded(data)
     return Metadata(exif=block, xmp=image.info.get("xmp"), icc=icc), warnings
 

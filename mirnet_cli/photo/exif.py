@@ -57,6 +57,15 @@ def upright(exif: bytes) -> bytes:
     return bytes(patched)
 
 
+def of_turned(exif: bytes | None, warnings: list[str]) -> bytes | None:
+    """The block of a picture that its container turns, upright; one that is damaged is left out."""
+    try:
+        return None if exif is None else upright(exif)
+    except DamageError:
+        warnings.append("the EXIF data is damaged and is not kept")
+        return None
+
+
 def without_orientation(exif: bytes) -> bytes:
     """The block with the orientation tag taken out of its directory; no value moves.
 

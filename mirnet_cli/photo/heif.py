@@ -54,12 +54,7 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
     warnings: list[str] = []
     block = info.get("exif") or None
     if block is not None:
-        block = exif.without_prefix(block)
-        try:
-            block = exif.upright(block)
-        except DamageError:
-            warnings.append("the EXIF data is damaged and is not kept")
-            block = None
+        block = exif.of_turned(exif.without_prefix(block), warnings)
     if info.get("depth_images") or info.get("aux"):
         warnings.append("what goes with the picture (depth or gain maps) is not kept")
     icc = info.get("icc_profile") or None

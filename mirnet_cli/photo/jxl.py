@@ -63,12 +63,7 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
                 warnings.append("content credentials (JUMBF) no longer hold and are not kept")
             elif name == b"jhgm":
                 warnings.append("a gain map for high dynamic range is not kept")
-    if block is not None:
-        try:
-            block = exif.upright(block)
-        except DamageError:
-            warnings.append("the EXIF data is damaged and is not kept")
-            block = None
+    block = exif.of_turned(block, warnings)
     if found.animation:
         warnings.append("an animation: only its first picture was read")
     icc = None

@@ -54,6 +54,14 @@ MOMENTS = {
 }
 
 
+def assert_same_end(folder: Path, optimiser: str) -> None:
+    """The runs in ``once`` and ``twice`` ended with the same bytes."""
+    for file in ("model", "average", *MOMENTS[optimiser]):
+        one = (folder / "once/checkpoint" / f"{file}.safetensors").read_bytes()
+        two = (folder / "twice/checkpoint" / f"{file}.safetensors").read_bytes()
+        assert one == two, file
+
+
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
 # Of the heads of upscale, one makes each step.
 @pytest.mark.parametrize("name", ["denoise", "upscale"])
@@ -71,10 +79,7 @@ def test_resumed_run_ends_with_the_same_weights(tmp_path: Path, name: str, optim
         # Reports come every 50 steps and after the last one: stop in the middle by hand.
         loop.train(dataclasses.replace(interrupted, report=stop, report_every=8))
     loop.train(interrupted)
-    for file in ("model", "average", *MOMENTS[optimiser]):
-        one = (tmp_path / "once/checkpoint" / f"{file}.safetensors").read_bytes()
-        two = (tmp_path / "twice/checkpoint" / f"{file}.safetensors").read_bytes()
-        assert one == two, file
+    assert_same_end(tmp_path, optimiser)
 
 
 def test_a_signal_within_a_step_costs_what_was_done_since_the_last_report(
@@ -99,10 +104,7 @@ def test_a_signal_within_a_step_costs_what_was_done_since_the_last_report(
     state = json.loads((tmp_path / "twice/checkpoint/state.json").read_text())
     assert state["step"] == 12
     loop.train(interrupted)
-    for file in ("model", "average", *MOMENTS[interrupted.recipe.optimiser]):
-        one = (tmp_path / "once/checkpoint" / f"{file}.safetensors").read_bytes()
-        two = (tmp_path / "twice/checkpoint" / f"{file}.safetensors").read_bytes()
-        assert one == two, file
+    assert_same_end(tmp_path, interrupted.recipe.optimiser)
 
 
 def test_a_signal_in_the_first_steps_leaves_no_run(
