@@ -186,11 +186,13 @@ def _train(
 ) -> dict[str, NetworkSpec]:
     """Trains one network after the other; their weights."""
     longest, total = (f(part.steps for part in chosen.parts) for f in (max, sum))
+    if hours is None:
+        _check_length(chosen, runs, most)
     trained: dict[str, NetworkSpec] = {}
     for part in chosen.parts:
         this = dataclasses.replace(
             runs[part.part],
-            steps=max(1, round(most * part.steps / longest)),
+            steps=_share(part, most, longest),
             hours=math.inf if hours is None or trained else hours * part.steps / total,
         )
         begin(this)
@@ -202,6 +204,33 @@ def _train(
         trained[part.part] = _spec(part, best)
         draw(this.folder / "log.jsonl", this.folder / "curve.png")
     return trained
+
+
+def _share(part: Recipe, most: int, longest: int) -> int:
+    """Steps of a network, where the one with most has so many."""
+    return max(1, round(most * part.steps / longest))
+
+
+def _check_length(chosen: Plan, runs: Mapping[str, Run], most: int) -> None:
+    """Whether what is left can still end with a falling learning rate.
+
+    Raises:
+        UsageError: if more was done already.
+    """
+    longest = max(part.steps for part in chosen.parts)
+    for part in chosen.parts:
+        folder = runs[part.part].folder
+        state = checkpoint.read_state(folder / "checkpoint")
+        if state is None:
+            continue
+        done, fall, steps = state["step"], state["fall"], _share(part, most, longest)
+        if done > steps or (done == steps and fall is None):
+            whole = max(done, math.ceil((done if fall is None else fall) / loop.STEADY))
+            raise UsageError(
+                f"has made {done} steps already, and {steps} are asked for",
+                f"ask for --steps {math.ceil(whole * longest / part.steps)} or more",
+                subject=folder,
+            )
 
 
 def _data(part: Recipe, photos: Sequence[Pair], pairs: Sequence[Pair]) -> dict[str, Any]:
@@ -224,8 +253,8 @@ def _data(part: Recipe, photos: Sequence[Pair], pairs: Sequence[Pair]) -> dict[s
 
 def _digest(photos: Sequence[Pair], pairs: Sequence[Pair]) -> str:
     """What tells these photos and pairs from others, wherever they lie."""
-    names = [f"{each.name} {len(each.parts)} {each.size}" for each in (*photos, *pairs)]
-    digest = hashlib.sha256("\n".join(names).encode(errors="surrogateescape")).hexdigest()
+    digests = "".join(each.digest() for each in (*photos, *pairs))
+    digest = hashlib.sha256(digests.encode()).hexdigest()
     return f"{len(photos)} photos and {len(pairs)} pairs, {digest[:12]}"
 
 

@@ -36,7 +36,7 @@ from mirnet_cli.training.recipe import Batch, Recipe, Stage, as_batch
 
 _AVERAGE_DECAY = 0.999
 _WARM_UP = 300
-_STEADY = 0.7
+STEADY = 0.7
 """Share of a run before the learning rate falls."""
 _CLIP = 0.5
 VALIDATION_CROP = 192
@@ -110,9 +110,9 @@ class Schedule:
     @property
     def steps(self) -> int:
         """Length of the run, as far as it is known."""
-        if self.fall is None or self.fall >= round(_STEADY * self.limit):
+        if self.fall is None or self.fall >= round(STEADY * self.limit):
             return self.limit
-        return round(self.fall / _STEADY)
+        return round(self.fall / STEADY)
 
     def expected(self, step: int, seconds: float) -> int:
         """Length of the run, by its speed so far where hours decide."""
@@ -122,7 +122,7 @@ class Schedule:
 
     def due(self, step: int, seconds: float) -> bool:
         """Whether the fall has to begin at this step, or earlier."""
-        return step >= round(_STEADY * self.limit) or seconds >= _STEADY * self.hours * 3600
+        return step >= round(STEADY * self.limit) or seconds >= STEADY * self.hours * 3600
 
     def rate(self, step: int, highest: float) -> float:
         """Linear warm-up, the highest, then half a cosine down to a hundredth of it."""

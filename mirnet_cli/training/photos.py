@@ -23,7 +23,8 @@ from mirnet_cli import photo
 from mirnet_cli.errors import InputError
 from mirnet_cli.files import is_folder, write_replaceable
 from mirnet_cli.measure.pairs import find_pairs, pictures
-from mirnet_cli.photo.raster import to_depth
+from mirnet_cli.photo.raster import in_srgb, to_depth
+from mirnet_cli.photo.space import space_of_photo
 
 Pixels = NDArray[np.uint8]
 
@@ -53,18 +54,27 @@ class Pair:
         height, width = self.pixels()[0].shape[:2]
         return height, width
 
+    def digest(self) -> str:
+        """What tells it from others: its name, sizes, and a row of pixels of each part."""
+        rows = [part[len(part) // 2].tobytes() for part in self.pixels()]
+        what = os.fsencode(f"{self.name} {self.size}\0")
+        return hashlib.sha256(what + b"\0".join(rows)).hexdigest()
+
     def brightness(self) -> float:
         """Mean of the first part, 0..1, from a pixel in 64."""
         return float(self.pixels()[0][::8, ::8].mean()) / 255
 
 
 def read_rgb(path: Path) -> Pixels:
-    """A photo as ``(H, W, 3)`` uint8; grey is repeated, alpha ignored, finer depths are rounded.
+    """A photo as ``(H, W, 3)`` uint8 sRGB: grey is repeated, alpha ignored, finer depths rounded.
 
     Raises:
         InputError: if it cannot be read.
     """
-    pixels = to_depth(photo.decode(path).pixels, "uint8")
+    decoded = photo.decode(path)
+    space, _ = space_of_photo(decoded)
+    pixels = decoded.pixels if space is None else in_srgb(decoded.pixels, space)
+    pixels = to_depth(pixels, "uint8")
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[:, :, None], 3, axis=2)
     return np.ascontiguousarray(pixels)
@@ -79,7 +89,7 @@ def _decoded(path: Path, cache: Path | None) -> Pixels | Path:
         return read_rgb(path)
     status = path.stat()
     key = hashlib.sha256(
-        os.fsencode(f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}")
+        os.fsencode(f"sRGB\0{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}")
     ).hexdigest()[:24]
     copy = cache / f"{key}.npy"
     if _is_intact(copy):

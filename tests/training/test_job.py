@@ -19,6 +19,7 @@ from mirnet_cli.errors import InputError, MirnetError, OutOfMemoryError, OutputE
 from mirnet_cli.training.loop import Progress
 from mirnet_cli.training.photos import load_pairs, load_photos, random_crops, split
 from mirnet_cli.training.recipe import Recipe
+from tests.photo.pictures import grey_profile
 
 CONFIG = """
 learning_rate = 1e-3
@@ -150,6 +151,14 @@ def test_finer_depths_become_8_bits(tmp_path: Path, dtype: str) -> None:
     np.testing.assert_array_equal(photo.pixels()[0], values)
 
 
+def test_photos_are_trained_on_as_the_network_sees_them_in_use(tmp_path: Path) -> None:
+    grey = Image.new("L", (16, 16), 128)
+    grey.save(tmp_path / "linear.png", icc_profile=grey_profile(1.0))
+    (photo,) = load_photos(tmp_path, tmp_path / "copies")
+    # IEC 61966-2-1 of 128 / 255.
+    np.testing.assert_array_equal(photo.pixels()[0], 188)
+
+
 def test_folders_without_photos_or_partners(tmp_path: Path, photos: Path) -> None:
     with pytest.raises(InputError, match="no such folder"):
         load_photos(tmp_path / "nowhere")
@@ -238,6 +247,35 @@ def test_a_run_is_resumed_as_it_was_begun(
         change = {}
     with pytest.raises(UsageError, match=message):
         training.run(**asked | change, out=tmp_path / "run", resume=True)
+
+
+def test_other_photos_of_the_same_names_and_sizes_are_others(
+    tmp_path: Path, photos: Path, config: Path
+) -> None:
+    training.run("denoise", data=[photos], out=tmp_path / "run", config=config)
+    Image.new("RGB", (80, 64), "red").save(photos / "photo-2.png")
+    with pytest.raises(UsageError, match="another --data or --pairs"):
+        training.run("denoise", data=[photos], out=tmp_path / "run", config=config, resume=True)
+
+
+def test_no_run_ends_before_its_learning_rate_has_fallen(
+    tmp_path: Path, photos: Path, config: Path
+) -> None:
+    def stop(part: Recipe, progress: Progress) -> None:
+        raise KeyboardInterrupt
+
+    asked: dict[str, Any] = {"name": "denoise", "data": [photos], "config": config}
+    asked |= {"out": tmp_path / "run", "resume": True}
+    with pytest.raises(KeyboardInterrupt):
+        # The report is at step 50, long before the fall.
+        training.run(**asked, steps=1000, report=stop)
+    for steps in (7, 50):
+        with pytest.raises(UsageError, match=rf"50 steps already, and {steps} are.*--steps 72 or"):
+            training.run(**asked, steps=steps)
+    training.run(**asked, steps=72)
+    with pytest.raises(UsageError, match=r"72 steps already, and 71 are.*--steps 72 or"):
+        training.run(**asked, steps=71)
+    training.run(**asked, steps=72)
 
 
 def test_two_do_not_train_in_one_folder(tmp_path: Path, photos: Path, config: Path) -> None:
