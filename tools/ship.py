@@ -143,10 +143,10 @@ def read_score(text: str) -> Score:
         raise UsageError("needs PICTURES=FILE", "as in --scores 'PolyU=polyu.jsonl'", subject=text)
     try:
         lines = [json.loads(line) for line in Path(name).read_text("utf-8").splitlines() if line]
-    except (OSError, ValueError) as error:
+        summaries = [line for line in lines if line.get("type") == "summary"]
+    except (OSError, ValueError, AttributeError) as error:
         what = f"cannot be read ({error})"
         raise UsageError(what, "use mirnet evaluate --json", subject=name) from None
-    summaries = [line for line in lines if line.get("type") == "summary"]
     if len(summaries) != 1 or summaries[0].get("failed"):
         raise UsageError("is no complete evaluation", "evaluate again", subject=name)
     return Score(pictures, summaries[0])
