@@ -24,8 +24,6 @@ ROOT = Path(__file__).resolve().parents[1]
 # The checkout this script belongs to, whichever mirnet is installed.
 sys.path.insert(0, str(ROOT))
 
-import numpy as np  # noqa: E402
-
 from mirnet_cli.measure import evaluate, tiling  # noqa: E402
 from mirnet_cli.measure.pairs import find_pairs  # noqa: E402
 from mirnet_cli.models.catalogue import CONTEXTS  # noqa: E402
@@ -78,18 +76,21 @@ def _called(restorer: Any, pixels: Any, profile: bytes | None) -> Any:
     return restorer(pixels, profile=profile)
 
 
-def quality(model: str, folders: str, options: dict[str, Any], most: int) -> dict[str, float]:
-    """Mean PSNR against the targets, for each of :data:`QUALITY`."""
+def quality(
+    model: str, folders: str, options: dict[str, Any], most: int
+) -> dict[str, float | None]:
+    """Mean PSNR against the targets, for each of :data:`QUALITY`; None where all are equal."""
     inputs, targets = (Path(folder) for folder in folders.split(","))
     pairs, _ = find_pairs(inputs, targets)
     pairs = pairs[:: math.ceil(len(pairs) / most)]
-    found = {}
+    found: dict[str, float | None] = {}
     for name, (context, tile) in QUALITY.items():
         restorer = load(model, tile=tile, context=context, **options)
         rows = evaluate.evaluate(pairs, partial(_called, restorer), scale=restorer.scale)
-        values = [row.scores.psnr for row in rows if row.scores is not None]
-        found[name] = round(float(np.mean(values)), 2)
-        print(model, folders, name, len(values), found[name], flush=True)
+        means = evaluate.summarise(list(rows))
+        # JSON knows no infinity.
+        found[name] = None if means.psnr is None else round(means.psnr, 2)
+        print(model, folders, name, means.pairs - means.failed, found[name], flush=True)
     return found
 
 
