@@ -6,9 +6,10 @@ one is escaped for the terminal.
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from mirnet_cli.errors import MirnetError
 from mirnet_cli.files import printable
@@ -79,9 +80,32 @@ class Console:
 
     def record(self, values: Mapping[str, Any]) -> None:
         """Print one JSON object, pure ASCII, on a line of its own; nothing without --json."""
-        if self.json and self._json_stream is not None:
-            self._json_stream.write(json.dumps(values, default=str) + "\n")
-            self._json_stream.flush()
+        if self.json:
+            self._write(self._json_stream, json.dumps(values, default=str))
+
+    def data(self, line: str) -> None:
+        """Print a line of what was asked for on stdout, whatever else is said."""
+        self._write(sys.stdout, line)
+
+    def _write(self, stream: TextIO | None, line: str) -> None:
+        if stream is None:
+            return
+        with self._without_bar(stream):
+            stream.write(line + "\n")
+            stream.flush()
+
+    @contextmanager
+    def _without_bar(self, stream: TextIO) -> Iterator[None]:
+        """Take the progress bar away while a line goes to what may be the same terminal."""
+        bar = self._live if stream.isatty() else None
+        if bar is None:
+            yield
+            return
+        bar.stop()
+        try:
+            yield
+        finally:
+            bar.start()
 
     def _line(self, text: str) -> None:
         line = printable(text)
@@ -152,6 +176,8 @@ class Display:
                 TimeRemainingColumn(),
                 console=terminal,
                 transient=True,
+                # Data goes to stdout, also while this is shown.
+                redirect_stdout=False,
                 expand=True,
             )
             self._progress.start()
