@@ -70,7 +70,7 @@ def command(
     from mirnet_cli.cli.console import Console
     from mirnet_cli.cli.photos import ends_as_folder
     from mirnet_cli.files import is_folder, same_file
-    from mirnet_cli.report.compare import compare, kind_of
+    from mirnet_cli.report.compare import NO_DIFFERENCE, compare, kind_of
 
     default = output_name(after.name, suffix="-compare", extension="html")
     target = after.with_name(default) if output is None else Path(output)
@@ -94,7 +94,7 @@ def command(
         max_pixels=max_pixels,
     )
     console = Console(json=words.json, quiet=words.quiet, verbose=words.verbose)
-    ratio = "no pixel differs" if done.psnr is None else f"PSNR between the two {done.psnr:.2f} dB"
+    ratio = NO_DIFFERENCE if done.psnr is None else f"PSNR between the two {done.psnr:.2f} dB"
     console.note(f"{before} | {after} -> {done.output} ({ratio})")
     console.record({"before": str(before), "after": str(after), "status": "done", **asdict(done)})
     return 0

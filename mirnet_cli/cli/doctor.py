@@ -11,7 +11,7 @@ import typer
 from mirnet_cli.cli import values
 from mirnet_cli.cli.app import Command
 from mirnet_cli.cli.options import Computing, Task, flat, option
-from mirnet_cli.errors import ExitCode
+from mirnet_cli.errors import ExitCode, UsageError
 from mirnet_cli.files import printable
 
 EPILOG = (
@@ -33,9 +33,18 @@ class Doctor(Command):
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Note what is asked for."""
+        """Note what is asked for, and refuse what the checks would leave out of account."""
         ctx.meta[TILING] = any(word.partition("=")[0] == "--tiling" for word in args)
-        return super().parse_args(ctx, args)
+        rest = super().parse_args(ctx, args)
+        for parameter in [] if ctx.meta[TILING] else self.get_params(ctx):
+            source = ctx.get_parameter_source(parameter.name)
+            if parameter.name != "json" and getattr(source, "name", "") == "COMMANDLINE":
+                raise UsageError(
+                    "goes with --tiling; the checks look at all devices and weights",
+                    "leave it out, or add --tiling PHOTO",
+                    subject=max(parameter.opts, key=len),
+                )
+        return rest
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The options, as they are set now."""

@@ -271,11 +271,13 @@ def _named_target(source: Place | None, output: Output, word: str, *, folder: bo
 
 
 def _check_format(where: str, extension: str | None) -> None:
-    """Refuse a name that says another format than --format, or none that can be written."""
-    from mirnet_cli.photo.formats import WRITABLE, format_from_name
+    """Refuse a name that says another format than --format, or none that can be written here."""
+    from mirnet_cli.photo.formats import FORMATS, WRITABLE, format_from_name
 
     named = format_from_name(where)
     if extension is None:
+        if named in WRITABLE and (missing := FORMATS[named].missing):
+            raise UsageError(f"{named} needs {missing.name}", missing.remedy, subject=where)
         if (suffix := place(where).suffix) and named not in WRITABLE:
             known = ", ".join(sorted(WRITABLE))
             raise UsageError(

@@ -12,6 +12,9 @@ from typing import Any
 
 from mirnet_cli.errors import ExitCode, MirnetError
 
+_WITHOUT_VERBOSE = {"bench", "doctor", "models"}
+"""Commands without the option; the variable counts for all."""
+
 
 class Stopped(BaseException):
     """SIGTERM or SIGHUP came: leave as after Ctrl-C, so that whole files or none stay."""
@@ -89,21 +92,27 @@ def _code_of(error: BaseException, words: Sequence[str], verbose: bool) -> int:
     if line is not None:
         _say(line)
         return ExitCode.USAGE
-    _say(bug_line(error, verbose))
+    _say(bug_line(error, verbose, words))
     _traceback(error, verbose)
     return ExitCode.FAILED
 
 
-def bug_line(error: BaseException, verbose: bool = False) -> str:
+def bug_line(error: BaseException, verbose: bool = False, words: Sequence[str] = ()) -> str:
     """What to say of an exception that is nobody's mistake but ours.
 
     Running out of memory is worded as what it is.
+
+    Args:
+        error: what was raised.
+        verbose: its traceback follows.
+        words: the command line.
     """
     if isinstance(error, MemoryError):
         return "not enough memory; use a smaller --tile, or close other programs"
     how = "report it with the command and what follows"
     if not verbose:
-        how = "run again with --verbose and report what it says, with the command"
+        option = "MIRNET_VERBOSE=1 set" if {*words[:1]} & _WITHOUT_VERBOSE else "--verbose"
+        how = f"run again with {option} and report what it says, with the command"
     text = " ".join(f"{type(error).__name__}: {error}".split())[:300].rstrip(": ")
     return f"this is a bug in mirnet: {text}; {how}"
 

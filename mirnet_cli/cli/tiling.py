@@ -48,7 +48,7 @@ def check(
         The exit code: 1 where tiles are not equal to the whole.
     """
     from mirnet_cli.cli.photos import describe, load_restorer
-    from mirnet_cli.files import write_atomically
+    from mirnet_cli.files import printable, write_atomically
     from mirnet_cli.measure import tiling
     from mirnet_cli.restore import photos
 
@@ -121,7 +121,7 @@ def check(
             "PSNR in dB; LARGEST difference, STEP at the worst border and BESIDE it in 1/255"
         )
         for target in targets:
-            typer.echo(f"difference, {tiling.AMPLIFIED} times as large: {target}")
+            typer.echo(printable(f"difference, {tiling.AMPLIFIED} times as large: {target}"))
     return ExitCode.OK if all(each["equal"] for each in results) else ExitCode.FAILED
 
 

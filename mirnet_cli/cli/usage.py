@@ -76,15 +76,16 @@ def _nearest_option(option: str, context: Any, words: Sequence[str], help_words:
         if word.startswith(option) and Path(word).exists():
             return f"for the file of that name write ./{word}"
     if context is not None:
-        known = [
-            name
+        # Without the dashes, which would make all of them alike.
+        known = {
+            name.lstrip("-"): name
             for parameter in context.command.get_params(context)
             if parameter.param_type_name == "option" and not parameter.hidden
             for name in parameter.opts
-        ]
-        close = get_close_matches(option, known, n=1, cutoff=0.6)
+        }
+        close = get_close_matches(option.lstrip("-"), known, n=1, cutoff=0.6)
         if close:
-            return f"did you mean {close[0]}?"
+            return f"did you mean {known[close[0]]}?"
     return f"see '{help_words}'"
 
 

@@ -10,15 +10,18 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from mirnet_cli._version import __version__
-from mirnet_cli.errors import UsageError
+from mirnet_cli.errors import InputError, UsageError
 from mirnet_cli.files import printable, write_atomically
-from mirnet_cli.photo.formats import FORMATS, format_from_name
+from mirnet_cli.photo.formats import FORMATS, WRITABLE, format_from_name
 
 if TYPE_CHECKING:
     from mirnet_cli.report import pictures
 
 OVERVIEW = 2048
 """Longest side of the pictures in the slider, in pixels."""
+
+NO_DIFFERENCE = "no pixel differs on a screen of 8 bits"
+"""What is compared is what can be seen: neither the lower half of 16 bits, nor hidden colours."""
 
 _PAGES = (".html", ".htm")
 
@@ -30,7 +33,7 @@ class Comparison:
     Attributes:
         output: the page or picture.
         width, height: of the pictures compared, in pixels.
-        psnr: between them in dB; None if they are equal.
+        psnr: between them in dB, at 8 bits; None if they are equal.
         kind: "page" or "picture".
     """
 
@@ -45,13 +48,16 @@ def kind_of(name: str) -> str:
     """Whether a file of this name is a "page" or a "picture".
 
     Raises:
-        UsageError: it is neither.
+        UsageError: it is neither, or a picture that cannot be written here.
     """
     if Path(name).suffix.lower() in _PAGES:
         return "page"
-    if format_from_name(name) is not None:
+    format = format_from_name(name)
+    if format is not None and format in WRITABLE:
+        if missing := FORMATS[format].missing:
+            raise UsageError(f"{format} needs {missing.name}", missing.remedy, subject=name)
         return "picture"
-    known = ", ".join(entry.extensions[0][1:] for entry in FORMATS.values())
+    known = ", ".join(FORMATS[each].extensions[0][1:] for each in WRITABLE)
     raise UsageError(
         "neither a page nor a picture by its name", f"end it in html, {known}", subject=name
     )
@@ -78,21 +84,29 @@ def compare(
         max_pixels: larger photos are refused before they are decoded.
 
     Raises:
-        UsageError: the name of ``target`` says neither.
-        InputError: a photo cannot be read, or they have different shapes.
+        UsageError: the name of ``target`` says neither, or places are named for a picture.
+        InputError: a photo cannot be read, they have different shapes, or a place is not in them.
         OutputError: ``target`` exists or cannot be written.
     """
     from mirnet_cli.report import pictures
 
     kind = kind_of(target.name)
+    if at and kind == "picture":
+        what = "places are shown on a page, not in a picture"
+        raise UsageError(what, "end the output's name in html, or leave it out", subject="--at")
     pair = pictures.read_pair(before, after, max_pixels=max_pixels)
+    width, height = pair.size
+    for x, y in at:
+        if x >= width or y >= height:
+            what = f"{x},{y} is not within its {width}x{height} pixels"
+            raise InputError(what, "name another place with --at", subject=after)
     if kind == "page":
         data = page(pair, before.name, after.name, at=at).encode("utf-8")
     else:
         data = _picture(pictures.side_by_side(pair), target, quality)
     write_atomically(target, data, overwrite=overwrite)
     ratio = pictures.psnr(pair)
-    return Comparison(str(target), *pair.size, ratio if math.isfinite(ratio) else None, kind)
+    return Comparison(str(target), width, height, ratio if math.isfinite(ratio) else None, kind)
 
 
 def _picture(pixels: "pictures.Pixels", target: Path, quality: int | None) -> bytes:
@@ -150,7 +164,7 @@ def _facts(pair: "pictures.Pair") -> list[str]:
     from mirnet_cli.report import pictures
 
     ratio = pictures.psnr(pair)
-    same = "no pixel differs" if math.isinf(ratio) else f"PSNR between the two {ratio:.2f} dB"
+    same = NO_DIFFERENCE if math.isinf(ratio) else f"PSNR between the two {ratio:.2f} dB"
     width, height = pair.size
     return [f"{width} × {height} pixels", same, *([pair.note] if pair.note else [])]
 

@@ -12,6 +12,9 @@ from tests.cli.conftest import Mirnet
     [
         ("denoise a.jpg --til 5", "--til: no such option; did you mean --tile?"),
         ("denoise a.jpg --overwrit", "--overwrit: no such option; did you mean --overwrite?"),
+        ("denoise a.jpg --scale 2", "--scale: no such option; see 'mirnet denoise --help'"),
+        ("doctor --verbose", "--verbose: no such option; see 'mirnet doctor --help'"),
+        ("doctor --device cuda", "--device: goes with --tiling; the checks look at all devices"),
         ("denoise a.jpg -z", "-z: no such option; see 'mirnet denoise --help'"),
         ("denoise a.jpg --tile", "--tile: needs a value; see 'mirnet denoise --help'"),
         ("denoise a.jpg --tile x", "--tile: 'x' is not auto, 0 or a number of pixels; see "),
@@ -37,6 +40,8 @@ from tests.cli.conftest import Mirnet
         ("xyzzy", "xyzzy: no such command; see 'mirnet --help'"),
         ("--bogus", "--bogus: no such option; see 'mirnet --help'"),
         ("compare a.jpg", "AFTER: needed but not given; see 'mirnet compare --help'"),
+        ("compare a.jpg a.jpg -o b.dng", "b.dng: neither a page nor a picture by its name"),
+        ("compare a.jpg a.jpg -o b.png --at 1,1", "--at: places are shown on a page, not in a"),
         ("train", "TASK: needed but not given; see 'mirnet train --help'"),
         *(
             (f"{words} --task blur", "--task: 'blur' is not one of 'enhance', 'denoise', 'upscale'")
@@ -77,6 +82,21 @@ def test_an_empty_variable_of_a_script(mirnet: Mirnet, words: tuple[str, ...]) -
     assert [path.name for path in Path().iterdir()] == ["a.jpg"]
 
 
+@pytest.mark.parametrize("words", ["denoise a.jpg", "compare a.jpg a.jpg"])
+def test_a_name_whose_format_needs_an_extra(
+    mirnet: Mirnet, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    from pathlib import Path
+
+    from mirnet_cli.photo import formats
+
+    monkeypatch.setattr(formats, "_is_here", lambda _: False)
+    Path("a.jpg").write_text("photo")
+    ran = mirnet(*words.split(), "-o", "b.heic")
+    assert ran.said == "mirnet: b.heic: HEIC needs pillow-heif; pip install 'mirnet-cli[heif]'"
+    assert (ran.code, [path.name for path in Path().iterdir()]) == (2, ["a.jpg"])
+
+
 def test_a_wrong_variable_is_named(mirnet: Mirnet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIRNET_TILE", "big")
     assert mirnet("denoise", "a.jpg").said.startswith("mirnet: --tile (set by MIRNET_TILE): 'big'")
@@ -95,6 +115,13 @@ def test_a_file_whose_name_looks_like_an_option(mirnet: Mirnet) -> None:
 
     Path("-a.jpg").write_text("photo")
     assert mirnet("denoise", "-a.jpg").said.endswith("for the file of that name write ./-a.jpg")
+
+
+def test_a_bug_names_a_way_to_its_traceback_that_the_command_has() -> None:
+    from mirnet_cli.cli.process import bug_line
+
+    assert "run again with --verbose and" in bug_line(ValueError("x"), words=["denoise"])
+    assert "with MIRNET_VERBOSE=1 set and" in bug_line(ValueError("x"), words=["doctor"])
 
 
 def test_a_cluster_needs_its_extra(mirnet: Mirnet, monkeypatch: pytest.MonkeyPatch) -> None:
