@@ -124,7 +124,8 @@ def command(
     restorer = _restorer(task, scale, computing, console)
     if restorer is None and (ensemble or strength != 1):
         raise UsageError(
-            "--strength and --ensemble are for results", "give --task, --model or --weights too"
+            "--strength and --ensemble (or MIRNET_STRENGTH, MIRNET_ENSEMBLE) are for results",
+            "give --task, --model or --weights too, or leave them out",
         )
     factor = restorer.scale if restorer is not None else scale or 1
     for warning in warnings:
@@ -132,7 +133,7 @@ def command(
     restore = None
     if restorer is not None:
         console.detail(describe(restorer))
-    table = _Table([pair.name for pair in pairs], baseline, shown=not words.json)
+    table = _Table([pair.name for pair in pairs], baseline, console)
     rows: list[Row] = []
     with console.display(files=len(pairs)) as display:
         if restorer is not None:
@@ -228,8 +229,8 @@ def _circumstances(restorer: "Restorer | None") -> dict[str, Any]:
 class _Table:
     """Rows on stdout as they come, and their means below."""
 
-    def __init__(self, names: "Sequence[str]", baseline: bool, *, shown: bool) -> None:
-        self._shown = shown
+    def __init__(self, names: "Sequence[str]", baseline: bool, console: Console) -> None:
+        self._console = console
         self._baseline = baseline
         self._header = ["NAME", "PSNR", "SSIM"]
         if baseline:
@@ -265,12 +266,12 @@ class _Table:
             notes.append(f"{equal}, left out of the mean PSNR")
         if summary.worse:
             notes.append(f"{summary.worse} worse than doing nothing")
-        if notes and self._shown:
-            typer.echo("; ".join(notes))
+        if notes and not self._console.json:
+            self._console.data("; ".join(notes))
 
     def _print(self, cells: "Sequence[str]") -> None:
-        if self._shown:
-            typer.echo(lines(self._header, [cells, self._widest], self._align)[1])
+        if not self._console.json:
+            self._console.data(lines(self._header, [cells, self._widest], self._align)[1])
 
 
 def _cells(scores: "Scores | None", without: str) -> list[str]:

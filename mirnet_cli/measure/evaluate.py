@@ -212,6 +212,8 @@ def _measure(
     said: tuple[str, ...] = ()
     if photo.metadata.icc != wanted.metadata.icc:
         said = ("its profile is not its target's; what is compared are the bare numbers",)
+    if photo.alpha is not None or wanted.alpha is not None:
+        said += ("transparency is not measured, and hidden colours count",)
     if restore is None:
         result = plain
     else:

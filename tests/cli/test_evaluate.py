@@ -114,8 +114,16 @@ def test_upscale_against_bicubic(real: Run, tmp_path: Path) -> None:
         ("i t --task enhance --weights w.safetensors", 2, "made for denoise, not for enhance"),
         ("i t --weights w.safetensors --scale 2", 2, "made for scale 1, not 2"),
         ("i t --border x", 2, "border"),
-        ("i t --strength 0.5", 2, "--strength and --ensemble are for results"),
-        ("i t --ensemble", 2, "--strength and --ensemble are for results"),
+        (
+            "i t --strength 0.5",
+            2,
+            "(or MIRNET_STRENGTH, MIRNET_ENSEMBLE) are for",
+        ),
+        (
+            "i t --ensemble",
+            2,
+            "(or MIRNET_STRENGTH, MIRNET_ENSEMBLE) are for",
+        ),
         ("i", 2, "TARGET_DIR"),
     ],
 )
@@ -124,6 +132,13 @@ def test_errors_are_one_line(words: str, code: int, expected: str, real: Run) ->
     assert (ran.code, ran.out) == (code, "")
     assert ran.err.count("\n") == 1
     assert expected in ran.err
+
+
+def test_transparency_is_not_measured_in_silence(real: Run, tmp_path: Path) -> None:
+    Image.open(tmp_path / "i" / "0.png").convert("RGBA").save(tmp_path / "i" / "0.png")
+    ran = real("evaluate", "i", "t")
+    said = "mirnet: i/0.png: warning: transparency is not measured, and hidden colours count\n"
+    assert (ran.code, ran.err) == (0, said)
 
 
 @pytest.mark.parametrize("words", [(), ("--task", "denoise")])
