@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 OVERVIEW = 2048
 """Longest side of the pictures in the slider, in pixels."""
 
-NO_DIFFERENCE = "no pixel differs on a screen of 8 bits"
+NO_DIFFERENCE = "no pixel differs at 8 bits"
 """What is compared is what can be seen: neither the lower half of 16 bits, nor hidden colours."""
 
 _PAGES = (".html", ".htm")

@@ -101,7 +101,7 @@ def test_names_are_words_not_markup(tmp_path: Path) -> None:
 def test_tiny_pictures(tmp_path: Path, size: tuple[int, int]) -> None:
     first = save(tmp_path / "a.png", noise(*size))
     assert compare(first, first, tmp_path / "page.html").psnr is None
-    assert "no pixel differs on a screen of 8 bits" in (tmp_path / "page.html").read_text("utf-8")
+    assert "no pixel differs at 8 bits" in (tmp_path / "page.html").read_text("utf-8")
 
 
 def test_a_place_outside_is_refused(pair: tuple[Path, Path, Array, Array], tmp_path: Path) -> None:
