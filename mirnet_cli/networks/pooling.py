@@ -96,7 +96,9 @@ class Pooling:
                 scores = scores + self._mask_at(features).flatten(2).log()
             denominator = scores.logsumexp(2)
             weights = (scores - denominator.unsqueeze(2)).exp()
-            measured = (features.flatten(2).float() @ weights.transpose(1, 2)).squeeze(2)
+            # Autocast would take the product in half precision, whatever it is given.
+            with torch.autocast(features.device.type, enabled=False):
+                measured = (features.flatten(2).float() @ weights.transpose(1, 2)).squeeze(2)
             if self._record:
                 self.recorded.append((measured, denominator.squeeze(1)))
         return self._deliver(measured, features)

@@ -31,3 +31,17 @@ def test_softmax_mean_of_large_pictures_keeps_its_weights_in_half_precision() ->
     logits = torch.zeros(1, 1, 512, 512, dtype=torch.float16)
     mean = Pooling().softmax_mean(features, logits)
     torch.testing.assert_close(mean, torch.ones(1, 2, 1, 1, dtype=torch.float16), atol=1e-3, rtol=0)
+
+
+def test_softmax_mean_is_taken_in_float32_under_autocast() -> None:
+    features = torch.rand(1, 8, 32, 48, generator=torch.Generator().manual_seed(0)).bfloat16()
+    logits = torch.randn(1, 1, 32, 48, generator=torch.Generator().manual_seed(1)).bfloat16()
+    pooling = Pooling(record=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        pooling.softmax_mean(features, logits)
+    ((vector, _),) = pooling.recorded
+    expected = (features.double() * logits.double().flatten(2).softmax(2).view_as(logits)).sum(
+        (2, 3)
+    )
+    assert vector.dtype == torch.float32
+    torch.testing.assert_close(vector.double(), expected, atol=1e-6, rtol=1e-5)
