@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mirnet_cli.networks import authors
 from mirnet_cli.networks.authors import Config, Renames, Shapes
-from mirnet_cli.networks.fields import Field, Flag, Number, Several, Whole
+from mirnet_cli.networks.fields import Either, Field, Flag, Number, Several, Whole
 
 if TYPE_CHECKING:
     from torch import nn
@@ -142,7 +142,7 @@ _V1_FIELDS: Mapping[str, Field] = {
 }
 _V2_FIELDS: Mapping[str, Field] = {
     **_PICTURE,
-    "inputs": Whole(3, 6),
+    "inputs": Either((3, 6)),
     "blocks": Whole(1, 16),
     "bias": Flag(),
     "features": Whole(4, 512),
@@ -151,7 +151,7 @@ _V2_FIELDS: Mapping[str, Field] = {
     "feature_skip": Flag(),
 }
 _COMPACT_FIELDS: Mapping[str, Field] = {
-    "inputs": Whole(3, 6),
+    "inputs": Either((3, 6)),
     "widths": Several(Whole(1, 512), 6),
     "groups": Whole(1, 16),
     "blocks": Whole(1, 16),

@@ -26,6 +26,16 @@ class Whole:
 
 
 @dataclass(frozen=True)
+class Either:
+    """One of a few whole numbers."""
+
+    values: tuple[int, ...]
+
+    def allows(self, value: object) -> bool:
+        return type(value) is int and value in self.values
+
+
+@dataclass(frozen=True)
 class Number:
     """A finite number from ``low`` to ``high``."""
 

@@ -283,3 +283,10 @@ def test_a_sparse_giant_is_refused_unread(tmp_path: Path) -> None:
         file.truncate(1 << 40)
     with pytest.raises(ModelError, match="too large"):
         weights.load(tmp_path / "x")
+
+
+@pytest.mark.parametrize("family", ["compact", "mirnet_v2"])
+def test_a_network_sees_one_picture_or_two(family: str, tmp_path: Path) -> None:
+    network = NetworkSpec(family, {"inputs": 5}, spec().tensors, "")
+    with pytest.raises(ModelError, match="network: inputs = 5"):
+        weights.save(tmp_path / "x.safetensors", **values(network=network))
