@@ -7,9 +7,10 @@ explicitly, which no environment variable undoes.
 """
 
 import io
+import math
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -213,7 +214,19 @@ def _state_dict(value: Any) -> Described:
             raise Refused(f"{str(key)[:80]!r} is no tensor")
         if tensor.storage.kind not in pickles.FLOATS:
             raise Refused(f"the tensor {key[:80]!r} is not of floating point")
+    _check_shares(table.values())
     return Described(table, wrapper)
+
+
+def _check_shares(tensors: Iterable[Tensor]) -> None:
+    """Refuses more numbers than the file has: each tensor is given memory of its own."""
+    left: dict[Storage, int] = {}
+    # Aliases, the same tensor under several keys, stay one.
+    for tensor in set(tensors):
+        storage = tensor.storage
+        left[storage] = left.get(storage, storage.count) - math.prod(tensor.shape)
+        if left[storage] < 0:
+            raise Refused(f"tensors that overlap in the storage {storage.key[:40]!r}")
 
 
 def _loaded(data: bytes, path: Path) -> Any:

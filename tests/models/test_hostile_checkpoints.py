@@ -195,6 +195,9 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "a bytes instruction of 2**62": lambda: _zip(PROTOCOL + b"\x8e" + struct.pack("<Q", 1 << 62)),
     "a memo of 2**32": lambda: _zip(PROTOCOL + b"Nr\xff\xff\xff\xff"),
     "lists that double": lambda: _zip(_pickled(_doubling(60))),
+    "tensors that overlap": lambda: _zip(
+        _pickled(_table(a=_tensor(), b=_tensor(shape=(2, 2), strides=(1, 2))))
+    ),
     "a pickle without an end": lambda: _zip(PROTOCOL + b"}"),
     "an empty pickle": lambda: _zip(b""),
     "an empty stack": lambda: _zip(PROTOCOL + b"0."),
