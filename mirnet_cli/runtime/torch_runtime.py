@@ -49,9 +49,10 @@ class TorchRunner:
         self._module = module.eval().requires_grad_(False)
         with _failures_told(device.name):
             self._module.to(self._device)
+        self._layout = layout(self._device)
         for parameter in self._module.parameters():
             if parameter.ndim == 4:
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+                parameter.data = parameter.data.contiguous(memory_format=self._layout)
         self._options: dict[str, Any] = {} if scale is None else {"scale": scale}
         self.device = device.name
         self.precision = precision
@@ -88,7 +89,7 @@ class TorchRunner:
             record=mask is not None,
             window=(window, height) if window is not None and local else None,
         )
-        x = self._tensor(batch).contiguous(memory_format=torch.channels_last)
+        x = self._tensor(batch).contiguous(memory_format=self._layout)
         residual = self._module(x, pooling=pooling, **self._options)
         pooled = _records(pooling.recorded, len(batch)) if mask is not None else []
         return Output(residual.float().cpu().numpy(), pooled)
@@ -146,6 +147,15 @@ def _failures_told(device: str) -> Iterator[None]:
             raise
         what = f"the device {device} failed ({str(error).partition(chr(10))[0]})"
         raise MirnetError(what, "run again, or use --device cpu") from error
+
+
+def layout(device: torch.device) -> torch.memory_format:
+    """How features and weights lie in memory: channels last, which convolutions gain from.
+
+    Not on MPS, where that is not general and has given false results (PyTorch's issues 180984,
+    192212).
+    """
+    return torch.contiguous_format if device.type == "mps" else torch.channels_last
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

@@ -14,7 +14,7 @@ from mirnet_cli.networks import NetworkSpec
 from mirnet_cli.runtime import OutOfDeviceMemoryError, Runner
 from mirnet_cli.runtime import prepare as prepare_by_any
 from mirnet_cli.runtime.devices import available
-from mirnet_cli.runtime.torch_runtime import TorchRunner
+from mirnet_cli.runtime.torch_runtime import TorchRunner, layout
 from tests.runtime.networks import random_spec
 
 prepare = partial(prepare_by_any, runtime="torch")
@@ -237,3 +237,8 @@ def test_what_the_caller_has_set_in_torch_changes_nothing(
         assert np.array_equal(again.run(batch()).residual, expected)
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+def test_memory_is_laid_out_as_the_device_takes_it() -> None:
+    assert layout(torch.device("cpu")) == layout(torch.device("cuda:1")) == torch.channels_last
+    assert layout(torch.device("mps")) == torch.contiguous_format
