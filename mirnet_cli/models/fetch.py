@@ -104,7 +104,10 @@ def from_hub(
     data, digest = read(path)
     if _held(path, digest):
         return data, digest, path
-    hub.check_online(text)
+    if settings.offline():
+        what = "not intact: its sha256 is not that of the first download"
+        remedy = "unset MIRNET_OFFLINE and HF_HUB_OFFLINE, so that it is fetched again"
+        raise ModelError(what, remedy, subject=text)
     path = hub.download(place, force=True, report=report)
     data, digest = read(path)
     if _held(path, digest):

@@ -120,6 +120,16 @@ def test_a_byte_that_flips_in_the_cache_is_found_and_mended(hub: State) -> None:
     assert hub.count("GET") == 1
 
 
+def test_a_byte_that_flips_is_told_without_a_network(
+    hub: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, _, path = fetch.from_hub(NAME)
+    path.resolve().write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    monkeypatch.setenv("MIRNET_OFFLINE", "1")
+    with pytest.raises(ModelError, match=r"not intact: .*; unset MIRNET_OFFLINE"):
+        fetch.from_hub(NAME)
+
+
 def test_a_byte_that_flips_on_the_way(hub: State) -> None:
     hub.fault, hub.times = "flipped byte", 1
     assert resolve("denoise", weights=NAME).name == "mine"
