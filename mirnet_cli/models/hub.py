@@ -158,7 +158,8 @@ def download(
         )
         if found.commit_hash is None or not _COMMIT.fullmatch(found.commit_hash):
             raise not_the_hub(place)
-        _check_size(place, found.size, size)
+        pinned = place_of(replace(place, revision=found.commit_hash))
+        _check_size(place, found.size, size, room=force or not pinned.is_file())
         huggingface_hub.hf_hub_download(
             place.repository,
             place.file,
@@ -175,7 +176,7 @@ def download(
         if not place.pinned:
             _note_branch(place, found.commit_hash)
         # Not the client's own: it resolves links in the folder of its cache.
-        return place_of(replace(place, revision=found.commit_hash))
+        return pinned
 
 
 def check_online(subject: object) -> None:
@@ -233,7 +234,7 @@ def _note_branch(place: Place, commit: str) -> None:
         path.write_text(commit, encoding="ascii")
 
 
-def _check_size(place: Place, found: int | None, wanted: int | None) -> None:
+def _check_size(place: Place, found: int | None, wanted: int | None, *, room: bool) -> None:
     if found is None:
         return
     if wanted is not None and found != wanted:
@@ -242,7 +243,8 @@ def _check_size(place: Place, found: int | None, wanted: int | None) -> None:
     if found > MAX_FILE:
         what = f"too large for weights ({found / 2**30:.1f} GiB)"
         raise DownloadError(what, f"files up to {MAX_FILE >> 30} GiB are read", subject=place)
-    check_room(settings.hub_cache(), found, place)
+    if room:
+        check_room(settings.hub_cache(), found, place)
 
 
 def check_room(folder: Path, size: int, subject: object) -> None:

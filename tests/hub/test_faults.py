@@ -119,6 +119,13 @@ def test_a_full_disk(hub: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert hub.count("GET") == 0
 
 
+def test_what_is_here_needs_no_room(hub: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = place.download(place.parse(NAME))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100))
+    assert place.download(place.parse(NAME)) == path
+    assert hub.count("GET") == 1
+
+
 @contextlib.contextmanager
 def small_files() -> Iterator[None]:
     """No file of this process may grow beyond 500 bytes: what a quota does, seen from here.
