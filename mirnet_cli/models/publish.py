@@ -11,6 +11,7 @@ from mirnet_cli._version import __version__
 from mirnet_cli.errors import DownloadError, ModelError, UsageError
 from mirnet_cli.files import reason
 from mirnet_cli.models import catalogue, fetch, hub
+from mirnet_cli.models.catalogue import TASKS
 from mirnet_cli.models.hub_errors import worded
 from mirnet_cli.models.weights import UNKNOWN_LICENCE, Weights, parse
 
@@ -66,7 +67,6 @@ def _repository(text: str) -> hub.Place:
 
 def made_card(weights: Weights, repository: str) -> str:
     """A card for weights that have none: what the file itself says, and how to use it."""
-    words = [weights.task, *(["--scale", str(weights.default_scale)] if _enlarges(weights) else [])]
     parameters = sum(int(tensor.size) for tensor in weights.network.tensors.values())
     training = json.dumps(dict(weights.training), indent=2, sort_keys=True)
     return f"""---
@@ -86,9 +86,7 @@ metrics:
 
 Weights of `{weights.network.family}` for {weights.task}, {parameters:,} parameters.
 
-```bash
-mirnet {" ".join(words)} photo.jpg --weights hf://{repository}
-```
+{_use(weights, f"hf://{repository}")}
 
 | | |
 |---|---|
@@ -102,6 +100,21 @@ mirnet {" ".join(words)} photo.jpg --weights hf://{repository}
 {training}
 ```
 """
+
+
+def _use(weights: Weights, address: str) -> str:
+    """How to use weights, as a block of code; no command takes the two views of a sensor."""
+    if weights.task not in TASKS:
+        return f'''```python
+import mirnet_cli as mirnet
+
+# views: HxWx6, the left view first
+result = mirnet.load("{address}")(views)
+```'''
+    scale = f" --scale {weights.default_scale}" if weights.task == "upscale" else ""
+    return f"""```bash
+mirnet {weights.task}{scale} photo.jpg --weights {address}
+```"""
 
 
 def _weights(what: str) -> tuple[bytes, Weights, Path | None]:
@@ -178,7 +191,3 @@ def _licence(licence: str) -> str:
 
 def _plain(text: str) -> str:
     return re.sub(r"[|`\r\n<>]", " ", text)
-
-
-def _enlarges(weights: Weights) -> bool:
-    return weights.task == "upscale"

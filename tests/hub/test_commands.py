@@ -12,6 +12,7 @@ from PIL import Image
 
 from mirnet_cli.models import catalogue, memory, resolve, weights
 from mirnet_cli.models.catalogue import Model
+from mirnet_cli.models.publish import made_card
 from tests.hub.conftest import FILE, REPOSITORY
 from tests.hub.server import COMMIT, State
 from tests.models.builders import tiny_network, values
@@ -217,6 +218,14 @@ def test_push_and_load(
     hub.files |= {f"someone/new/{name}": data for name, data in hub.uploads.items()}
     found = resolve("denoise", weights="hf://someone/new")
     assert found.sha256 == json.loads(ran.out)["sha256"]
+
+
+def test_the_card_of_weights_for_two_views_names_no_command(tmp_path: Path) -> None:
+    defocus = {"task": "defocus", "base": "none"}
+    weights.save(tmp_path / "mine.safetensors", **values(name="mine", **defocus))
+    card = made_card(weights.load(tmp_path / "mine.safetensors"), "someone/new")
+    assert "mirnet defocus" not in card
+    assert 'mirnet.load("hf://someone/new")' in card
 
 
 def test_a_shipped_model_is_pushed_with_its_card(
