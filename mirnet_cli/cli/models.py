@@ -172,10 +172,17 @@ def _verified(name: str) -> dict[str, Any]:
     if not _is_file(name):
         return catalogue.verify(catalogue.find(name)).as_dict()
     from mirnet_cli.models.choose import read_named
+    from mirnet_cli.models.weights import Weights
+    from mirnet_cli.restore.prepared import Prepared
 
     found: dict[str, Any] = {"name": name, "state": "intact", "path": name}
     try:
-        digest = read_named(name).sha256
+        weights = read_named(name)
+        if isinstance(weights, Weights):
+            # What is in somebody else's format was accounted for when it was recognised.
+            for scale in weights.scales:
+                Prepared(weights, scale, runtime="auto", device="cpu", precision="fp32")
+        digest = weights.sha256
         found |= {"sha256": digest, "expected_sha256": None, "what": "", "remedy": ""}
     except ModelError as error:
         nothing = {"sha256": None, "expected_sha256": None}

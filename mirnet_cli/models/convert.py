@@ -61,6 +61,9 @@ def convert(
     else:
         if task not in (None, found.task):
             raise UsageError(f"made for {found.task}, not for {task}", "leave --task out")
+        if scale is not None and (scale,) != found.scales:
+            has = ", ".join(map(str, found.scales))
+            raise UsageError(f"made for scale {has}, not for {scale}", "leave --scale out")
         made = replace(found, name=name or found.name)
     if licence is not None:
         made = replace(made, licence=licence)

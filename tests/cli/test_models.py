@@ -12,7 +12,7 @@ import pytest
 
 from mirnet_cli.models import catalogue, weights
 from mirnet_cli.models.catalogue import Model
-from tests.models.builders import values
+from tests.models.builders import tiny_network, values
 
 Run = Callable[..., Any]
 Ship = Callable[..., Model]
@@ -123,8 +123,19 @@ def test_verify(real: Run, models: Ship) -> None:
 
 
 def test_verify_a_file(real: Run, models: Ship, tmp_path: Path) -> None:
-    weights.save(tmp_path / "mine.safetensors", **values(name="mine"))
+    network = tiny_network()
+    weights.save(tmp_path / "mine.safetensors", **values(name="mine", network=network))
     assert real("models", "verify", tmp_path / "mine.safetensors").code == 0
+    cut = {key: each for key, each in network.tensors.items() if key != "conv_in.bias"}
+    broken = dataclasses.replace(network, tensors=cut)
+    weights.save(tmp_path / "cut.safetensors", **values(name="cut", network=broken))
+    ran = real("models", "verify", tmp_path / "cut.safetensors")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (3, "", 1)
+    assert "missing: conv_in.bias" in ran.err
+    scales = {"task": "upscale", "base": "bicubic", "scales": (2, 3)}
+    network = tiny_network(scales=[2])
+    weights.save(tmp_path / "scales.safetensors", **values(network=network, **scales))
+    assert "no scale 3" in real("models", "verify", tmp_path / "scales.safetensors").err
     (tmp_path / "new\nline.pth").write_bytes(b"\x80\x02}q\x00.")
     ran = real("models", "verify", tmp_path / "new\nline.pth")
     assert ran.code == 3
@@ -165,6 +176,11 @@ def test_convert(real: Run, authors: Path) -> None:
     assert ran.code == 0
     assert weights.load(Path("half.safetensors")).licence == "MIT"
     assert Path("half.safetensors").stat().st_size < 0.6 * Path("mine.safetensors").stat().st_size
+    same = ["--task", "denoise", "--scale", "1", "--overwrite"]
+    assert real("models", "convert", "mine.safetensors", "half.safetensors", *same).code == 0
+    ran = real("models", "convert", "mine.safetensors", "x3.safetensors", "--scale", "3")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "made for scale 1, not for 3" in ran.err
 
 
 @pytest.mark.parametrize(
