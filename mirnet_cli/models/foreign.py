@@ -7,6 +7,7 @@ Nothing here knows a family: how each is recognised, its sizes and its names are
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,6 @@ TWO_VIEWS = (
 )
 """What is wrong, and the remedy, where a command is given a network for two views."""
 
-_PREFIX = "module."
 _NAMED = 3
 _OTHERS = "use weights of MIRNet, MIRNet-v2 or mirnet itself"
 
@@ -160,13 +160,15 @@ class _Fitted:
 
 def _fit(shapes: Shapes, path: Path) -> _Fitted:
     """Accounts for every key and shape, before any number is read."""
-    prefix = _PREFIX if all(key.startswith(_PREFIX) for key in shapes) else ""
+    # Of whatever held the network: "module." of several GPUs, "_orig_mod." of torch.compile.
+    shared = "" if recognise(shapes) else commonprefix(list(shapes))  # noqa: RUF071
+    prefix = shared[: shared.rfind(".") + 1]
     bare = {key.removeprefix(prefix): shape for key, shape in shapes.items()}
     family = recognise(bare)
     if family is None or family.sizes is None:
         raise ModelError(
             "weights of a network that mirnet does not know (tensors like "
-            f"{_listed(sorted(bare))})",
+            f"{_listed(sorted(shapes))})",
             _OTHERS,
             subject=path,
         )

@@ -54,12 +54,23 @@ def test_what_the_authors_write(family: str, old: bool, tmp_path: Path) -> None:
         lambda state: {"params_ema": state, "params": {"x": torch.zeros(1)}},
         lambda state: {"params": state},
         lambda state: {"state_dict": {f"module.{k}": v for k, v in state.items()}},
+        lambda state: {f"module._orig_mod.{k}": v for k, v in state.items()},
         lambda state: {"model_state_dict": state, "epoch": 3},
         lambda state: {"model": state, "name": "x", "best": [1.5, None, True, (1, 2)]},
         lambda state: {k: torch.nn.Parameter(v) for k, v in state.items()},
         lambda state: {k: v.double() for k, v in state.items()},
     ],
-    ids=["bare", "params_ema", "params", "module.", "model_state_dict", "model", "nn", "double"],
+    ids=[
+        "bare",
+        "params_ema",
+        "params",
+        "module.",
+        "module._orig_mod.",
+        "model_state_dict",
+        "model",
+        "nn",
+        "double",
+    ],
 )
 def test_wrappers(wrap: Callable[[Any], Any], tmp_path: Path) -> None:
     path = checkpoints.save(tmp_path / "a.pth", wrap(checkpoints.small("mirnet_v2")))
