@@ -28,6 +28,7 @@ from mirnet_cli.errors import MirnetError
 from mirnet_cli.files import write_replaceable
 from mirnet_cli.measure import metrics
 from mirnet_cli.networks.compact import CompactMIRNet
+from mirnet_cli.runtime.torch_runtime import layout
 from mirnet_cli.training import checkpoint
 from mirnet_cli.training.losses import LOSSES
 from mirnet_cli.training.optimiser import Optimiser
@@ -229,7 +230,7 @@ def train(run: Run) -> dict[str, Tensor]:
     model = CompactMIRNet(run.recipe.config)
     if run.initial is not None:
         model.load_state_dict(run.initial)
-    model = model.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = model.to(run.device, memory_format=layout(run.device))  # type: ignore[call-overload]
     average = {name: value.detach().clone() for name, value in model.state_dict().items()}
     optimiser = Optimiser(model, run.recipe.optimiser, run.recipe.weight_decay)
     state = _resume(run, model, average, optimiser) or {
@@ -488,7 +489,7 @@ def best_weights(folder: Path) -> dict[str, Tensor]:
 
 
 def _laid_out(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last)
+    return x.contiguous(memory_format=layout(x.device))
 
 
 class _Log:
