@@ -292,8 +292,8 @@ def flat(command: Callable[..., int]) -> Callable[..., int]:
 def _settled(given: Mapping[str, Any], context: typer.Context) -> dict[str, Any]:
     """The values given, less those of the environment that the command line overrules.
 
-    A variable is set for all commands: it may name weights where the command names a model, or a
-    scale where the task has none.
+    A variable is set for all commands: it may name weights where the command names a model, another
+    format than the output's name, or a scale where the task has none.
     """
 
     def from_environment(name: str) -> bool:
@@ -308,6 +308,11 @@ def _settled(given: Mapping[str, Any], context: typer.Context) -> dict[str, Any]
         asked = given.get(other) not in (None, 1) and not from_environment(other)
         if asked and from_environment(one):
             settled[one] = default
+    if from_environment("format") and not from_environment("output"):
+        from mirnet_cli.photo.formats import format_from_name
+
+        if format_from_name(given.get("output") or "") is not None:
+            settled["format"] = None
     if from_environment("scale") and given.get("task", "upscale") not in (None, "upscale"):
         settled["scale"] = None
     return settled

@@ -264,6 +264,19 @@ def test_the_command_line_wins_over_the_environment(
     assert ran.code == 0
 
 
+def test_the_name_of_an_output_wins_over_a_format_of_the_environment(
+    mirnet: Mirnet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo("a.jpg")
+    monkeypatch.setenv("MIRNET_FORMAT", "webp")
+    assert mirnet("denoise", "a.jpg").code == 0
+    assert Path("a-denoised.webp").exists()
+    assert mirnet("denoise", "a.jpg", "-o", "b.png").code == 0
+    assert Image.open("b.png").format == "PNG"
+    ran = mirnet("denoise", "a.jpg", "-o", "c.png", "--format", "webp")
+    assert (ran.code, "does not fit this name" in ran.err) == (2, True)
+
+
 def test_upscale_takes_the_only_scale_of_a_model(mirnet: Mirnet) -> None:
     photo("a.jpg")
     assert mirnet("upscale", "a.jpg", "--model", "upscale-x1").code == 0
