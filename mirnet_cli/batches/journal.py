@@ -2,7 +2,8 @@
 
 Lines are appended and never changed, so that a run that is killed loses at most the line it was
 writing. Each run of a shard has a file of its own (appending from several machines is not atomic
-on network file systems); all of them are read. Lines that cannot be read are passed over.
+on network file systems); all of them are read, in the order of time. Lines that cannot be read are
+passed over.
 
 A run that writes holds a lock on its file, which the system gives back when the process ends,
 however it ends. Two runs that could do the same photos therefore never go on side by side: two
@@ -21,14 +22,16 @@ A line is one event:
 import contextlib
 import errno
 import hashlib
+import heapq
 import json
 import os
 import platform
 import re
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from enum import Enum
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
 
@@ -153,9 +156,8 @@ class Journal:
         if self._mirror is not None:
             self._mirror.fetch(_START)
         self._read = self._state()
-        for path in self._files():
-            for line in _lines(path):
-                self._take(line, own=path == self.path)
+        for _, path, line in heapq.merge(*map(_timed, self._files()), key=itemgetter(0)):
+            self._take(line, own=path == self.path)
 
     def _files(self) -> list[Path]:
         return sorted(self._home.glob(_PATTERN)) if is_folder(self._home) else []
@@ -367,7 +369,8 @@ class Journal:
 
     def _append(self, line: Mapping[str, Any]) -> None:
         """Add one line in one write, and see it to the disk."""
-        stamped = {**line, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        stamped = {**line, "time": now.replace("+00:00", "Z")}
         data = json.dumps(stamped).encode("ascii") + b"\n"
         self.lock()
         assert self._descriptor is not None
@@ -442,6 +445,14 @@ def _fingerprint(path: Place) -> Fingerprint | None:
 
 def _as_line(fingerprint: Fingerprint) -> dict[str, Any]:
     return {name: value for name, value in asdict(fingerprint).items() if name != "tag" or value}
+
+
+def _timed(path: Path) -> Iterator[tuple[str, Path, Mapping[str, Any]]]:
+    """The lines of a journal with their times, which never go back."""
+    latest = ""
+    for line in _lines(path):
+        latest = max(latest, str(line.get("time", "")))
+        yield latest, path, line
 
 
 def _lines(path: Path) -> Iterator[Mapping[str, Any]]:

@@ -262,6 +262,22 @@ def test_one_pattern_need_not_be_in_a_list(do: Batch) -> None:
     assert do(exclude="b.*") == ["done"] * 3
 
 
+def test_of_several_journals_the_last_line_in_time_counts(
+    do: Batch, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fakes, "fail", fail)
+        assert do() == ["failed"] * 4
+    for index in (1, 2):
+        assert set(do(shard=(index, 2), retry_failed=True)) == {"done"}
+    assert do() == ["skipped"] * 4
+    assert do(overwrite=True, strength=0.5) == ["done"] * 4
+    assert do(strength=0.5, shard=(1, 2)) + do(strength=0.5, shard=(2, 2)) == ["skipped"] * 4
+
+
 def test_shards_share_a_folder(do: Batch) -> None:
     found = [do(shard=(index, 3)) for index in (1, 2, 3)]
     assert sum(map(len, found)) == 4
