@@ -32,8 +32,8 @@ def write_atomically(
     data: bytes | Iterable[bytes],
     *,
     overwrite: bool,
-    times_from: Path | None = None,
-    mode_from: Path | None = None,
+    times_from: os.stat_result | None = None,
+    mode_from: os.stat_result | None = None,
 ) -> None:
     """Write a file so that at every moment the old one or the whole new one is there.
 
@@ -47,8 +47,8 @@ def write_atomically(
         data: the content, or its pieces in order.
         overwrite: whether an existing file may be replaced. If not, the check and the appearance
             of the new file are one step wherever the file system has hard links.
-        times_from: a file whose access and modification times are taken over.
-        mode_from: a file whose permissions are taken over; by default those of the file that is
+        times_from: of a file whose access and modification times are taken over.
+        mode_from: of a file whose permissions are taken over; by default those of the file that is
             replaced, else what the umask leaves. Owner, extended attributes and access list are
             those of the file that is replaced wherever the system allows it.
 
@@ -61,8 +61,7 @@ def write_atomically(
     try:
         target = _checked_target(path, overwrite)
         mode, owner = _permissions(target, mode_from)
-        times = None if times_from is None else times_from.stat()
-        _write(target, pieces, overwrite, mode, owner, times)
+        _write(target, pieces, overwrite, mode, owner, times_from)
     except FileExistsError as error:
         raise exists_already(path) from error
     except OSError as error:
@@ -235,7 +234,8 @@ def _checked_target(path: Path, overwrite: bool) -> Path:
     if not overwrite:
         raise exists_already(path)
     if stat.S_ISLNK(status.st_mode):
-        path = path.resolve(strict=False)
+        # Not Path.resolve, which raises RuntimeError for a loop before Python 3.13.
+        path = Path(os.path.realpath(path))
         try:
             status = path.lstat()
         except FileNotFoundError:
@@ -246,9 +246,11 @@ def _checked_target(path: Path, overwrite: bool) -> Path:
     return path
 
 
-def _permissions(target: Path, mode_from: Path | None) -> tuple[int | None, tuple[int, int] | None]:
+def _permissions(
+    target: Path, mode_from: os.stat_result | None
+) -> tuple[int | None, tuple[int, int] | None]:
     """The permission bits to set, if any, and the owner of the file that is replaced."""
-    mode = None if mode_from is None else stat.S_IMODE(mode_from.stat().st_mode) & 0o777
+    mode = None if mode_from is None else stat.S_IMODE(mode_from.st_mode) & 0o777
     try:
         old = target.stat()
     except FileNotFoundError:

@@ -101,6 +101,7 @@ def test_every_call_may_fail(
     """Fail the n-th call into the system for n = 1, 2, 3 ... until the run succeeds."""
     source = tmp_path / "source.jpg"
     source.write_bytes(OLD)
+    status = source.stat()
     folder = tmp_path / "out"
     folder.mkdir()
     path = folder / "x.jpg"
@@ -124,7 +125,7 @@ def test_every_call_may_fail(
             for name in CALLS:
                 patch.setattr(os, name, lambda *a, _name=name, **o: call(_name, *a, **o))
             try:
-                write_atomically(path, [NEW], overwrite=exists, times_from=source, mode_from=source)
+                write_atomically(path, [NEW], overwrite=exists, times_from=status, mode_from=status)
                 failed = None
             except OutputError as error:
                 failed = error
@@ -187,7 +188,8 @@ def test_permissions_and_times(tmp_path: Path, way: str) -> None:
     source.write_bytes(OLD)
     source.chmod(0o640)
     os.utime(source, ns=(1_000_000_000_123_456_789, 1_100_000_000_987_654_321))
-    write_atomically(path, NEW, overwrite=False, times_from=source, mode_from=source)
+    status = source.stat()
+    write_atomically(path, NEW, overwrite=False, times_from=status, mode_from=status)
     status = path.stat()
     assert stat.S_IMODE(status.st_mode) == 0o640
     assert status.st_mtime_ns == 1_100_000_000_987_654_321
@@ -293,9 +295,10 @@ def test_a_link_stays_a_link(tmp_path: Path, way: str) -> None:
 
 @posix
 def test_what_is_no_file_is_never_replaced(tmp_path: Path) -> None:
-    fifo = tmp_path / "pipe"
+    fifo, loop = tmp_path / "pipe", tmp_path / "loop"
     os.mkfifo(fifo)
-    for path, what in ((tmp_path, "a folder"), (fifo, "not a regular file")):
+    loop.symlink_to(loop)
+    for path, what in ((tmp_path, "a folder"), (fifo, "not a regular"), (loop, "not a regular")):
         with pytest.raises(OutputError, match=what):
             write_atomically(path, NEW, overwrite=True)
     assert stat.S_ISFIFO(fifo.stat().st_mode)

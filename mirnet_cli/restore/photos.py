@@ -76,6 +76,14 @@ def check_target(source: Source, target: Target, *, overwrite: bool, format: str
         raise OutputError("has no folder to be written to", f"make {target.parent}", subject=target)
 
 
+def status_of(source: Source) -> os.stat_result | None:
+    """What the system says of a file now; None of anything else, or where it is not there."""
+    try:
+        return source.stat() if isinstance(source, Path) else None
+    except (OSError, ValueError):
+        return None
+
+
 def read(source: Source, *, crop: tuple[int, int, int, int] | None, max_pixels: int) -> Photo:
     """Decodes a photo, or a part of it.
 
@@ -154,6 +162,7 @@ def write(
     photo: Photo,
     source: Source,
     target: Target,
+    status: os.stat_result | None,
     *,
     format: str | None,
     quality: int | None,
@@ -168,6 +177,7 @@ def write(
         photo: with the pixels to write.
         source: where it came from.
         target: a place or a stream.
+        status: of the source when it was read.
         format: None is what the target's name says, else what the photo was.
         quality, strip: as :func:`mirnet_cli.photo.encode` takes them.
         preserve: the target gets the times of the source.
@@ -200,10 +210,12 @@ def write(
         target.write(encoded.data)
         target.flush()
         return tuple(said)
-    original = source if isinstance(source, Path) else None
-    times_from = original if preserve else None
+    if isinstance(source, Path) and same_file(source, target) and _changed(source, status):
+        what = "the photo was changed while it was worked on, and is left as it is"
+        raise OutputError(what, "run again", subject=target)
+    times_from = status if preserve else None
     # A file that is replaced keeps its own permissions; a new one has those of the photo.
-    mode_from = None if os.path.lexists(target) else original
+    mode_from = None if os.path.lexists(target) else status
     write_atomically(
         target,
         encoded.data,
@@ -212,6 +224,17 @@ def write(
         mode_from=mode_from,
     )
     return tuple(said)
+
+
+def _changed(source: Path, status: os.stat_result | None) -> bool:
+    now = status_of(source)
+    if now is None or status is None:
+        return False
+    return (now.st_ino, now.st_size, now.st_mtime_ns) != (
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+    )
 
 
 def _misnamed(own: str, name: str, named: str | None) -> list[str]:

@@ -266,12 +266,14 @@ class Restorer:
         source = place(source) if isinstance(source, str) else source
         target = place(target) if isinstance(target, str) else target
         photos.check_target(source, target, overwrite=overwrite, format=format)
+        status = photos.status_of(source)
         photo = photos.read(source, crop=crop, max_pixels=max_pixels)
         height, width = photo.pixels.shape[:2]
         full = (width * self.scale, height * self.scale)
         photos.check_size(photo.header, source, target, *full, format=format)
         said = [*photo.warnings, *check(photo.pixels)]
-        return Work(source, target, photo, width, height, said, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        return Work(source, target, status, photo, width, height, said, seconds)
 
     def improve(
         self,
@@ -315,6 +317,7 @@ class Restorer:
             work.photo,
             work.source,
             work.target,
+            work.status,
             format=format,
             quality=quality,
             strip=strip,

@@ -1,5 +1,6 @@
 """A photo on its way from file to file."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO
@@ -15,6 +16,8 @@ class Work:
 
     Attributes:
         source, target: where it comes from and goes to.
+        status: of the source's file when it was read: it may change or be gone by the time the
+            result is written; None of anything else.
         photo: with the input's pixels, then with the output's.
         width, height: of the input, after orientation and crop.
         said: warnings.
@@ -25,6 +28,7 @@ class Work:
 
     source: Place | bytes
     target: Place | BinaryIO
+    status: os.stat_result | None
     photo: Photo
     width: int
     height: int

@@ -146,6 +146,33 @@ def test_a_target_that_appears_during_the_work_is_not_lost(
     assert target.read_bytes() == b"precious"
 
 
+def test_a_source_that_goes_during_the_work_takes_nothing_along(
+    restorer: Make, runners: list[FakeRunner], photo: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "out.png"
+    photo.chmod(0o604)
+    os.utime(photo, (1_000_000_000, 1_100_000_000))
+    model = restorer()
+    runners[0].spoil = lambda batch, run: photo.unlink()
+    model.file(photo, target, preserve=True)
+    assert target.stat().st_mtime == 1_100_000_000
+    assert target.stat().st_mode & 0o777 == 0o604
+
+
+@pytest.mark.parametrize("alias", ["same", "symlink"])
+def test_a_source_that_changes_during_the_work_is_not_replaced(
+    restorer: Make, runners: list[FakeRunner], photo: Path, tmp_path: Path, alias: str
+) -> None:
+    target = photo if alias == "same" else tmp_path / "alias.png"
+    if alias == "symlink":
+        target.symlink_to(photo)
+    model = restorer()
+    runners[0].spoil = lambda batch, run: photo.write_bytes(b"edited") and None
+    with pytest.raises(OutputError, match="changed while it was worked on"):
+        model.file(photo, target, overwrite=True)
+    assert photo.read_bytes() == b"edited"
+
+
 @pytest.mark.parametrize("alias", ["same", "link", "symlink"])
 def test_the_source_is_safe(restorer: Make, photo: Path, tmp_path: Path, alias: str) -> None:
     before = photo.read_bytes()
