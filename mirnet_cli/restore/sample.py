@@ -65,7 +65,8 @@ def sample(height: int, width: int, halo: int, stride: int, limit: int) -> Sampl
     side = min(round_up(PATCH, stride), longest, height, width)
     wanted = round(math.sqrt(area / SHARE) / side)
     count = max(min(max(wanted, FEWEST), MOST, longest // side), 1)
-    if area <= min(2 * (count * side) ** 2, limit):
+    # Of a narrow picture patches are small, and see little but each other.
+    if area <= min(2 * (count * max(side, PATCH)) ** 2, limit):
         return None
     rows, columns = (_spread(length, side, count, stride) for length in (height, width))
     return Sample(count, side, min(halo, side // 4), rows, columns)

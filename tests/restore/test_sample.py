@@ -49,3 +49,6 @@ def test_a_sixteenth_of_the_picture_within_bounds(side: int, count: int) -> None
 def test_little_pictures_are_taken_as_they_are() -> None:
     assert sample(1000, 1000, 32, 8, HUGE) is None
     assert sample(1000, 1000, 32, 8, 500_000) is not None
+    for narrow in ((8, 3000), (3000, 8), (16, 4104), (64, 15000)):
+        assert sample(*narrow, 32, 8, HUGE) is None
+        assert sample(*narrow, 32, 8, 20_000) is not None
