@@ -6,8 +6,11 @@ reads with the option they belong to. Nothing is read at import.
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+
+from mirnet_cli.errors import UsageError
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 
@@ -50,13 +53,18 @@ def cache_folder() -> Path:
     """The folder for what can be made or fetched again; it need not exist.
 
     ``MIRNET_CACHE`` overrides the platform's place (``~/.cache/mirnet`` on Linux).
+
+    Raises:
+        UsageError: it would be in a home folder that does not exist for this user.
     """
     override = os.environ.get("MIRNET_CACHE", "").strip()
-    if override:
-        return Path(override).expanduser()
-    import platformdirs
+    with _home_needed("MIRNET_CACHE"):
+        if override:
+            return Path(override).expanduser()
+        import platformdirs
 
-    return Path(platformdirs.user_cache_dir("mirnet", appauthor=False))
+        # Versions differ in whether they refuse, or keep the tilde, where there is no home.
+        return Path(platformdirs.user_cache_dir("mirnet", appauthor=False)).expanduser()
 
 
 def hub_endpoint() -> str:
@@ -68,14 +76,29 @@ def hub_cache() -> Path:
     """Where the Hub's client keeps files, by the rules of huggingface_hub's ``constants.py``.
 
     ``HF_HUB_CACHE``, else ``hub`` in ``HF_HOME``, else in the user's cache folder.
+
+    Raises:
+        UsageError: it would be in a home folder that does not exist for this user.
     """
-    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
-        if value := os.environ.get(name):
-            return Path(os.path.expandvars(value)).expanduser()
-    home = os.environ.get("HF_HOME")
-    if home is None:
-        home = str(Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface")
-    return Path(os.path.expandvars(home)).expanduser() / "hub"
+    with _home_needed("HF_HOME"):
+        for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+            if value := os.environ.get(name):
+                return Path(os.path.expandvars(value)).expanduser()
+        home = os.environ.get("HF_HOME")
+        if home is None:
+            home = str(Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface")
+        return Path(os.path.expandvars(home)).expanduser() / "hub"
+
+
+@contextmanager
+def _home_needed(variable: str) -> Iterator[None]:
+    """Say what to do where the system knows no home folder, as in some containers."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise UsageError(
+            "the home folder is not known", f"set {variable} to a folder, or HOME"
+        ) from error
 
 
 def quiet_hub() -> None:

@@ -1,10 +1,12 @@
 """What the surroundings say."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from mirnet_cli import settings
+from mirnet_cli.errors import UsageError
 
 
 def _write(root: Path, files: dict[str, str]) -> Path:
@@ -69,6 +71,32 @@ def test_cache_folder_can_be_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert settings.cache_folder() == tmp_path / "c"
     monkeypatch.setenv("MIRNET_CACHE", " ")
     assert settings.cache_folder().name == "mirnet"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows asks no password file")
+def test_a_user_without_a_home_is_told_what_to_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pwd
+
+    def nobody(number: int) -> None:
+        raise KeyError(number)
+
+    for name in ("HOME", "XDG_CACHE_HOME", "MIRNET_CACHE", "HF_HOME", "HF_HUB_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("HUGGINGFACE_HUB_CACHE", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    with pytest.raises(UsageError, match="home folder is not known; set MIRNET_CACHE"):
+        settings.cache_folder()
+    with pytest.raises(UsageError, match="home folder is not known; set HF_HOME"):
+        settings.hub_cache()
+    monkeypatch.setenv("MIRNET_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    assert settings.cache_folder() == tmp_path
+    assert settings.hub_cache() == tmp_path / "hub"
+    monkeypatch.setenv("MIRNET_CACHE", "~of-nobody/cache")
+    with pytest.raises(UsageError, match="home folder is not known"):
+        settings.cache_folder()
 
 
 @pytest.mark.parametrize(("value", "expected"), [("1", True), ("TRUE", True), ("0", False)])

@@ -345,7 +345,7 @@ def _address_in(path: Path) -> str:
         return str(json.loads(path.expanduser().read_text(encoding="utf-8"))["address"])
     except OSError as error:
         what = f"scheduler file cannot be read ({reason(error)})"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RuntimeError):
         what = "not a scheduler file"
     raise UsageError(
         what, f"start one with 'dask scheduler --scheduler-file {path}'", subject="--cluster"
