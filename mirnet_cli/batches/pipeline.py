@@ -89,8 +89,12 @@ class Pipeline:
         """Compute a photo and hand it on to be written; the outcome where it failed before."""
         try:
             work = self._read(step)
-            # Only now: what is read for later must not take the place of what was read for this.
-            self._read_ahead(source, readers, step)
+        except Exception as error:
+            return self._failure(error, step.job)
+        # Only now: what is read for later must not take the place of what was read for this. Where
+        # no further job can be had, this photo is not to blame.
+        self._read_ahead(source, readers, step)
+        try:
             self._compute(step.job, work)
         except Exception as error:
             return self._failure(error, step.job)

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -23,7 +24,7 @@ from mirnet_cli.batches.work import (
     Settings,
     make_result,
 )
-from mirnet_cli.errors import UsageError
+from mirnet_cli.errors import OutputError, UsageError
 from mirnet_cli.files import remove_leftovers
 from mirnet_cli.places import place
 
@@ -75,6 +76,9 @@ class Run:
         executor: does the work; by default this process.
         retry_failed: try again what failed before.
         max_time: start nothing new after this many seconds.
+
+    Raises:
+        UsageError: a time that is none.
     """
 
     def __init__(
@@ -87,6 +91,8 @@ class Run:
         retry_failed: bool = False,
         max_time: float | None = None,
     ) -> None:
+        if max_time is not None and not (isinstance(max_time, Real) and max_time >= 0):
+            raise UsageError(f"a time of {max_time!r}", "use a number of seconds, 0 or more")
         self._restorer = restorer
         self._settings = settings
         self._digest = settings.digest(restorer)
@@ -136,7 +142,7 @@ class Run:
         outcomes = self._executor.run(self._jobs(waiting), lambda: not self.over)
         with closing(outcomes):  # type: ignore[type-var]
             for job, outcome in outcomes:
-                yield self._note(job, outcome)
+                yield from self._note(job, outcome)
         if self._pending:
             yield from self.rest(self._stop)
         else:
@@ -149,7 +155,9 @@ class Run:
             why: the reason, for those that are still to be done.
         """
         for job, outcome in self._executor.finished():
-            yield self._note(job, outcome)
+            # A journal that cannot be written was why it was left, or is no reason to say less now.
+            with contextlib.suppress(OutputError):
+                yield from self._note(job, outcome)
         for item in list(self._pending.values()):
             yield self._report(_left(item, why, self._restorer))
 
@@ -166,8 +174,14 @@ class Run:
             self._fingerprints[item.key] = self._journal.started(item, self._digest)
             yield Job(item, self._settings)
 
-    def _note(self, job: Job, outcome: Outcome) -> Report:
-        report = self._report(Report(job.item, outcome))
+    def _note(self, job: Job, outcome: Outcome) -> Iterator[Report]:
+        """Write down what came of a photo, and report it whether that can be written or not."""
+        try:
+            self._write_down(job, outcome)
+        finally:
+            yield self._report(Report(job.item, outcome))
+
+    def _write_down(self, job: Job, outcome: Outcome) -> None:
         fingerprint = self._fingerprints.pop(job.item.key, None)
         if outcome.error is None:
             self._journal.done(job.item, self._digest, fingerprint)
@@ -176,7 +190,6 @@ class Run:
             self._journal.failed(job.item, self._digest, fingerprint, error)
         elif outcome.full:
             self._stop = "the disk is full; free some space and run again"
-        return report
 
     def _report(self, report: Report) -> Report:
         del self._pending[report.item.key]

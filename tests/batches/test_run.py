@@ -1,7 +1,7 @@
 """Batches: what is done, skipped, failed; and what the journal makes of a rerun."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ import pytest
 import mirnet_cli
 from mirnet_cli.batches import journal
 from mirnet_cli.batches.journal import NAME, Journal
-from mirnet_cli.batches.plan import Item
-from mirnet_cli.errors import UsageError
+from mirnet_cli.batches.plan import Item, Selection, make_plan
+from mirnet_cli.batches.run import Report, Run
+from mirnet_cli.batches.work import Settings
+from mirnet_cli.errors import OutputError, UsageError
 from mirnet_cli.files import PART_SUFFIX
 from tests import fakes
 
@@ -154,6 +156,49 @@ def test_time_that_is_over(do: Batch, restorer: fakes.Restorer) -> None:
     assert do(max_time=0.0) == ["skipped"] * 4
     assert not restorer.calls
     assert do() == ["done"] * 4
+
+
+@pytest.mark.parametrize("time", [float("nan"), -1.0, "90s"])
+def test_a_time_that_is_none(do: Batch, tmp_path: Path, time: Any) -> None:
+    with pytest.raises(UsageError, match=r"a time of .*; use a number of seconds, 0 or more"):
+        do(max_time=time)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("event", "first"), [("started", "d.jpg"), ("done", "b.jpg")])
+def test_a_journal_that_cannot_be_written_any_more(
+    restorer: fakes.Restorer,
+    photos: Path,
+    tmp_path: Path,
+    event: str,
+    first: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No photo is blamed for it, and each is reported once."""
+    real = Journal._append
+
+    def append(self: Journal, line: Any) -> None:
+        if line["event"] == event and line["key"] >= first:
+            raise OutputError("cannot be written (input/output error)", "look at the disk")
+        real(self, line)
+
+    monkeypatch.setattr(Journal, "_append", append)
+    plan = make_plan([photos], tmp_path / "out", Selection())
+    found: dict[str, str] = {}
+
+    def tell(reports: Iterator[Report]) -> None:
+        for each in reports:
+            assert each.item.key not in found
+            found[each.item.key] = each.outcome.result.status
+
+    with Run(Journal(plan.into), restorer, Settings()) as going:  # type: ignore[arg-type]
+        with pytest.raises(OutputError, match="look at the disk"):
+            tell(going.do(plan))
+        tell(going.rest("it was stopped"))
+    assert len(found) == 4
+    assert set(found.values()) == {"done", "skipped"}
+    written = {path.name for path in plan.into.glob("*.jpg")}
+    assert {key for key, status in found.items() if status == "done"} == written
 
 
 def test_killed_between_the_result_and_its_line(
