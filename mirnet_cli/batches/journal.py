@@ -273,6 +273,8 @@ class Journal:
             and entry.settings == settings
             and entry.input is not None
             and entry.input.matches(item.source)
+            # What stands under another name (--suffix) was not begun by that run.
+            and (entry.event != "started" or entry.output == below(item.target, self.into))
         )
         if entry is None or not known:
             return self._unknown(item, entry, exists=exists, overwrite=overwrite)

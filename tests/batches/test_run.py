@@ -201,6 +201,17 @@ def test_a_journal_that_cannot_be_written_any_more(
     assert {key for key, status in found.items() if status == "done"} == written
 
 
+def test_killed_and_gone_on_with_under_another_name(
+    do: Batch, photos: Path, tmp_path: Path
+) -> None:
+    (photos / "b.jpg").write_text("INTERRUPT")
+    with pytest.raises(KeyboardInterrupt):
+        do([photos / "b.jpg"])
+    (tmp_path / "out/b-x.jpg").write_text("of another program")
+    assert do([photos / "b.jpg"], suffix="-x") == ["failed"]
+    assert (tmp_path / "out/b-x.jpg").read_text() == "of another program"
+
+
 def test_killed_between_the_result_and_its_line(
     do: Batch, photos: Path, tmp_path: Path, restorer: fakes.Restorer
 ) -> None:
