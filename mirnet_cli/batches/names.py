@@ -9,7 +9,9 @@ from mirnet_cli.files import is_folder, same_file
 from mirnet_cli.photo.formats import written_extension
 from mirnet_cli.places import Place, Remote
 
-REMEDY = "give another -o, --suffix or --format"
+_ELSEWHERE = "give another -o, --suffix or --format"
+_ONE_ALONE = "leave one out with --exclude, or do without --format"
+"""All results of a batch go to one folder, under one suffix, whatever these are."""
 _ENDINGS = {"enhance": "enhanced", "denoise": "denoised"}
 
 
@@ -52,14 +54,14 @@ def refuse_clashes(
     pairs: Iterable[tuple[Place, Place]],
     *,
     in_place: bool = False,
-    remedy: str = REMEDY,
+    remedy: str | None = None,
 ) -> None:
     """Refuse outputs that are written twice or that are inputs.
 
     Args:
         pairs: input and output of each photo.
         in_place: an output may be its own input (the user named it and said to overwrite).
-        remedy: what to do about it.
+        remedy: what to do about it; by default what helps in a batch.
 
     Raises:
         UsageError: for the first clash.
@@ -69,7 +71,7 @@ def refuse_clashes(
 
 
 def clashes(
-    pairs: Iterable[tuple[Place, Place]], *, in_place: bool = False, remedy: str = REMEDY
+    pairs: Iterable[tuple[Place, Place]], *, in_place: bool = False, remedy: str | None = None
 ) -> Iterator[tuple[Place, UsageError]]:
     """Outputs that are written twice or that are inputs: the later input of each, and why.
 
@@ -88,17 +90,17 @@ def clashes(
                 error = UsageError("given twice", "name each photo once", subject=source)
             else:
                 what = f"{first} and {source} would both be written here"
-                error = UsageError(what, remedy, subject=target)
+                error = UsageError(what, remedy or _ONE_ALONE, subject=target)
             yield source, error
             continue
         seen[name] = source
         place = identity(target)
         if place in by_input and not (in_place and place == identity(source)):
             if place == identity(source):
-                error = UsageError("output and input are the same file", remedy, subject=source)
+                what, subject = "output and input are the same file", source
             else:
-                what = f"is an input and the output of {source} too"
-                error = UsageError(what, remedy, subject=target)
+                what, subject = f"is an input and the output of {source} too", target
+            error = UsageError(what, remedy or _ELSEWHERE, subject=subject)
             yield source, error
 
 

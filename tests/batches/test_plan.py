@@ -84,8 +84,9 @@ def test_patterns_choose_among_single_files_too(tmp_path: Path) -> None:
 def test_clashing_results(tmp_path: Path) -> None:
     tree(tmp_path / "in", "a.jpg", "a.png")
     assert len(keys(tmp_path / "in", tmp_path / "out")) == 2
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="would both be written here; leave one out with --excl"):
         keys(tmp_path / "in", tmp_path / "out", extension="png")
+    assert keys(tmp_path / "in", tmp_path / "out", extension="png", exclude=("*.jpg",))
 
 
 def test_results_in_the_folder_itself(tmp_path: Path) -> None:
