@@ -111,9 +111,11 @@ def check_overlap(tile: int, overlap: int, stride: int) -> None:
     """
     if overlap < 0:
         raise UsageError(f"{overlap} pixels", "use 0 or more", subject="--overlap")
-    if tile and tile // stride * stride - 2 * round_up(overlap, stride) < stride:
+    # Half of what a tile has beyond one stride, on the grid.
+    most = max(tile // stride - 1, 0) // 2 * stride
+    if tile and overlap > most:
         raise UsageError(
             f"{overlap} pixels leave no room in tiles of {tile}",
-            "use less than half of the tile",
+            f"use {most} or less",
             subject="--overlap",
         )

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mirnet_cli.errors import UsageError
 from mirnet_cli.restore.blend import Stitcher
+from mirnet_cli.restore.sizing import check_overlap
 from mirnet_cli.restore.tiles import Plan, plan
 
 
@@ -85,3 +87,15 @@ def test_equal_tiles_stitch_to_the_picture(tiles: Plan, scale: int) -> None:
         assert np.isnan(place).all()
         place[...] = done.values
     np.testing.assert_allclose(result, picture, atol=3e-7)
+
+
+@pytest.mark.parametrize("tile", [16, 24, 64, 68, 100])
+@pytest.mark.parametrize("stride", [4, 8, 32])
+def test_a_refused_overlap_names_the_largest_that_is_not(tile: int, stride: int) -> None:
+    with pytest.raises(UsageError) as refused:
+        check_overlap(tile, tile, stride)
+    most = int(refused.value.remedy.split()[1])
+    check_overlap(tile, most, stride)
+    assert plan(500, 500, tile, most, stride).overlap == most
+    with pytest.raises(UsageError):
+        check_overlap(tile, most + 1, stride)
