@@ -27,6 +27,11 @@ _MOMENT = 60.0
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 
 
+def expanded(text: str | Path) -> Path:
+    """A path whose ``~`` stands for a home folder; as it is where the system knows of none."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - pathlib's raises RuntimeError there
+
+
 def write_atomically(
     path: Path,
     data: bytes | Iterable[bytes],

@@ -441,3 +441,10 @@ def test_printable_text_is_one_line_that_can_be_encoded(text: str) -> None:
     shown.encode()
     assert shown.splitlines() in ([shown], [])
     assert printable(shown) == shown
+
+
+def test_a_home_folder_that_is_not_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert files.expanded("~/a") == tmp_path / "a"
+    assert files.expanded("~nobody-of-this-name/a") == Path("~nobody-of-this-name/a")

@@ -8,6 +8,7 @@ import typer
 from mirnet_cli.cli import values
 from mirnet_cli.cli.options import option
 from mirnet_cli.errors import DiskFullError, ExitCode, ModelError, OutputError, UsageError
+from mirnet_cli.files import expanded
 from mirnet_cli.models.catalogue import TASKS
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def convert(
     from mirnet_cli.networks import FAMILIES
 
     console = Console(json=json)
-    made_of, place = Path(source).expanduser(), Path(target).expanduser()
+    made_of, place = expanded(source), expanded(target)
     try:
         made = run(
             *(made_of, place),
@@ -145,7 +146,7 @@ def download(
     from mirnet_cli.cli.console import Console
 
     console = Console(json=json, quiet=quiet)
-    folder = None if to is None else Path(to).expanduser()
+    folder = None if to is None else expanded(to)
     if folder is not None and folder.exists() and not folder.is_dir():
         raise UsageError("is not a folder", "name a folder", subject=folder)
     with console.display(files=len(names)) as display:
@@ -278,7 +279,7 @@ def push(
     from mirnet_cli.models.publish import push as run
 
     console = Console(json=json)
-    given = None if card is None else Path(card).expanduser()
+    given = None if card is None else expanded(card)
     address, weights = run(repository, what, card=given, private=private)
     console.note(f"{address}: {weights.name}; use it with --weights {address}")
     console.record({"repository": repository, "name": weights.name, "sha256": weights.sha256})

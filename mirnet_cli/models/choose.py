@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mirnet_cli.errors import ModelError, UsageError
+from mirnet_cli.files import expanded
 from mirnet_cli.models import catalogue, container, fetch, hub
 from mirnet_cli.models.catalogue import DEFOCUS, SCALES, TASKS, Model
 from mirnet_cli.models.foreign import TWO_VIEWS, Foreign, from_checkpoint, from_tensors
@@ -103,14 +104,14 @@ def read_named(text: str, *, report: Report | None = None) -> Weights | Foreign:
         return read(data, path, digest)
     if "://" in text:
         raise ModelError("not a file", "download it and give its path", subject=text)
-    return read_file(Path(text).expanduser())
+    return read_file(expanded(text))
 
 
 def names_file(named: str) -> bool:
     """Whether this is a file's path (or address on the Hub), not the name of a task or model."""
     if named.startswith(hub.SCHEME) or os.sep in named or "/" in named:
         return True
-    return Path(named).expanduser().is_file()
+    return expanded(named).is_file()
 
 
 def suits(

@@ -9,7 +9,7 @@ from pathlib import Path
 from mirnet_cli import settings
 from mirnet_cli._version import __version__
 from mirnet_cli.errors import DownloadError, ModelError, UsageError
-from mirnet_cli.files import reason
+from mirnet_cli.files import expanded, reason
 from mirnet_cli.models import catalogue, fetch, hub
 from mirnet_cli.models.catalogue import TASKS
 from mirnet_cli.models.hub_errors import worded
@@ -126,7 +126,7 @@ def _weights(what: str) -> tuple[bytes, Weights, Path | None]:
             )
         data, _, path = fetch.verified(entry)
         return data, parse(data, path), catalogue.card_path(entry)
-    path = Path(what).expanduser()
+    path = expanded(what)
     data, _ = fetch.read(path, trusted=True)
     return data, parse(data, path), None
 
