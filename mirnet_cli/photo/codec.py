@@ -49,6 +49,7 @@ class Order:
         metadata: with everything outside the codec's ``HOLDS`` taken out.
         quality: 1 to 100, or None for the file's own or the format's usual one.
         jpeg, lossless: how the input was compressed.
+        again: whether the input was of this format.
     """
 
     pixels: Array = field(repr=False)
@@ -57,6 +58,7 @@ class Order:
     quality: int | None = None
     jpeg: JpegSettings | None = None
     lossless: bool = False
+    again: bool = False
 
 
 class OtherFormatError(Exception):

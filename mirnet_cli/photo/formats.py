@@ -229,10 +229,10 @@ def recognise(head: bytes) -> str:
         return "RAW"
     for signature, what in _OTHERS:
         if head.startswith(signature):
-            raise _unreadable(what)
+            raise unreadable(what)
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith((b"<?xml", b"<svg", b"<!doctype", b"<html")):
-        raise _unreadable("an SVG drawing or another text file")
+        raise unreadable("an SVG drawing or another text file")
     raise InputError("not a picture this tool can read", USE_ANOTHER)
 
 
@@ -245,8 +245,9 @@ def _recognise_iso(head: bytes) -> str:
         return "HEIC"
     if b"crx " in brands:
         return "RAW"
-    raise _unreadable("a video")
+    raise unreadable("a video")
 
 
-def _unreadable(what: str) -> InputError:
+def unreadable(what: str) -> InputError:
+    """The refusal of a file that is known to be of another kind."""
     return InputError(f"{what}, which this tool does not read", USE_ANOTHER)

@@ -98,7 +98,8 @@ def write(order: Order) -> tuple[list[bytes], list[str]]:
     mode = "L" if pixels.ndim == 2 else {3: "RGB", 4: "RGBA"}[pixels.shape[2]]
     if pixels.dtype == np.uint16:
         mode += ";16"
-        warnings.append(f"16 bits became {_DEEP} bits, which is what HEIC holds")
+        if not order.again:  # no other HEIC has more bits
+            warnings.append(f"16 bits became {_DEEP} bits, which is what HEIC holds")
         pillow_heif.options.SAVE_HDR_TO_12_BIT = True
     height, width = pixels.shape[:2]
     file = pillow_heif.from_bytes(mode, (width, height), np.ascontiguousarray(pixels).tobytes())

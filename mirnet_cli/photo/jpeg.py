@@ -7,10 +7,10 @@ CIPA DC-007 (multi-picture format).
 import struct
 from io import BytesIO
 
-from mirnet_cli.photo import exif, photoshop
+from mirnet_cli.photo import exif, formats, photoshop
 from mirnet_cli.photo.codec import Layout, Order, Raster
 from mirnet_cli.photo.ifd import Reader
-from mirnet_cli.photo.jpeg_segments import COM, FRAMES, Segment, check_scans, walk
+from mirnet_cli.photo.jpeg_segments import COM, FRAMES, JPEG_LS, Segment, check_scans, walk
 from mirnet_cli.photo.picture import JpegSettings, Metadata, Part
 from mirnet_cli.photo.source import DamageError, Data, whole
 
@@ -49,6 +49,8 @@ def header(data: Data) -> Layout:
     frames = 1
     size: tuple[int, int] | None = None
     for segment in walk(data):
+        if segment.marker == JPEG_LS:
+            raise formats.unreadable("a JPEG-LS picture")
         if segment.marker in FRAMES and size is None:
             if len(segment.data) < 6:
                 raise DamageError("its frame header is too short")

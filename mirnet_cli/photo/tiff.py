@@ -54,17 +54,19 @@ def _directories(reader: Reader) -> Iterator[tuple[int, Directory]]:
         yield at, directory
 
 
-def _is_picture(reader: Reader, directory: Directory) -> bool:
-    """Whether it is no smaller version of another one (NewSubfileType, bit 0) and no mask (2)."""
-    return not reader.integer(directory.entries.get(254)) & 5
+def _rank(reader: Reader, directory: Directory) -> int:
+    """0 for a picture, more for a smaller version (NewSubfileType, bit 0), most for a mask (2)."""
+    return reader.integer(directory.entries.get(254)) & 5
 
 
 def _first(data: Data) -> tuple[Reader, int, Directory]:
-    """The directory of the first picture, and where it is; a preview before it is passed over."""
+    """The directory of the first picture, and where it is; previews and masks are passed over.
+
+    Where there is nothing else, a preview is the picture, and else a mask.
+    """
     reader = Reader(data)
     top = reader.directory(reader.first)
-    pictures = (each for each in _directories(reader) if _is_picture(reader, each[1]))
-    at, first = next(pictures, (reader.first, top))
+    at, first = min(_directories(reader), key=lambda each: _rank(reader, each[1]))
     kinds = {reader.integer(each.entries.get(262), -1) for each in (top, first)}
     reduced = reader.integer(top.entries.get(254)) & 1
     if _DNG in top.entries or kinds & _RAW_PHOTOMETRIC or (reduced and _SUB_IFDS in top.entries):
@@ -77,7 +79,7 @@ def header(data: Data) -> Layout:
     reader, _, top = _first(data)
     width = reader.integer(top.entries.get(256))
     height = reader.integer(top.entries.get(257))
-    frames = sum(_is_picture(reader, each) for _, each in _directories(reader))
+    frames = sum(not _rank(reader, each) for _, each in _directories(reader))
     return Layout(width, height, max(1, frames))
 
 

@@ -61,10 +61,11 @@ def encode(
         done = provenance if "xmp" in codec.HOLDS else None
         metadata = _current(metadata, pixels, done, warnings)
     metadata = _holdable(metadata, codec, name, warnings)
-    lossless = photo.lossless and name == photo.header.format
+    again = name == photo.header.format
+    lossless = photo.lossless and again
     # Pillow takes no NumPy integers.
     quality = None if quality is None else int(quality)
-    order = Order(pixels, alpha, metadata, quality, photo.jpeg, lossless)
+    order = Order(pixels, alpha, metadata, quality, photo.jpeg, lossless, again)
     try:
         pieces, lost = codec.write(order)
     except DamageError as error:

@@ -93,6 +93,23 @@ def test_white_is_white_in_ten_bits() -> None:
     assert decode(encode(photo(white), format="HEIC").data).pixels.min() > 65200
 
 
+@heic
+@pytest.mark.parametrize("twelve", [False, True])
+def test_an_heic_of_ten_or_twelve_bits_loses_none(
+    twelve: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pillow_heif
+
+    monkeypatch.setattr(pillow_heif.options, "SAVE_HDR_TO_12_BIT", twelve)
+    buffer = BytesIO()
+    samples = noise(16, 16, 3, np.uint16)
+    pillow_heif.from_bytes("RGB;16", (16, 16), samples.tobytes()).save(buffer, quality=90)
+    found = decode(buffer.getvalue())
+    assert found.pixels.dtype == np.uint16
+    assert encode(found).warnings == ()
+    assert encode(found, format="PNG").warnings == ()
+
+
 @pytest.mark.parametrize("format", BOTH)
 def test_metadata_comes_back_upright(format: str) -> None:
     metadata = Metadata(exif=exif_block(1), xmp=XMP, icc=P3 if format == "HEIC" else None)

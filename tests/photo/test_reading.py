@@ -392,6 +392,20 @@ def test_a_preview_before_the_picture_of_a_tiff_is_passed_over(pages: int) -> No
     assert [each[:21] for each in found.warnings] == ["only the first of 2 p"] * (pages - 1)
 
 
+@pytest.mark.parametrize("with_picture", [True, False])
+def test_a_mask_is_never_the_picture_of_a_tiff_that_has_another(with_picture: bool) -> None:
+    pixels, preview = noise(20, 30), noise(5, 7)
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        writer.write(noise(20, 30, 1) > 99, photometric="mask", subfiletype=4)
+        writer.write(preview, photometric="rgb", subfiletype=1)
+        if with_picture:
+            writer.write(pixels, photometric="rgb")
+    found = decode(buffer.getvalue())
+    np.testing.assert_array_equal(found.pixels, pixels if with_picture else preview)
+    assert found.warnings == ()
+
+
 def test_raw_samples_behind_a_preview_are_a_raw_photo() -> None:
     buffer = io.BytesIO()
     with tifffile.TiffWriter(buffer) as writer:
@@ -425,6 +439,14 @@ def test_a_multi_picture_jpeg_is_its_first_picture() -> None:
 def test_what_follows_a_jpeg_is_not_lost_in_silence() -> None:
     data = saved(Image.fromarray(smooth(16, 24)), "JPEG") + b"MotionPhoto" * 50
     assert "550 bytes after the end" in decode(data).warnings[0]
+
+
+def test_a_jpeg_ls_picture_is_called_what_it_is() -> None:
+    frame = (0xF7, b"\x08\0\x10\0\x18\1\1\x11\0")
+    scan = (0xDA, b"\1\1\0\0\0\0")
+    for before in ((), ((0xE8, b"SPIFF\0" + bytes(24)),)):
+        with pytest.raises(InputError, match="a JPEG-LS picture"):
+            probe(jpeg_with(b"\xff\xd8" + bytes(9) + b"\xff\xd9", *before, frame, scan))
 
 
 def test_jpeg_stored_as_rgb() -> None:
