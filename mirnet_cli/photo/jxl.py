@@ -22,6 +22,9 @@ PIECEMEAL = False
 
 QUALITY = 90
 
+MAX_METADATA = 16 << 20
+"""Bytes a compressed box may unpack to."""
+
 _SIGNATURE = b"\0\0\0\x0cJXL \r\n\x87\n"
 _TYPE = b"\0\0\0\x14ftypjxl \0\0\0\0jxl "
 _HEAD = 1 << 16
@@ -53,12 +56,12 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
     packet: bytes | None = None
     if data[0:2] != b"\xff\x0a":
         for name, body in boxes(data):
+            if name == b"brob":
+                name, body = body[:4], _unpacked(body[4:], warnings)
             if name == b"Exif" and block is None and len(body) > 4:
                 block = exif.without_prefix(body[4 + int.from_bytes(body[:4], "big") :])
             elif name == b"xml " and packet is None:
-                packet = body
-            elif name == b"brob":
-                warnings.append("compressed metadata (brob) is not kept")
+                packet = body or None
             elif name == b"jumb":
                 warnings.append("content credentials (JUMBF) no longer hold and are not kept")
             elif name == b"jhgm":
@@ -74,9 +77,22 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
     return Metadata(exif=block, xmp=packet, icc=icc), warnings
 
 
+def _unpacked(packed: bytes, warnings: list[str]) -> bytes:
+    """What a brob box holds; nothing where it is damaged."""
+    import imagecodecs
+
+    try:
+        return bytes(imagecodecs.brotli_decode(packed, out=MAX_METADATA))
+    except imagecodecs.BrotliError:
+        warnings.append("compressed metadata is damaged or too large and is not kept")
+        return b""
+
+
 def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
     """Decode the first picture, upright."""
     import imagecodecs
+
+    from mirnet_cli.photo.raster import unpremultiply
 
     found = jxl_header.parse(_start(data))
     samples: Array = imagecodecs.jpegxl_decode(whole(data), index=0)
@@ -93,7 +109,15 @@ def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> 
     alpha = np.ascontiguousarray(samples[..., colours]) if channels > colours else None
     kept = samples if samples.ndim == 2 else samples[..., :colours]
     kept = kept[..., 0] if kept.ndim == 3 and colours == 1 else kept
-    return Raster(np.ascontiguousarray(kept), alpha, lossless=not found.xyb, warnings=warnings)
+    kept = np.ascontiguousarray(kept)
+    if alpha is not None and found.premultiplied:
+        unpremultiply(kept, alpha)
+    return Raster(kept, alpha, lossless=not (found.xyb or _was_jpeg(data)), warnings=warnings)
+
+
+def _was_jpeg(data: Data) -> bool:
+    """Whether a JPEG can be had back out of it, whose samples had been coded with loss."""
+    return data[0:2] != b"\xff\x0a" and any(name == b"jbrd" for name, _ in boxes(data))
 
 
 def write(order: Order) -> tuple[list[bytes], list[str]]:

@@ -27,6 +27,7 @@ class Head:
         primaries, transfer: its colours as code points (ITU-T H.273), where there is none.
         transfer_at: the bit at which the transfer function is stored; 0 if it is nowhere.
         turn: the orientation that decoders apply, as EXIF counts, 1 to 8.
+        premultiplied: whether the colours are multiplied by alpha.
     """
 
     width: int
@@ -38,6 +39,7 @@ class Head:
     transfer: int = 13
     transfer_at: int = 0
     turn: int = 1
+    premultiplied: bool = False
 
 
 class _Bits:
@@ -94,13 +96,14 @@ def parse(data: bytes) -> Head:
             bits.yes()
     _depth(bits)
     bits.yes()
-    for _ in range(bits.u32((0, 0), (1, 0), (2, 4), (1, 12))):
-        _extra(bits)
+    extras = [_extra(bits) for _ in range(bits.u32((0, 0), (1, 0), (2, 4), (1, 12)))]
     xyb = bits.yes()
     icc, primaries, transfer, transfer_at = _colours(bits)
     if turn >= 5:
         width, height = height, width
-    return Head(width, height, animation, xyb, icc, primaries, transfer, transfer_at, turn)
+    return Head(
+        width, height, animation, xyb, icc, primaries, transfer, transfer_at, turn, any(extras)
+    )
 
 
 def marked_as_srgb(stream: bytes) -> bytes:
@@ -153,20 +156,22 @@ def _depth(bits: _Bits) -> None:
         bits.u32((8, 0), (10, 0), (12, 0), (1, 6))
 
 
-def _extra(bits: _Bits) -> None:
+def _extra(bits: _Bits) -> bool:
+    """Whether a further channel is an alpha that the colours are multiplied by."""
     if bits.yes():
-        return
+        return False
     kind = bits.enum()
     _depth(bits)
     bits.u32((0, 0), (3, 0), (4, 0), (1, 3))
     for _ in range(bits.u32((0, 0), (0, 4), (16, 5), (48, 10))):
         bits.u(8)
     if kind == _ALPHA:
-        bits.yes()
-    elif kind == _SPOT:
+        return bits.yes()
+    if kind == _SPOT:
         bits.u(64)
     elif kind == _FILTER:
         bits.u32((1, 0), (0, 2), (3, 4), (19, 8))
+    return False
 
 
 def _colours(bits: _Bits) -> tuple[bool, int, int, int]:

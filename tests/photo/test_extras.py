@@ -23,7 +23,7 @@ from mirnet_cli.photo import (
     jxl_header,
     probe,
 )
-from mirnet_cli.photo.boxes import boxes
+from mirnet_cli.photo.boxes import box, boxes
 from mirnet_cli.photo.ifd import Field, Tree
 from mirnet_cli.photo.placing import View
 from mirnet_cli.photo.space import space_of
@@ -209,6 +209,92 @@ def test_jpeg_xl_tells_turn_and_colours() -> None:
     assert (found.width, found.height) == (40, 80)
     assert (found.xyb, found.icc, found.animation) == (True, False, False)
     assert (found.primaries, found.transfer) == (12, 13)
+
+
+@jxl
+@pytest.mark.parametrize("grey", [False, True])
+def test_premultiplied_colours_of_a_jpeg_xl_become_straight(grey: bool) -> None:
+    import imagecodecs
+
+    alpha = np.arange(1, 226).astype(np.uint8).reshape(15, 15)
+    straight = noise(15, 15, 1 if grey else 3)
+    colours = straight.reshape(15, 15, -1)
+    stored = np.rint(colours * (alpha[..., None] / 255)).astype(np.uint8)
+    samples = np.concatenate([stored, alpha[..., None]], axis=2)
+    made = bytes(imagecodecs.jpegxl_encode(samples, lossless=True, usecontainer=False))
+    np.testing.assert_array_equal(decode(made).pixels, stored[..., 0] if grey else stored)
+
+    # The header of alpha, which says that all is as usual in one bit, is written out instead.
+    fields = ((0, 1), (0, 2), (0, 1), (3, 2), (7, 6), (0, 2), (0, 2), (1, 1))
+    header = int.from_bytes(bits_of(*fields)[2:], "little")
+    at = 16 + place_of_alpha(made)
+    bits = int.from_bytes(made, "little")
+    rest = bits >> (at + 1) << (at + 17)
+    bits = rest | header << at | bits & ((1 << at) - 1)
+    found = decode(bits.to_bytes(len(made) + 2, "little"))
+    assert found.alpha is not None
+    np.testing.assert_array_equal(found.alpha, alpha)
+    difference = np.abs(found.pixels.reshape(15, 15, -1).astype(int) - colours)
+    assert (difference <= np.ceil(255 / alpha / 2)[..., None]).all()
+
+
+def place_of_alpha(stream: bytes) -> int:
+    """The bit, after the first two bytes, at which the header of the first further channel is."""
+    places = []
+
+    def noted(bits: Any) -> bool:
+        places.append(bits.at)
+        return extra(bits)
+
+    extra = jxl_header._extra
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jxl_header, "_extra", noted)
+        jxl_header.parse(stream)
+    return places[0]
+
+
+@jxl
+def test_compressed_metadata_of_a_jpeg_xl_is_kept() -> None:
+    import imagecodecs
+
+    made = encode(
+        photo(smooth(20, 30), metadata=Metadata(exif=exif_block(6), xmp=XMP)), format="JXL"
+    )
+    plain = decode(made.data)
+    pieces = [made.data[:12]]
+    for name, body in boxes(made.data[12:]):
+        if name in (b"Exif", b"xml "):
+            name, body = b"brob", name + bytes(imagecodecs.brotli_encode(body))
+        pieces += box(name, body)
+    found = decode(b"".join(pieces))
+    assert b"brob" in b"".join(pieces)
+    assert found.metadata == plain.metadata
+    assert found.metadata.exif is not None
+    assert found.metadata.xmp is not None
+    assert found.warnings == ()
+
+
+@jxl
+@pytest.mark.parametrize("kind", [b"Exif", b"xml "])
+@pytest.mark.parametrize("damage", ["cut", "bomb"])
+def test_compressed_metadata_that_is_damaged_is_named(kind: bytes, damage: str) -> None:
+    import imagecodecs
+
+    made = encode(photo(smooth(20, 30), metadata=Metadata(xmp=XMP)), format="JXL").data
+    packed = bytes(imagecodecs.brotli_encode(bytes(20 << 20) if damage == "bomb" else XMP))
+    further = b"".join(box(b"brob", kind + packed[: None if damage == "bomb" else -9]))
+    found = decode(made + further)
+    assert found.metadata.xmp == decode(made).metadata.xmp
+    assert found.warnings == ("compressed metadata is damaged or too large and is not kept",)
+
+
+@jxl
+def test_a_jpeg_kept_as_jpeg_xl_was_not_coded_without_loss() -> None:
+    import imagecodecs
+
+    data = saved(Image.fromarray(smooth(40, 60)), "JPEG", quality=80)
+    found = decode(bytes(imagecodecs.jpegxl_encode_jpeg(data, usecontainer=True)))
+    assert not found.lossless
 
 
 @jxl
