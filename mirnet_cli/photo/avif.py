@@ -64,6 +64,10 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
     block = boxes.stored_exif(whole(data))
     block = _exif(image) if block is None else exif.without_prefix(block)
     block = exif.of_turned(block, warnings)
+    if boxes.has_maps(whole(data)):
+        warnings.append(boxes.MAPS)
+    if boxes.has_video(whole(data)):
+        warnings.append(boxes.VIDEO)
     icc = image.info.get("icc_profile") or _coded(data)
     return Metadata(exif=block, xmp=image.info.get("xmp"), icc=icc), warnings
 

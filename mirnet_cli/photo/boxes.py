@@ -10,6 +10,9 @@ from collections.abc import Iterator
 
 from mirnet_cli.photo.source import DamageError, Data
 
+MAPS = "what goes with the picture (depth or gain maps) is not kept"
+VIDEO = "a video behind the picture is not kept"
+
 _MOST = 10_000
 """Boxes of one level."""
 
@@ -89,23 +92,51 @@ def stored_exif(data: bytes) -> bytes | None:
         DamageError: the boxes that say where it is are incomplete.
     """
     meta = _meta(data)
-    if b"iinf" not in meta or b"iloc" not in meta:
-        return None
-    numbers = _Numbers(meta[b"iinf"])
-    numbers.take(4 if numbers.version else 2)
-    items: list[int] = []
-    for name, body in boxes(numbers.rest()):
-        entry = _Numbers(body)
-        if name == b"infe" and entry.version >= 2:
-            item = entry.take(4 if entry.version > 2 else 2)
-            entry.take(2)
-            items += [item] if entry.take(4) == int.from_bytes(b"Exif", "big") else []
-    if len(items) != 1:
+    items = [item for item, kind in _items(meta) if kind == b"Exif"]
+    if len(items) != 1 or b"iloc" not in meta:
         return None
     stored = _stored(_Numbers(meta[b"iloc"]), items[0], (data, meta.get(b"idat", b"")))
     if stored is None or len(stored) <= 4:
         return None
     return stored[4 + int.from_bytes(stored[:4], "big") :] or None
+
+
+def has_maps(data: bytes) -> bool:
+    """Whether depth or a gain map goes with the picture of an AVIF.
+
+    Raises:
+        DamageError: the boxes that say so are incomplete.
+    """
+    meta = _meta(data)
+    properties = dict(boxes(meta.get(b"iprp", b""))).get(b"ipco", b"")
+    kinds = [body[4:].rstrip(b"\0") for name, body in boxes(properties) if name == b"auxC"]
+    return any(kind == b"tmap" for _, kind in _items(meta)) or any(
+        not kind.endswith(b":alpha") for kind in kinds
+    )
+
+
+def has_video(data: bytes) -> bool:
+    """Whether a video is behind the picture (Motion Photo Format 1.0: box mpvd)."""
+    try:
+        return any(name == b"mpvd" for name, _ in boxes(data))
+    except DamageError:
+        return False
+
+
+def _items(meta: dict[bytes, bytes]) -> list[tuple[int, bytes]]:
+    """Numbers and kinds of the items that a meta box tells of."""
+    if b"iinf" not in meta:
+        return []
+    numbers = _Numbers(meta[b"iinf"])
+    numbers.take(4 if numbers.version else 2)
+    items = []
+    for name, body in boxes(numbers.rest()):
+        entry = _Numbers(body)
+        if name == b"infe" and entry.version >= 2:
+            item = entry.take(4 if entry.version > 2 else 2)
+            entry.take(2)
+            items.append((item, entry.take(4).to_bytes(4, "big")))
+    return items
 
 
 def _meta(data: bytes) -> dict[bytes, bytes]:

@@ -7,7 +7,7 @@ nobody documents, and unknown tags stay as they are. Source: EXIF 2.32 (CIPA DC-
 import struct
 from collections.abc import Callable, Sequence
 
-from mirnet_cli.photo.ifd import LONG, SHORT, Directory, Entry, Reader
+from mirnet_cli.photo.ifd import LONG, RATIONAL, SHORT, Directory, Entry, Reader
 from mirnet_cli.photo.source import DamageError
 
 PREFIX = b"Exif\0"
@@ -19,6 +19,7 @@ _HEIGHTS = ((0x0101, False), (0xA003, True))
 _THUMBNAIL_AT, _THUMBNAIL_SIZE = 0x0201, 0x0202
 _PLACES = (0x9214, 0xA214)
 """SubjectArea and SubjectLocation."""
+_RESOLUTIONS = (0x011A, 0x011B)
 _UNSIGNED = {SHORT: ("H", 0xFFFF), LONG: ("I", 0xFFFFFFFF)}
 _MAP = {33550, 33922, 34264}
 """GeoTIFF 1.1: ModelPixelScale, ModelTiepoint, ModelTransformation."""
@@ -151,6 +152,21 @@ def moved(
     return exif, fits
 
 
+def with_axes_swapped(exif: bytes) -> bytes:
+    """The block with the resolutions across and down exchanged."""
+    reader = Reader(exif)
+    entries = reader.directory(reader.first).entries
+    across, down = (entries.get(tag) for tag in _RESOLUTIONS)
+    if across is None or down is None or across.kind != RATIONAL or down.kind != RATIONAL:
+        return exif
+    if across.size != 8 or down.size != 8:
+        return exif
+    patched = bytearray(exif)
+    patched[across.value_at : across.value_at + 8] = reader.value(down)
+    patched[down.value_at : down.value_at + 8] = reader.value(across)
+    return bytes(patched)
+
+
 def has_map(exif: bytes) -> bool:
     """Whether the block says where on Earth which pixel is (GeoTIFF)."""
     reader = Reader(exif)
@@ -163,7 +179,7 @@ def has_resolution(exif: bytes | None) -> bool:
         return False
     try:
         reader = Reader(exif)
-        return 0x011A in reader.directory(reader.first).entries
+        return _RESOLUTIONS[0] in reader.directory(reader.first).entries
     except DamageError:
         return False
 

@@ -56,7 +56,9 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
     if block is not None:
         block = exif.of_turned(exif.without_prefix(block), warnings)
     if info.get("depth_images") or info.get("aux"):
-        warnings.append("what goes with the picture (depth or gain maps) is not kept")
+        warnings.append(boxes.MAPS)
+    if boxes.has_video(whole(data)):
+        warnings.append(boxes.VIDEO)
     icc = info.get("icc_profile") or None
     if icc is None and (points := info.get("nclx_profile")):
         icc = coded.from_points_or_refuse(

@@ -7,7 +7,7 @@ CIPA DC-007 (multi-picture format).
 import struct
 from io import BytesIO
 
-from mirnet_cli.photo import exif, formats, photoshop
+from mirnet_cli.photo import exif, formats, photoshop, xmp
 from mirnet_cli.photo.codec import Layout, Order, Raster
 from mirnet_cli.photo.ifd import Reader
 from mirnet_cli.photo.jpeg_segments import COM, FRAMES, JPEG_LS, Segment, check_scans, walk
@@ -108,7 +108,7 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
         elif marker == 0xEB and body[:2] == b"JP":
             if not any("JUMBF" in warning for warning in warnings):
                 warnings.append("content credentials (JUMBF) no longer hold and are not kept")
-        elif 0xE1 <= marker <= 0xEF and marker != 0xEE and not _stale(marker, body):
+        elif 0xE0 <= marker <= 0xEF and marker != 0xEE and not _stale(marker, body):
             parts.append(Part("JPEG", f"APP{marker - 0xE0}", body))
     icc = b"".join(profile[index] for index in sorted(profile)) or None
     if icc is not None and sorted(profile) != list(range(1, profile_count + 1)):
@@ -144,7 +144,9 @@ def _density(body: bytes) -> tuple[float, float] | None:
 
 
 def _stale(marker: int, body: bytes) -> bool:
-    """Segments that describe pictures which the new file does not have."""
+    """Segments that describe the file's storage, or pictures which the new file does not have."""
+    if marker == 0xE0:
+        return body.startswith((b"JFIF\0", b"JFXX\0"))
     return marker == 0xE2 and body.startswith((b"MPF\0", b"urn:iso:std:iso:ts:21496"))
 
 
@@ -262,9 +264,11 @@ def _metadata_segments(metadata: Metadata, warnings: list[str]) -> list[bytes]:
             segments.append(_segment(0xE1, b"Exif\0\0" + metadata.exif))
         else:
             warnings.append("the EXIF data is larger than a JPEG can hold and is not kept")
-    if metadata.xmp is not None:
-        if len(metadata.xmp) + len(_XMP) <= _PAYLOAD:
-            segments.append(_segment(0xE1, _XMP + metadata.xmp))
+    if (packet := metadata.xmp) is not None:
+        if len(packet) + len(_XMP) > _PAYLOAD:
+            packet = xmp.without_padding(packet)
+        if len(packet) + len(_XMP) <= _PAYLOAD:
+            segments.append(_segment(0xE1, _XMP + packet))
         else:
             warnings.append("the XMP data is larger than a JPEG can hold and is not kept")
     segments += _profile_segments(metadata.icc, warnings)

@@ -109,8 +109,13 @@ def moved(metadata: Metadata, view: View) -> tuple[Metadata, tuple[str, ...]]:
             block, fits = exif.moved(block, view.area)
             if not fits:
                 misplaced.append("the main subject's place does not fit into EXIF and is left out")
+            if view.turn >= 5:
+                block = exif.with_axes_swapped(block)
         except DamageError:
             pass
+    dpi = metadata.dpi
+    if dpi is not None and view.turn >= 5:
+        dpi = dpi[::-1]
     fits = not xmp.names_places(_extended(metadata), view)
     if packet is not None:
         packet, all_fit = xmp.moved(packet, view)
@@ -119,7 +124,7 @@ def moved(metadata: Metadata, view: View) -> tuple[Metadata, tuple[str, ...]]:
         misplaced.append(
             "regions in XMP (faces, subjects) may no longer be where they are said to be"
         )
-    return replace(metadata, exif=block, xmp=packet), tuple(misplaced)
+    return replace(metadata, exif=block, xmp=packet, dpi=dpi), tuple(misplaced)
 
 
 def _extended(metadata: Metadata) -> bytes:

@@ -89,6 +89,12 @@ def updated(packet: bytes, width: int, height: int) -> bytes:
     return packet
 
 
+def without_padding(packet: bytes) -> bytes:
+    """The packet without the room that it leaves for later changes."""
+    at = packet.rfind(b"<?xpacket end")
+    return packet if at < 0 else packet[:at].rstrip() + b"\n" + packet[at:]
+
+
 def _alone(packet: bytes) -> bytes:
     """The packet without what it says of gain maps and videos behind the picture."""
     root = xmp_nodes.parse(packet) if _mentions(packet, *_ATTACHED[:2], _CAMERA) else None

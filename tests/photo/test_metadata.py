@@ -441,3 +441,64 @@ def test_xmp_of_another_kind_is_kept_and_not_recorded_in() -> None:
     encoded = encode(source, provenance={"tool": "mirnet 1"})
     assert decode(encoded.data).metadata.xmp == packet
     assert "not recorded" in encoded.warnings[0]
+
+
+def test_room_left_in_xmp_is_used_where_a_jpeg_has_no_other() -> None:
+    room = b" " * (65400 - len(XMP))
+    packet = XMP.replace(b"<?xpacket end", room + b"\n<?xpacket end")
+    data = jpeg_with(
+        saved(Image.fromarray(smooth(8, 8)), "JPEG"),
+        (0xE1, b"http://ns.adobe.com/xap/1.0/\0" + packet),
+    )
+    encoded = encode(decode(data), provenance={"tool": "mirnet 1", "task": "denoise"})
+    assert encoded.warnings == ()
+    found = decode(encoded.data).metadata.xmp or b""
+    assert b'dc:format="image/x"' in found
+    assert [event["parameters"] for event in history(found)] == ["task=denoise"]
+
+
+def test_an_old_canon_s_own_segment_is_kept() -> None:
+    plain = saved(Image.fromarray(smooth(8, 12)), "JPEG")
+    before = b"II\x1a\0\0\0HEAPJPGM" + bytes(50)
+    end = 4 + int.from_bytes(plain[4:6], "big")
+    data = plain[:end] + jpeg_with(b"\xff\xd8", (0xE0, b"JFXX\0\x10"), (0xE0, before))[2:]
+    data += plain[end:]
+    encoded = encode(decode(data))
+    assert decode(encoded.data).metadata.parts == (Part("JPEG", "APP0", before),)
+    assert b"JFXX" not in encoded.data
+    with Image.open(io.BytesIO(encoded.data)) as image:
+        image.load()
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+@pytest.mark.parametrize("format", ["JPEG", "TIFF"])
+def test_resolutions_turn_with_the_picture(format: str, turn: int) -> None:
+    image = Image.fromarray(smooth(20, 40))
+    tags = Image.Exif()
+    tags.update({0x0112: turn, 0x011A: 204.0, 0x011B: 98.0, 0x0128: 2})
+    data = saved(image, format, exif=tags, dpi=(204, 98))
+    across, down = (98, 204) if turn >= 5 else (204, 98)
+    with Image.open(io.BytesIO(encode(decode(data)).data)) as found:
+        assert found.size == ((20, 40) if turn >= 5 else (40, 20))
+        assert tuple(map(float, found.info["dpi"])) == (across, down)
+        assert (found.getexif()[0x011A], found.getexif()[0x011B]) == (across, down)
+
+
+@pytest.mark.parametrize("format", ["AVIF", "HEIC"])
+def test_a_video_behind_a_picture_is_not_lost_in_silence(format: str) -> None:
+    if formats.FORMATS[format].missing is not None:
+        pytest.skip(f"the library for {format} is not installed")
+    data = encode(photo(smooth(16, 16)), format=format).data
+    assert decode(data).warnings == ()
+    video = struct.pack(">I4s", 508, b"mpvd") + bytes(500)
+    assert decode(data + video).warnings == ("a video behind the picture is not kept",)
+
+
+def test_depth_and_gain_maps_of_an_avif_are_not_lost_in_silence() -> None:
+    alpha = encode(photo(smooth(16, 16), smooth(16, 16)[..., 0]), format="AVIF").data
+    exif = encode(photo(smooth(16, 16), metadata=Metadata(exif=exif_block())), format="AVIF").data
+    said = ("what goes with the picture (depth or gain maps) is not kept",)
+    assert decode(alpha).warnings == decode(exif).warnings == ()
+    assert decode(alpha.replace(b"auxiliary:alpha", b"auxiliary:depth")).warnings == said
+    at = exif.index(b"Exif")
+    assert decode(exif[:at] + b"tmap" + exif[at + 4 :]).warnings == said
