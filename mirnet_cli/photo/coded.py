@@ -49,6 +49,12 @@ _BRADFORD = np.array(
 )
 
 
+def adobe_rgb() -> bytes:
+    """A profile for the colours of Adobe RGB (1998)."""
+    where: _XY = ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06), _D65)
+    return _profile(where, (563 / 256,), "Compatible with Adobe RGB (1998)")
+
+
 def hdr(transfer: int) -> str | None:
     """The name of a transfer function for high dynamic range, None for any other."""
     return _HDR.get(transfer)

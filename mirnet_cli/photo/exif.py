@@ -19,6 +19,7 @@ _HEIGHTS = ((0x0101, False), (0xA003, True))
 _THUMBNAIL_AT, _THUMBNAIL_SIZE = 0x0201, 0x0202
 _PLACES = (0x9214, 0xA214)
 """SubjectArea and SubjectLocation."""
+_COLOUR_SPACE, _INTEROPERABILITY = 0xA001, 0xA005
 _RESOLUTIONS = (0x011A, 0x011B)
 _UNSIGNED = {SHORT: ("H", 0xFFFF), LONG: ("I", 0xFFFFFFFF)}
 _MAP = {33550, 33922, 34264}
@@ -165,6 +166,41 @@ def with_axes_swapped(exif: bytes) -> bytes:
     patched[across.value_at : across.value_at + 8] = reader.value(down)
     patched[down.value_at : down.value_at + 8] = reader.value(across)
     return bytes(patched)
+
+
+def is_adobe_rgb(exif: bytes | None) -> bool:
+    """Whether a camera says so of a picture that has no profile (DCF 2.0: index "R03")."""
+    try:
+        return exif is not None and _colours(Reader(exif))[1] is not None
+    except DamageError:
+        return False
+
+
+def in_srgb(exif: bytes | None) -> bytes | None:
+    """The block of a picture whose colours are sRGB now, where it says that they are others."""
+    if exif is None:
+        return None
+    reader = Reader(exif)
+    space, index = _colours(reader)
+    patched = bytearray(exif)
+    if space is not None:
+        _put(patched, reader, space, 1)
+    if index is not None:
+        patched[index.value_at : index.value_at + 3] = b"R98"
+    return bytes(patched)
+
+
+def _colours(reader: Reader) -> tuple[Entry | None, Entry | None]:
+    """The colour space tag, and the index that says Adobe RGB, where each says other than sRGB."""
+    inner = _child(reader, reader.directory(reader.first), EXIF_POINTER)
+    further = None if inner is None else _child(reader, inner, _INTEROPERABILITY)
+    space = None if inner is None else inner.entries.get(_COLOUR_SPACE)
+    index = None if further is None else further.entries.get(1)
+    if space is None or reader.integer(space, 1) == 1:
+        return None, None
+    if index is not None and reader.value(index)[:3] != b"R03":
+        index = None
+    return space, index
 
 
 def has_map(exif: bytes) -> bool:

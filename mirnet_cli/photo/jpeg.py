@@ -7,7 +7,7 @@ CIPA DC-007 (multi-picture format).
 import struct
 from io import BytesIO
 
-from mirnet_cli.photo import exif, formats, photoshop, xmp
+from mirnet_cli.photo import coded, exif, formats, photoshop, xmp
 from mirnet_cli.photo.codec import Layout, Order, Raster
 from mirnet_cli.photo.ifd import Reader
 from mirnet_cli.photo.jpeg_segments import COM, FRAMES, JPEG_LS, Segment, check_scans, walk
@@ -85,11 +85,13 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
     found: dict[str, bytes] = {}
     dpi: tuple[float, float] | None = None
     profile: dict[int, bytes] = {}
-    profile_count = 0
+    profile_count = components = 0
     resources = b""
     parts: list[Part] = []
     for segment in walk(data):
         marker, body = segment.marker, segment.data
+        if marker in FRAMES and len(body) > 5:
+            components = body[5]
         if marker == 0xE0 and body[:5] == b"JFIF\0" and len(body) >= 12:
             dpi = _density(body)
         elif marker == 0xE1 and body[:5] == _EXIF and "exif" not in found:
@@ -114,6 +116,8 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
     if icc is not None and sorted(profile) != list(range(1, profile_count + 1)):
         warnings.append("the colour profile is incomplete and is not kept")
         icc = None
+    elif icc is None and components == 3 and exif.is_adobe_rgb(found.get("exif")):
+        icc = coded.adobe_rgb()
     iptc: bytes | None = None
     others: bytes | None = None
     try:

@@ -62,7 +62,8 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
     block = _from_tiff(data) or _from_preview(data)
     if block is None:
         warnings.append("its EXIF data cannot be read and is not kept")
-    return Metadata(exif=block), warnings
+    # What the camera says of colours is of its own JPEG.
+    return Metadata(exif=exif.in_srgb(block)), warnings
 
 
 def _from_tiff(data: Data) -> bytes | None:

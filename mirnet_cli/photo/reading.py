@@ -200,10 +200,10 @@ def _fitting(metadata: Metadata, raster: Raster) -> tuple[Metadata, list[str]]:
 
     from mirnet_cli.photo.colour import space_of
 
+    if raster.profile_used:
+        return replace(metadata, icc=None, exif=exif.in_srgb(metadata.exif)), []
     if metadata.icc is None:
         return metadata, []
-    if raster.profile_used:
-        return replace(metadata, icc=None), []
     space = space_of(metadata.icc)
     if space is None:
         return replace(metadata, icc=None), ["the colour profile is damaged and is not kept"]

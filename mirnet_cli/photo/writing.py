@@ -114,7 +114,8 @@ def _with_colours(photo: Photo, codec: Codec, name: str, warnings: list[str]) ->
     if space is not None:
         warnings.append(f"colours were converted to sRGB: {name} holds no profile")
         photo = photo.with_pixels(raster.in_srgb(photo.pixels, space), photo.alpha)
-        photo = replace(photo, metadata=replace(photo.metadata, icc=None))
+        block = exif.in_srgb(photo.metadata.exif)
+        photo = replace(photo, metadata=replace(photo.metadata, icc=None, exif=block))
     return photo
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mirnet_cli.photo import Metadata, Part, Photo, decode, encode, exif, formats
+from mirnet_cli.photo import Metadata, Part, Photo, coded, decode, encode, exif, formats, ifd
 from mirnet_cli.photo.ifd import Reader
+from mirnet_cli.photo.space import space_of_photo
 from tests.photo.pictures import (
     IPTC,
     MAKER_NOTE,
@@ -502,3 +503,61 @@ def test_depth_and_gain_maps_of_an_avif_are_not_lost_in_silence() -> None:
     assert decode(alpha.replace(b"auxiliary:alpha", b"auxiliary:depth")).warnings == said
     at = exif.index(b"Exif")
     assert decode(exif[:at] + b"tmap" + exif[at + 4 :]).warnings == said
+
+
+def camera_block(space: int, index: bytes = b"R03\0") -> bytes:
+    interop = ifd.Tree({1: ifd.bytes_field(2, index)})
+    inner = ifd.Tree({0xA001: ifd.integers_field(3, "<", space)}, {0xA005: interop})
+    return ifd.header("<", 8) + ifd.build(ifd.Tree({}, {0x8769: inner}), "<", 8)
+
+
+def said_of_colours(block: bytes | None) -> tuple[int, str]:
+    tags = Image.Exif()
+    tags.load(b"Exif\0\0" + (block or b""))
+    inner = tags.get_ifd(0x8769)
+    return inner[0xA001], tags.get_ifd(0xA005)[1]
+
+
+@pytest.mark.parametrize(
+    ("block", "wide"),
+    [
+        (camera_block(0xFFFF), True),
+        (camera_block(2), True),
+        (camera_block(1), False),
+        (camera_block(0xFFFF, b"R98\0"), False),
+        (exif_block(), False),
+    ],
+    ids=["adobe", "two", "srgb", "another index", "nothing said"],
+)
+def test_adobe_rgb_of_a_camera_gets_its_profile(block: bytes, wide: bool) -> None:
+    data = saved(Image.fromarray(smooth(8, 12)), "JPEG", exif=b"Exif\0\0" + block)
+    found = decode(data)
+    assert found.warnings == ()
+    assert (found.metadata.icc is not None) == wide
+    if wide:
+        space, doubt = space_of_photo(found)
+        assert space is not None
+        assert not doubt
+        # Half is 0.5 ** (563 / 256) of light; sRGB's green is (144, 255, 60) in Adobe RGB.
+        np.testing.assert_allclose(space.shown(np.full((1, 3), 0.5, np.float32)), 0.504, atol=1e-3)
+        green = space.encoded(np.array([[0, 1, 0]], np.float32)) * 255
+        np.testing.assert_allclose(green, [[144, 255, 60]], atol=1)
+    assert decode(encode(found, strip=True).data).metadata == Metadata(icc=found.metadata.icc)
+    assert (decode(encode(found, format="PNG").data).metadata.icc) == found.metadata.icc
+
+
+def test_a_grey_picture_of_a_camera_gets_no_profile() -> None:
+    block = camera_block(0xFFFF)
+    data = saved(Image.fromarray(smooth(8, 12)[..., 0]), "JPEG", exif=b"Exif\0\0" + block)
+    found = decode(data)
+    assert (found.metadata.icc, found.warnings) == (None, ())
+
+
+def test_exif_of_colours_that_were_converted_says_srgb() -> None:
+    cmyk = Image.fromarray(noise(8, 8, 4), "CMYK")
+    found = decode(saved(cmyk, "JPEG", exif=b"Exif\0\0" + camera_block(0xFFFF)))
+    assert said_of_colours(found.metadata.exif) == (1, "R98")
+    if formats.FORMATS["JXL"].missing is None:
+        wide = Metadata(exif=camera_block(2), icc=coded.adobe_rgb())
+        made = encode(photo(smooth(8, 8), metadata=wide), format="JXL")
+        assert said_of_colours(decode(made.data).metadata.exif) == (1, "R98")
