@@ -15,6 +15,7 @@ HOLDS = frozenset({"dpi"})
 MAX_SIDE = 2**31 - 1
 PIECEMEAL = False
 
+_MAX_PROFILE = 16 << 20
 _UNCOMPRESSED = {0, 3, 6}
 
 
@@ -46,14 +47,21 @@ def header(data: Data) -> Layout:
 
 
 def metadata(data: Data) -> tuple[Metadata, list[str]]:
-    """Read the resolution: BMP has nothing else in common use."""
-    head = data[14:54]
-    if int.from_bytes(head[:4], "little") < 40 or len(head) < 32:
+    """Read the resolution and the profile: BMP has nothing else."""
+    head = data[14 : 14 + 124]
+    if int.from_bytes(head[:4], "little") < 40 or len(head) < 40:
         return Metadata(), []
     across, down = struct.unpack_from("<ii", head, 24)
-    if across <= 0 or down <= 0:
-        return Metadata(), []
-    return Metadata(dpi=(across * 0.0254, down * 0.0254)), []
+    dpi = (across * 0.0254, down * 0.0254) if across > 0 and down > 0 else None
+    return Metadata(icc=_profile(data, head), dpi=dpi), []
+
+
+def _profile(data: Data, head: bytes) -> bytes | None:
+    """The profile that a header of version 5 says is embedded ("MBED")."""
+    if int.from_bytes(head[:4], "little") != 124 or head[56:60] != b"DEBM":
+        return None
+    at, size = struct.unpack_from("<II", head, 112)
+    return data[14 + at : 14 + at + min(size, _MAX_PROFILE)] or None
 
 
 def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:

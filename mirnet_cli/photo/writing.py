@@ -103,10 +103,16 @@ def _with_colours(photo: Photo, codec: Codec, name: str, warnings: list[str]) ->
     from mirnet_cli.photo.space import space_of_photo
 
     metadata = photo.metadata
-    if name != "PNG" and metadata.icc is None and photo.pixels.ndim == 3:
+    if name != "PNG" and metadata.icc is None:
         made, doubt = coded.from_png(metadata.parts)
         if not doubt:
             rest = tuple(part for part in metadata.parts if part.kind not in coded.PNG_CHUNKS)
+            if photo.pixels.ndim == 2 and made is not None:
+                space, _ = space_of_photo(photo)
+                if space is not None:
+                    warnings.append(f"grey was converted to that of sRGB: {name} has no gAMA")
+                    photo = photo.with_pixels(raster.in_srgb(photo.pixels, space), photo.alpha)
+                made = None
             photo = replace(photo, metadata=replace(metadata, icc=made, parts=rest))
     if photo.metadata.icc is None or "icc" in codec.HOLDS:
         return photo

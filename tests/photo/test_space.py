@@ -9,10 +9,12 @@ from PIL import Image, ImageCms
 from mirnet_cli.photo import Metadata, Part, coded, colour, decode, encode
 from mirnet_cli.photo.space import Space, space_of, space_of_photo
 from tests.photo.pictures import (
+    chunk,
     cmyk_profile,
     grey_profile,
     noise,
     photo,
+    png,
     profile_of,
     rgb_profile,
 )
@@ -187,3 +189,39 @@ def test_a_format_without_profiles_gets_srgb() -> None:
     made = encode(p3, format="BMP", provenance={"tool": "test"})
     assert [*made.warnings] == ["colours were converted to sRGB: BMP holds no profile"]
     assert np.array_equal(decode(made.data).pixels, np.rint(space(P3).shown(p3.pixels) * 255))
+
+
+@pytest.mark.parametrize(("gamma", "half"), [(45455, 128), (100000, 188)])
+def test_grey_of_a_png_keeps_its_look_in_other_formats(gamma: int, half: int) -> None:
+    pixels = np.full((8, 8), 128, np.uint8)
+    source = png((8, 8, 8, 0), pixels.tobytes(), chunk(b"gAMA", struct.pack(">I", gamma)))
+    made = encode(decode(source), format="TIFF")
+    said = ("grey was converted to that of sRGB: TIFF has no gAMA",)
+    assert made.warnings == (() if half == 128 else said)
+    found = decode(made.data)
+    assert found.metadata.icc is None
+    np.testing.assert_array_equal(found.pixels, half)
+    again = decode(encode(decode(source)).data)
+    np.testing.assert_array_equal(again.pixels, pixels)
+
+
+@pytest.mark.parametrize("cut", [0, 300])
+def test_the_profile_of_a_bmp_counts(cut: int) -> None:
+    profile = coded.from_points(12, 13) or b""
+    pixels = noise(8, 8)
+    rows = pixels[::-1, :, ::-1].tobytes()
+    head = struct.pack("<IiiHHIIiiII", 124, 8, 8, 1, 24, 0, len(rows), 2835, 2835, 0, 0)
+    head += bytes(16) + b"DEBM" + bytes(52) + struct.pack("<II", 124 + len(rows), len(profile))
+    head = head.ljust(124, b"\0")
+    data = struct.pack("<2sIHHI", b"BM", 14 + 124, 0, 0, 14 + 124) + head + rows + profile
+    found = decode(data[: len(data) - cut])
+    np.testing.assert_array_equal(found.pixels, pixels)
+    if cut:
+        assert found.metadata.icc is None
+        assert found.warnings == ("the colour profile is damaged and is not kept",)
+        return
+    assert found.metadata.icc == profile
+    assert found.metadata.dpi == pytest.approx((72, 72), abs=0.1)
+    assert decode(encode(found, format="PNG").data).metadata.icc == profile
+    made = encode(found)
+    assert made.warnings == ("colours were converted to sRGB: BMP holds no profile",)
