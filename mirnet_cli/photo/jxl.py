@@ -54,10 +54,17 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
     warnings: list[str] = []
     block: bytes | None = None
     packet: bytes | None = None
+    unpacked: set[bytes] = set()
     if data[0:2] != b"\xff\x0a":
         for name, body in boxes(data):
             if name == b"brob":
-                name, body = body[:4], _unpacked(body[4:], warnings)
+                name, body = body[:4], body[4:]
+                # One of a kind: each may take long to unpack.
+                if name in (b"Exif", b"xml ") and name not in unpacked:
+                    unpacked.add(name)
+                    body = _unpacked(body, warnings)
+                elif name in unpacked:
+                    continue
             if name == b"Exif" and block is None and len(body) > 4:
                 block = exif.without_prefix(body[4 + int.from_bytes(body[:4], "big") :])
             elif name == b"xml " and packet is None:

@@ -66,7 +66,12 @@ def _first(data: Data) -> tuple[Reader, int, Directory]:
     """
     reader = Reader(data)
     top = reader.directory(reader.first)
-    at, first = min(_directories(reader), key=lambda each: _rank(reader, each[1]))
+    at, first = reader.first, top
+    for each in _directories(reader):
+        if _rank(reader, each[1]) < _rank(reader, first):
+            at, first = each
+        if not _rank(reader, first):
+            break
     kinds = {reader.integer(each.entries.get(262), -1) for each in (top, first)}
     reduced = reader.integer(top.entries.get(254)) & 1
     if _DNG in top.entries or kinds & _RAW_PHOTOMETRIC or (reduced and _SUB_IFDS in top.entries):
