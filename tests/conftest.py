@@ -1,5 +1,6 @@
 """What tests of several parts share."""
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,12 @@ import pytest
 from mirnet_cli.models import catalogue, weights
 from mirnet_cli.models.catalogue import Model
 from tests.models.builders import entry, values
+
+
+# Shells start what is in the background (`pytest &`) with SIGINT ignored, and so would be all
+# processes that are tested.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
