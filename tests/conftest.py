@@ -12,7 +12,6 @@ from mirnet_cli.models import catalogue, weights
 from mirnet_cli.models.catalogue import Model
 from tests.models.builders import entry, values
 
-
 # Shells start what is in the background (`pytest &`) with SIGINT ignored, and so would be all
 # processes that are tested.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
