@@ -1,6 +1,5 @@
 """tools/average.py puts weights between those of two runs."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -8,19 +7,14 @@ import pytest
 
 from mirnet_cli.errors import OutputError
 from mirnet_cli.models import weights
+from tests import scripts
 from tests.models.builders import spec, tiny_network, values
 
-_SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "average.py"
-
-pytestmark = pytest.mark.skipif(not _SCRIPT.exists(), reason="not part of a source archive")
+pytestmark = scripts.needs_tools
 
 
 def test_weights_between_two(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = importlib.util.spec_from_file_location("average", _SCRIPT)
-    assert found is not None
-    assert found.loader is not None
-    script = importlib.util.module_from_spec(found)
-    found.loader.exec_module(script)
+    script = scripts.load("average")
     paths = [str(tmp_path / name) for name in ("a.safetensors", "b.safetensors", "c.safetensors")]
     given = [spec(0), spec(1)]
     for path, network in zip(paths, given, strict=False):

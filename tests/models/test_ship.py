@@ -1,6 +1,5 @@
 """tools/ship.py keeps file, catalogue and card together."""
 
-import importlib.util
 import json
 import tomllib
 from collections.abc import Callable
@@ -11,21 +10,15 @@ from typing import Any
 import pytest
 
 from mirnet_cli.models import catalogue, weights
+from tests import scripts
 from tests.models.builders import tiny_network, values
 
-_SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "ship.py"
-
-pytestmark = pytest.mark.skipif(not _SCRIPT.exists(), reason="not part of a source archive")
+pytestmark = scripts.needs_tools
 
 
 @pytest.fixture(scope="module")
 def ship() -> ModuleType:
-    found = importlib.util.spec_from_file_location("ship", _SCRIPT)
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
+    return scripts.load("ship")
 
 
 @pytest.fixture

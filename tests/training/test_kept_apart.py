@@ -1,6 +1,5 @@
 """tools/kept_apart.py makes folders of what training has not seen."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -9,21 +8,16 @@ from PIL import Image
 
 from mirnet_cli.measure import metrics
 from mirnet_cli.training.photos import load_photos, split
+from tests import scripts
 from tests.photo.pictures import smooth
 
-_SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "kept_apart.py"
-
-pytestmark = pytest.mark.skipif(not _SCRIPT.exists(), reason="not part of a source archive")
+pytestmark = scripts.needs_tools
 
 
 def test_folders_of_what_training_keeps_apart(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = importlib.util.spec_from_file_location("kept_apart", _SCRIPT)
-    assert found is not None
-    assert found.loader is not None
-    script = importlib.util.module_from_spec(found)
-    found.loader.exec_module(script)
+    script = scripts.load("kept_apart")
     photos, out = tmp_path / "photos", tmp_path / "sets"
     photos.mkdir()
     for i in range(8):
