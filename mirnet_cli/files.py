@@ -10,7 +10,8 @@ import secrets
 import stat
 import time
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from mirnet_cli.errors import DiskFullError, OutputError
@@ -24,7 +25,10 @@ _TAKEN = {errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK}
 _FAR = 1 << 40
 _MOMENT = 60.0
 """Seconds in which a file that was opened is locked for sure."""
-_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+_NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
+_CHUNK = 1 << 20
+REFUSED = "this disk cannot "
+"""Begins what :func:`write_atomically` says of a file system that lacks something."""
 
 
 def expanded(text: str | Path) -> Path:
@@ -39,7 +43,7 @@ def write_atomically(
     overwrite: bool,
     times_from: os.stat_result | None = None,
     mode_from: os.stat_result | None = None,
-) -> None:
+) -> tuple[str, ...]:
     """Write a file so that at every moment the old one or the whole new one is there.
 
     The data goes to an unnamed file (Linux) or a hidden temporary one beside the target, is
@@ -57,6 +61,10 @@ def write_atomically(
             replaced, else what the umask leaves. Owner, extended attributes and access list are
             those of the file that is replaced wherever the system allows it.
 
+    Returns:
+        One warning where the file is whole, but the file system does not keep its permissions or
+        times (NTFS, exFAT and SMB mounted for everyone), or cannot be told to write at once.
+
     Raises:
         DiskFullError: no space or quota is left.
         OutputError: the target exists (and ``overwrite`` is off), is not a regular file, or
@@ -66,13 +74,14 @@ def write_atomically(
     try:
         target = _checked_target(path, overwrite)
         mode, owner = _permissions(target, mode_from)
-        _write(target, pieces, overwrite, mode, owner, times_from)
+        refused = _write(target, pieces, overwrite, _Dress(mode, owner, times_from))
     except FileExistsError as error:
         raise exists_already(path) from error
     except OSError as error:
         raise not_written(path, error) from error
     except ValueError as error:
         raise OutputError(f"not a usable file name: {error}", subject=path) from error
+    return (f"{REFUSED}{' or '.join(refused)}; the file itself is whole",) if refused else ()
 
 
 def write_replaceable(path: Path, data: bytes | memoryview) -> None:
@@ -88,7 +97,8 @@ def write_replaceable(path: Path, data: bytes | memoryview) -> None:
     try:
         with temporary.open("xb") as file:
             # Those that are not locked are a killed process's: see remove_leftovers.
-            lock(file.fileno())
+            with contextlib.suppress(BlockingIOError):
+                lock(file.fileno())
             file.write(data)
         temporary.replace(path)
     except BaseException:
@@ -119,6 +129,24 @@ def remove_leftovers(folder: Path) -> int:
             entry.unlink()
             removed += 1
     return removed
+
+
+def sync(descriptor: int) -> bool:
+    """Bring what was written to the disk.
+
+    Returns:
+        Whether the file system knows such a thing: some network and FUSE ones do not.
+
+    Raises:
+        OSError: it does, and failed.
+    """
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+        return False
+    return True
 
 
 def lock(descriptor: int) -> None:
@@ -263,42 +291,41 @@ def _permissions(
     return (stat.S_IMODE(old.st_mode) & 0o777 if mode is None else mode), (old.st_uid, old.st_gid)
 
 
-def _write(
-    target: Path,
-    pieces: Iterable[bytes],
-    overwrite: bool,
-    mode: int | None,
-    owner: tuple[int, int] | None,
-    times: os.stat_result | None,
-) -> None:
+@dataclass(frozen=True)
+class _Dress:
+    """What a file is to have beside its content."""
+
+    mode: int | None
+    owner: tuple[int, int] | None
+    times: os.stat_result | None
+
+
+def _write(target: Path, pieces: Iterable[bytes], overwrite: bool, dress: _Dress) -> list[str]:
+    """Write the file; what the file system does not keep of ``dress``."""
     folder = target.parent
     temporary = folder / f".{secrets.token_hex(8)}{PART_SUFFIX}"
+    old = target if overwrite else None
     descriptor = _open_unnamed(folder)
     unnamed = descriptor is not None
     try:
         if descriptor is None:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-            flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-            descriptor = os.open(temporary, flags, 0o666)
-        # Unnamed files have a temporary name for an instant, too: see remove_leftovers.
-        lock(descriptor)
-        for piece in pieces:
-            _write_all(descriptor, piece)
-        if overwrite:
-            _take_over_attributes(target, descriptor)
-        _dress(descriptor, mode, owner, times)
-        os.fsync(descriptor)
-        if unnamed:
-            _name(descriptor, temporary if overwrite else target)
-            if overwrite:
-                temporary.replace(target)
-        else:
-            if os.name == "nt":
-                os.close(descriptor)
-                descriptor = None
-                if times is not None:
-                    os.utime(temporary, ns=(times.st_atime_ns, times.st_mtime_ns))
+            descriptor = _open_named(temporary)
+        refused = _fill(descriptor, pieces, old, dress)
+        if unnamed and not _link(descriptor, temporary if overwrite else target):
+            unnamed, nameless, descriptor = False, descriptor, None
+            try:
+                descriptor = _open_named(temporary)
+                refused = _fill(descriptor, _content(nameless), old, dress)
+            finally:
+                os.close(nameless)
+        if os.name == "nt":
+            os.close(descriptor)
+            descriptor = None
+            refused += _set_times(temporary, dress.times)
+        if not unnamed:
             _rename(temporary, target, overwrite)
+        elif overwrite:
+            temporary.replace(target)
     except BaseException:
         if descriptor is not None:
             with contextlib.suppress(OSError):
@@ -310,6 +337,26 @@ def _write(
         with contextlib.suppress(OSError):
             os.close(descriptor)
     _sync_folder(folder)
+    return refused
+
+
+def _fill(descriptor: int, pieces: Iterable[bytes], old: Path | None, dress: _Dress) -> list[str]:
+    """Give a new file its content and the rest; what the file system does not keep."""
+    # Unnamed files have a temporary name for an instant, too: see remove_leftovers. Nobody else
+    # can have locked it: who says so is a file system without locks.
+    with contextlib.suppress(BlockingIOError):
+        lock(descriptor)
+    for piece in pieces:
+        _write_all(descriptor, piece)
+    if old is not None:
+        _take_over_attributes(old, descriptor)
+    refused = _dress(descriptor, dress)
+    return refused if sync(descriptor) else [*refused, "write at once when told to"]
+
+
+def _open_named(path: Path) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    return os.open(path, flags | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0), 0o666)
 
 
 def _open_unnamed(folder: Path) -> int | None:
@@ -319,23 +366,39 @@ def _open_unnamed(folder: Path) -> int | None:
     """
     if not hasattr(os, "O_TMPFILE") or not os.path.isdir("/proc/self/fd"):  # noqa: PTH112
         return None
+    # Whatever is wrong beside that, a file with a name meets as well.
+    with contextlib.suppress(OSError):
+        return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o666)
+    return None
+
+
+def _link(descriptor: int, path: Path) -> bool:
+    """Give a file without a name one; whether there are hard links here.
+
+    Raises:
+        FileExistsError: the name is taken.
+    """
     try:
-        return os.open(folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        if error.errno in {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS}:
-            return None
+        # With a folder descriptor Python calls linkat(2), which follows the link in /proc.
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.link(f"/proc/self/fd/{descriptor}", path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        finally:
+            # The name is there by now: no error of closing may say otherwise.
+            with contextlib.suppress(OSError):
+                os.close(folder)
+    except FileExistsError:
         raise
+    except OSError:
+        return False
+    return True
 
 
-def _name(descriptor: int, path: Path) -> None:
-    # A folder descriptor makes Python call linkat(2), which follows the link in /proc (open(2)).
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.link(f"/proc/self/fd/{descriptor}", path.name, src_dir_fd=folder, dst_dir_fd=folder)
-    finally:
-        # The name is there by now: no error of closing may say otherwise.
-        with contextlib.suppress(OSError):
-            os.close(folder)
+def _content(descriptor: int) -> Iterator[bytes]:
+    """What was written to a file that is open."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    while piece := os.read(descriptor, _CHUNK):
+        yield piece
 
 
 def _rename(temporary: Path, target: Path, overwrite: bool) -> None:
@@ -344,9 +407,9 @@ def _rename(temporary: Path, target: Path, overwrite: bool) -> None:
         return
     try:
         os.link(temporary, target)
+    except FileExistsError:
+        raise
     except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
         # FAT and some network file systems have no hard links; on Windows rename refuses anyway.
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, "file exists", str(target)) from error
@@ -384,22 +447,37 @@ def _take_over_attributes(old: Path, descriptor: int) -> None:
                     os.setxattr(descriptor, name, os.getxattr(old, name))
 
 
-def _dress(
-    descriptor: int,
-    mode: int | None,
-    owner: tuple[int, int] | None,
-    times: os.stat_result | None,
-) -> None:
-    if owner is not None and hasattr(os, "fchown"):
+def _dress(descriptor: int, dress: _Dress) -> list[str]:
+    """Set owner, permissions and times; which of the last two the file system does not keep."""
+    refused = []
+    if dress.owner is not None and hasattr(os, "fchown"):
         now = os.fstat(descriptor)
-        if owner != (now.st_uid, now.st_gid):
+        if dress.owner != (now.st_uid, now.st_gid):
             # Only root may give files away; the photo is written all the same.
             with contextlib.suppress(OSError):
-                os.fchown(descriptor, *owner)
-    if mode is not None and hasattr(os, "fchmod"):
-        os.fchmod(descriptor, mode)
-    if times is not None and os.utime in os.supports_fd:
-        os.utime(descriptor, ns=(times.st_atime_ns, times.st_mtime_ns))
+                os.fchown(descriptor, *dress.owner)
+    if dress.mode is not None and hasattr(os, "fchmod") and _mode(descriptor) != dress.mode:
+        with contextlib.suppress(OSError):
+            os.fchmod(descriptor, dress.mode)
+        # Some refuse, some pass over it.
+        if _mode(descriptor) != dress.mode:
+            refused.append("keep permissions")
+    if os.utime in os.supports_fd:
+        refused += _set_times(descriptor, dress.times)
+    return refused
+
+
+def _mode(descriptor: int) -> int:
+    return stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o777
+
+
+def _set_times(file: int | Path, times: os.stat_result | None) -> list[str]:
+    if times is not None:
+        try:
+            os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+        except OSError:
+            return ["keep times"]
+    return []
 
 
 def _discard(temporary: Path) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import stat
 import struct
@@ -141,21 +142,146 @@ def test_every_call_may_fail(
     pytest.fail("never came to an end")
 
 
-@posix
-def test_a_link_that_cannot_be_made_is_a_rename(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def link(*arguments: Any, **options: Any) -> None:
-        raise OSError(errno.EPERM, "no hard links here")
+def refuse(monkeypatch: pytest.MonkeyPatch, name: str, code: int) -> None:
+    """Let a call into the system fail."""
 
-    monkeypatch.setattr(files, "_open_unnamed", lambda folder: None)
-    monkeypatch.setattr(os, "link", link)
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, name, fail)
+    if name == "utime":
+        monkeypatch.setattr(os, "supports_fd", {*os.supports_fd, fail})
+
+
+@posix
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.ENOENT])
+def test_a_link_that_cannot_be_made_is_a_rename(
+    tmp_path: Path, way: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(monkeypatch, "link", code)
     path = tmp_path / "x.jpg"
-    write_atomically(path, NEW, overwrite=False)
-    assert path.read_bytes() == NEW
+    path.write_bytes(OLD)
+    path.chmod(0o640)
+    data = os.urandom(3 << 20)
     with pytest.raises(OutputError, match="exists already"):
-        write_atomically(path, OLD, overwrite=False)
+        write_atomically(path, data, overwrite=False)
+    assert path.read_bytes() == OLD
+    assert write_atomically(path, data, overwrite=True) == ()
+    assert path.read_bytes() == data
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    path.unlink()
+    write_atomically(path, [NEW[:3], NEW[3:]], overwrite=False)
+    assert path.read_bytes() == NEW
     assert listed(tmp_path) == ["x.jpg"]
+
+
+@posix
+@pytest.mark.parametrize(
+    ("call", "code", "what"),
+    [
+        ("fchmod", errno.EPERM, "permissions"),
+        ("fchmod", errno.EOPNOTSUPP, "permissions"),
+        ("fchmod", 0, "permissions"),
+        ("utime", errno.EPERM, "times"),
+        ("utime", errno.EACCES, "times"),
+        ("fsync", errno.EINVAL, "write at once"),
+        ("fsync", errno.ENOSYS, "write at once"),
+    ],
+)
+@pytest.mark.parametrize("exists", [False, True])
+def test_what_a_disk_does_not_know_stops_nothing(
+    tmp_path: Path,
+    way: str,
+    call: str,
+    code: int,
+    what: str,
+    exists: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path, source = tmp_path / "x.jpg", tmp_path / "source.jpg"
+    source.write_bytes(OLD)
+    source.chmod(0o600)
+    if exists:
+        path.write_bytes(OLD)
+    status = source.stat()
+    with monkeypatch.context() as patch:
+        if code:
+            refuse(patch, call, code)
+        else:
+            patch.setattr(os, call, lambda *_: None)
+        said = write_atomically(path, NEW, overwrite=exists, mode_from=status, times_from=status)
+    assert path.read_bytes() == NEW
+    assert len(said) == 1
+    assert said[0].startswith(files.REFUSED)
+    assert what in said[0]
+    assert listed(tmp_path) == ["source.jpg", "x.jpg"]
+
+
+@posix
+def test_what_need_not_be_set_is_not_missed(
+    tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "source.jpg"
+    write_atomically(source, OLD, overwrite=False)
+    refuse(monkeypatch, "fchmod", errno.EPERM)
+    status = source.stat()
+    assert write_atomically(tmp_path / "x.jpg", NEW, overwrite=False, mode_from=status) == ()
+
+
+@posix
+def test_a_disk_that_fails_is_no_disk_without_syncing(
+    tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(monkeypatch, "fsync", errno.EIO)
+    with pytest.raises(OutputError):
+        write_atomically(tmp_path / "x.jpg", NEW, overwrite=False)
+    assert listed(tmp_path) == []
+
+
+@posix
+def test_a_disk_whose_locks_are_refused(
+    tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    def fail(*arguments: Any) -> None:
+        raise OSError(errno.EACCES, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    write_atomically(tmp_path / "x.jpg", NEW, overwrite=False)
+    files.write_replaceable(tmp_path / "y", NEW)
+    assert listed(tmp_path) == ["x.jpg", "y"]
+
+
+@pytest.fixture
+def everyones(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk where permissions cannot be changed."""
+    if shutil.which("bindfs") is None:
+        pytest.skip("there is no bindfs")
+    (tmp_path / "behind").mkdir()
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    options = ("--chmod-deny", "--chown-deny", "--chgrp-deny", "--xattr-none", "--perms=0755")
+    mounted = subprocess.run(["bindfs", *options, tmp_path / "behind", folder], check=False)
+    if mounted.returncode:
+        pytest.skip("nothing can be mounted")
+    yield folder
+    subprocess.run(["fusermount", "-u", folder], check=True)
+
+
+@posix
+def test_a_disk_mounted_for_everyone(everyones: Path) -> None:
+    source = everyones.parent / "source.jpg"
+    source.write_bytes(OLD)
+    source.chmod(0o600)
+    os.utime(source, ns=(10**18, 10**18))
+    status, path = source.stat(), everyones / "x.jpg"
+    for overwrite in (False, True):
+        said = write_atomically(path, NEW, overwrite=overwrite, mode_from=status, times_from=status)
+        assert said == (f"{files.REFUSED}keep permissions; the file itself is whole",)
+        assert path.read_bytes() == NEW
+        assert path.stat().st_mtime_ns == 10**18
+        assert listed(everyones) == ["x.jpg"]
 
 
 @posix

@@ -39,7 +39,7 @@ from mirnet_cli import stores
 from mirnet_cli.batches.mirror import Mirror
 from mirnet_cli.batches.plan import Item
 from mirnet_cli.errors import DiskFullError, MirnetError, OutputError
-from mirnet_cli.files import is_folder, lock, reason
+from mirnet_cli.files import is_folder, lock, reason, sync
 from mirnet_cli.places import Place, Remote, below
 
 NAME = ".mirnet-journal.jsonl"
@@ -379,7 +379,7 @@ class Journal:
         try:
             while data:
                 data = data[os.write(self._descriptor, data) :]
-            os.fsync(self._descriptor)
+            sync(self._descriptor)
         except OSError as error:
             raise self._unwritable(error) from error
         self._take(line, own=True)

@@ -7,13 +7,12 @@ what other machines left there is added to it before a run.
 
 import contextlib
 import hashlib
-import os
 import time
 from pathlib import Path
 
 from mirnet_cli import settings, stores
 from mirnet_cli.errors import MirnetError, OutputError
-from mirnet_cli.files import lock, reason
+from mirnet_cli.files import lock, reason, sync
 from mirnet_cli.places import Remote
 
 _OFTEN = 30.0
@@ -110,7 +109,7 @@ class Mirror:
                 file.write(b"\n")
             file.write(b"".join(line + b"\n" for line in new))
             file.flush()
-            os.fsync(file.fileno())
+            sync(file.fileno())
         if journal.version:
             seen.write_text(journal.version.tag)
 

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from mirnet_cli.errors import MirnetError
-from mirnet_cli.files import printable
+from mirnet_cli.files import REFUSED, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -58,15 +58,20 @@ class Console:
         self.verbose = verbose
         self._json_stream = sys.stderr if json_to_stderr else sys.stdout
         self._live: Progress | None = None
+        self._said: set[str] = set()
 
     def error(self, error: MirnetError | str) -> None:
         """Say what is wrong and what to do about it, in one line, whatever else is asked for."""
         self._line(f"mirnet: {error}")
 
     def warn(self, subject: str, text: str) -> None:
-        """Say what went differently from what may be expected."""
-        if not self.quiet:
-            self._line(f"mirnet: {subject}: warning: {text}")
+        """Say what went differently from what may be expected; of a disk once."""
+        if self.quiet or text in self._said:
+            return
+        if text.startswith(REFUSED):
+            # True of every photo that goes to this disk.
+            self._said.add(text)
+        self._line(f"mirnet: {subject}: warning: {text}")
 
     def note(self, text: str) -> None:
         """Say how it is going."""

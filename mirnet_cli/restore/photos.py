@@ -216,14 +216,14 @@ def write(
     times_from = status if preserve else None
     # A file that is replaced keeps its own permissions; a new one has those of the photo.
     mode_from = None if os.path.lexists(target) else status
-    write_atomically(
+    refused = write_atomically(
         target,
         encoded.data,
         overwrite=overwrite,
         times_from=times_from,
         mode_from=mode_from,
     )
-    return tuple(said)
+    return (*said, *refused)
 
 
 def _changed(source: Path, status: os.stat_result | None) -> bool:

@@ -5,7 +5,6 @@ is complete before it takes the old one's place.
 """
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mirnet_cli.errors import UsageError
-from mirnet_cli.files import is_folder
+from mirnet_cli.files import is_folder, sync
 from mirnet_cli.training.optimiser import KINDS, Optimiser
 
 
@@ -106,7 +105,7 @@ def _old(folder: Path) -> Path:
 def bring_to_disk(file: Path) -> None:
     """A machine that goes down must not leave a name without its content."""
     with file.open("rb+") as opened:
-        os.fsync(opened.fileno())
+        sync(opened.fileno())
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 
 from mirnet_cli.cli.console import Console
+from mirnet_cli.files import REFUSED
 
 ERASED = "\x1b[2K"
 
@@ -50,3 +51,14 @@ def test_data_has_lines_of_its_own_beside_the_bar(monkeypatch: pytest.MonkeyPatc
         assert before.endswith(ERASED), repr(before)
         assert after.startswith("\r\n")
     assert said.endswith(ERASED), repr(said)
+
+
+def test_what_a_disk_lacks_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console()
+    for name in ("a.jpg", "b.jpg"):
+        console.warn(name, f"{REFUSED}keep times; the file itself is whole")
+        console.warn(name, "its depth is not kept")
+    said = capsys.readouterr().err.splitlines()
+    assert [line.partition(": warning: ")[0] for line in said] == [
+        *("mirnet: a.jpg", "mirnet: a.jpg", "mirnet: b.jpg")
+    ]
