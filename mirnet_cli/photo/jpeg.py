@@ -10,7 +10,16 @@ from io import BytesIO
 from mirnet_cli.photo import coded, exif, formats, photoshop, xmp
 from mirnet_cli.photo.codec import Layout, Order, Raster
 from mirnet_cli.photo.ifd import Reader
-from mirnet_cli.photo.jpeg_segments import COM, FRAMES, JPEG_LS, Segment, check_scans, walk
+from mirnet_cli.photo.jpeg_segments import (
+    COM,
+    FRAMES,
+    JPEG_LS,
+    SOS,
+    Segment,
+    check_codes,
+    check_scans,
+    walk,
+)
 from mirnet_cli.photo.picture import JpegSettings, Metadata, Part
 from mirnet_cli.photo.source import DamageError, Data, whole
 
@@ -18,7 +27,7 @@ DEPTHS = ("uint8",)
 GREY = True
 ALPHA = False
 GREY_ALPHA = False
-HOLDS = frozenset({"exif", "xmp", "icc", "iptc", "dpi", "comment", "resources", "parts"})
+HOLDS = frozenset({"exif", "xmp", "icc", "iptc", "dpi", "aspect", "comment", "resources", "parts"})
 MAX_SIDE = 65500
 PIECEMEAL = False
 
@@ -33,15 +42,19 @@ BUFFERED = 50_000_000
 Huffman tables and for several scans. Beyond, the file is written as it is encoded, with the tables
 of the standard."""
 
-_METADATA = {*range(0xE1, 0xEE), 0xEF, COM}
-"""All but APP0 (JFIF) and APP14 (Adobe), which tell a decoder what the components are."""
+_TELLING = {0xE0: (b"JFIF\0", 14), 0xEE: (b"Adobe", 12)}
+"""Segments that tell a decoder what the components are, and their least size; libjpeg passes over
+shorter ones, on which Pillow fails."""
 
 _EXIF = b"Exif\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _ICC = b"ICC_PROFILE\0"
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _PAYLOAD = 65533
-_SAMPLINGS = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (1, 2): "4:4:0", (4, 1): "4:1:1"}
+_SAMPLINGS = {
+    **{(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0"},
+    **{(1, 2): "4:4:0", (4, 1): "4:1:1", (4, 2): "4:1:0"},
+}
 
 
 def header(data: Data) -> Layout:
@@ -84,6 +97,7 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
     warnings: list[str] = []
     found: dict[str, bytes] = {}
     dpi: tuple[float, float] | None = None
+    aspect: tuple[int, int] | None = None
     profile: dict[int, bytes] = {}
     profile_count = components = 0
     resources = b""
@@ -92,8 +106,8 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
         marker, body = segment.marker, segment.data
         if marker in FRAMES and len(body) > 5:
             components = body[5]
-        if marker == 0xE0 and body[:5] == b"JFIF\0" and len(body) >= 12:
-            dpi = _density(body)
+        if marker == 0xE0 and _tells(segment):
+            dpi, aspect = _density(body)
         elif marker == 0xE1 and body[:5] == _EXIF and "exif" not in found:
             found["exif"] = exif.without_prefix(body)
         elif marker == 0xE1 and body.startswith(_XMP) and "xmp" not in found:
@@ -131,6 +145,7 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
             icc=icc,
             iptc=iptc,
             dpi=dpi,
+            aspect=aspect,
             comment=found.get("comment"),
             resources=others,
             parts=tuple(parts),
@@ -139,12 +154,20 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
     )
 
 
-def _density(body: bytes) -> tuple[float, float] | None:
+def _tells(segment: Segment) -> bool:
+    name, least = _TELLING.get(segment.marker, (b"", 0))
+    return bool(name) and segment.data.startswith(name) and len(segment.data) >= least
+
+
+def _density(body: bytes) -> tuple[tuple[float, float] | None, tuple[int, int] | None]:
+    """Pixels an inch, or without a unit their density across and down where it differs."""
     unit, across, down = struct.unpack_from(">BHH", body, 7)
     factor = {1: 1.0, 2: 2.54}.get(unit)
-    if factor is None or not across or not down:
-        return None
-    return across * factor, down * factor
+    if not across or not down:
+        return None, None
+    if factor is None:
+        return None, (across, down) if unit == 0 and across != down else None
+    return (across * factor, down * factor), None
 
 
 def _stale(marker: int, body: bytes) -> bool:
@@ -163,11 +186,15 @@ def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> 
     segments = list(walk(data))
     end = check_scans(whole(data), segments)
     # Pillow sees nothing but the picture: damaged metadata cannot keep it from the pixels.
-    kept = [data[s.at : s.end] for s in segments[:-1] if s.marker not in _METADATA]
-    keep = [b"\xff\xd8", *kept, data[segments[-1].at : end]]
-    with BytesIO(b"".join(keep)) as stream:
-        del keep
+    telling = [data[s.at : s.end] for s in segments if _tells(s)]
+    tables = [data[s.at : s.end] for s in segments[:-1] if not _is_metadata(s.marker)]
+    picture = b"".join([*tables, _start_of_scan(segments), data[segments[-1].end : end]])
+    check_codes(b"\xff\xd8" + picture)
+    with BytesIO(b"".join([b"\xff\xd8", *telling, picture])) as stream:
         image = JpegImagePlugin.JpegImageFile(stream)
+        # libjpeg cannot wait for more of arithmetic codes, and Pillow gives it pieces.
+        image.decodermaxblock = len(stream.getbuffer())
+        del picture
         settings = _settings(image, segments)
         raster = from_pillow(image, orientation, metadata.icc)
     warnings = raster.warnings
@@ -179,32 +206,55 @@ def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> 
     return Raster(raster.pixels, None, raster.profile_used, settings, False, warnings)
 
 
+def _is_metadata(marker: int) -> bool:
+    return 0xE0 <= marker <= 0xEF or marker == COM
+
+
+def _start_of_scan(segments: list[Segment]) -> bytes:
+    """The header of the first scan; in a sequential picture what only others have means nothing.
+
+    Some phones write anything there, of which libjpeg warns and which it takes no notice of.
+    """
+    body = segments[-1].data
+    if any(s.marker in (0xC0, 0xC1, 0xC9) for s in segments) and len(body) > 3:
+        body = body[:-3] + b"\0\x3f\0"
+    return _segment(SOS, body)
+
+
 def _settings(image: object, segments: list[Segment]) -> JpegSettings | None:
-    """Tables and sampling, if the picture is grey or YCbCr: for others they fit nothing."""
+    """Tables and sampling, if the picture is grey or of three components."""
     layer = getattr(image, "layer", [])
     tables = getattr(image, "quantization", {})
-    if len(layer) not in (1, 3) or _stored_as_rgb(segments, [row[0] for row in layer]):
+    if len(layer) not in (1, 3):
         return None
     if any(row[3] not in tables or not row[1] or not row[2] for row in layer):
         return None
-    across, rest_a = divmod(layer[0][1], layer[-1][1])
-    down, rest_d = divmod(layer[0][2], layer[-1][2])
-    if rest_a or rest_d:
-        return None
-    chosen = [tuple(tables[row[3]]) for row in layer]
     return JpegSettings(
-        tables=tuple(chosen),
-        subsampling=_SAMPLINGS.get((across, down), f"{across}x{down}") if len(layer) == 3 else "",
+        tables=tuple(tuple(tables[row[3]]) for row in layer),
+        subsampling=_sampling([row[1:3] for row in layer]),
         progressive=any(s.marker in (0xC2, 0xCA) for s in segments),
+        rgb=_stored_as_rgb(segments, [row[0] for row in layer]),
     )
+
+
+def _sampling(factors: list[tuple[int, int]]) -> str:
+    """The usual name for the samples that each component has, or all their factors."""
+    if len(factors) == 1:
+        return ""
+    (across, rest_a), (down, rest_d) = (
+        divmod(luma, chroma) for luma, chroma in zip(factors[0], factors[-1], strict=True)
+    )
+    if rest_a or rest_d or factors[1] != factors[2] or (across, down) not in _SAMPLINGS:
+        return ",".join(f"{across}x{down}" for across, down in factors)
+    return _SAMPLINGS[across, down]
 
 
 def _stored_as_rgb(segments: list[Segment], names: list[int]) -> bool:
     """Whether three components are R, G, B, by the rules libjpeg follows."""
-    if len(names) != 3 or any(s.marker == 0xE0 and s.data[:5] == b"JFIF\0" for s in segments):
+    if len(names) != 3 or any(s.marker == 0xE0 and _tells(s) for s in segments):
         return False
     for segment in segments:
-        if segment.marker == 0xEE and segment.data[:5] == b"Adobe" and len(segment.data) >= 12:
+        if segment.marker == 0xEE and _tells(segment):
             return segment.data[11] == 0
     return names == [0x52, 0x47, 0x42]
 
@@ -224,8 +274,11 @@ def write(order: Order) -> tuple[list[bytes], list[str]]:
     height, width = order.pixels.shape[:2]
     buffered = height * width <= BUFFERED
     if settings is not None:
-        if settings.subsampling in ("4:2:2", "4:2:0"):
+        options["keep_rgb"] = settings.rgb
+        if settings.subsampling in ("4:2:2", "4:2:0") and not settings.rgb:
             options["subsampling"] = settings.subsampling
+        elif settings.subsampling not in ("", "4:4:4") and order.pixels.ndim == 3:
+            warnings.append(f"its subsampling ({settings.subsampling}) became 4:4:4")
         options["progressive"] = settings.progressive and buffered
         if settings.progressive and not buffered:
             warnings.append("written in one scan instead of several: it is too large for them")
@@ -241,6 +294,8 @@ def write(order: Order) -> tuple[list[bytes], list[str]]:
         image.save(buffer, "JPEG", optimize=buffered, **options)
     image.close()
     encoded = buffer.getbuffer()
+    if order.metadata.aspect is not None and bytes(encoded[6:11]) == b"JFIF\0":
+        struct.pack_into(">BHH", encoded, 13, 0, *order.metadata.aspect)
     start = 2
     while encoded[start + 1] == 0xE0:
         start += 2 + int.from_bytes(encoded[start + 2 : start + 4], "big")

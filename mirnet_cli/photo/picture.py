@@ -50,6 +50,8 @@ class Metadata:
         icc: the colour profile.
         iptc: an IPTC-IIM stream.
         dpi: pixels an inch, across and down.
+        aspect: how many pixels there are across and down in the same length, where no unit is
+            given and they differ.
         comment: a comment's bytes, UTF-8 where the format says so.
         resources: Photoshop image resources ("8BIM" blocks) other than IPTC and thumbnails.
         parts: what only the same format can hold.
@@ -60,6 +62,7 @@ class Metadata:
     icc: bytes | None = field(default=None, repr=False)
     iptc: bytes | None = field(default=None, repr=False)
     dpi: tuple[float, float] | None = None
+    aspect: tuple[int, int] | None = None
     comment: bytes | None = None
     resources: bytes | None = field(default=None, repr=False)
     parts: tuple[Part, ...] = ()
@@ -72,13 +75,15 @@ class JpegSettings:
     Attributes:
         tables: quantisation tables of 64 steps in natural order, one for each component
             (the last holds for all further ones).
-        subsampling: "4:4:4", "4:2:2", "4:2:0", or another ratio as found.
+        subsampling: "4:4:4", "4:2:2", "4:2:0", "4:4:0", "4:1:1", "4:1:0", or the factors as found.
         progressive: whether it was stored in several scans.
+        rgb: whether its components are R, G and B, and not YCbCr.
     """
 
     tables: tuple[tuple[int, ...], ...] = field(repr=False)
     subsampling: str
     progressive: bool
+    rgb: bool = False
 
 
 @dataclass(frozen=True)

@@ -113,9 +113,10 @@ def moved(metadata: Metadata, view: View) -> tuple[Metadata, tuple[str, ...]]:
                 block = exif.with_axes_swapped(block)
         except DamageError:
             pass
-    dpi = metadata.dpi
-    if dpi is not None and view.turn >= 5:
-        dpi = dpi[::-1]
+    dpi, aspect = metadata.dpi, metadata.aspect
+    if view.turn >= 5:
+        dpi = None if dpi is None else dpi[::-1]
+        aspect = None if aspect is None else aspect[::-1]
     fits = not xmp.names_places(_extended(metadata), view)
     if packet is not None:
         packet, all_fit = xmp.moved(packet, view)
@@ -124,7 +125,7 @@ def moved(metadata: Metadata, view: View) -> tuple[Metadata, tuple[str, ...]]:
         misplaced.append(
             "regions in XMP (faces, subjects) may no longer be where they are said to be"
         )
-    return replace(metadata, exif=block, xmp=packet, dpi=dpi), tuple(misplaced)
+    return replace(metadata, exif=block, xmp=packet, dpi=dpi, aspect=aspect), tuple(misplaced)
 
 
 def _extended(metadata: Metadata) -> bytes:

@@ -16,6 +16,7 @@ _NAMES = {
     "xmp": "XMP data",
     "icc": "the colour profile",
     "iptc": "IPTC data",
+    "aspect": "the shape of its pixels",
     "comment": "the comment",
     "resources": "Photoshop data",
 }

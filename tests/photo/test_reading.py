@@ -453,7 +453,8 @@ def test_jpeg_stored_as_rgb() -> None:
     data = saved(Image.fromarray(smooth(16, 24)), "JPEG", keep_rgb=True, quality=95)
     found = decode(data)
     assert np.abs(found.pixels.astype(int) - smooth(16, 24)).mean() < 3
-    assert found.jpeg is None
+    assert found.jpeg is not None
+    assert found.jpeg.rgb
 
 
 @pytest.mark.parametrize("junk", [b"junk", b"\xff\0\xff\0", bytes(300)])
