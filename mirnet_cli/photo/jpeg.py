@@ -48,7 +48,11 @@ shorter ones, on which Pillow fails."""
 
 _EXIF = b"Exif\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
+_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
+_EXTENSION_HEAD = len(_EXTENSION) + 32 + 8
+"""Name of the whole extension, its length, and where this piece belongs (XMP Part 3, 1.1.3.1)."""
 _ICC = b"ICC_PROFILE\0"
+_TIFF_HEADS = (b"II*\0", b"MM\0*")
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _PAYLOAD = 65533
 _SAMPLINGS = {
@@ -110,6 +114,9 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
             dpi, aspect = _density(body)
         elif marker == 0xE1 and body[:5] == _EXIF and "exif" not in found:
             found["exif"] = exif.without_prefix(body)
+        elif marker == 0xE1 and body[:6] == _EXIF + b"\0" and body[6:10] not in _TIFF_HEADS:
+            # What one segment does not hold goes on in the next, as ExifTool writes it.
+            found["exif"] += body[6:]
         elif marker == 0xE1 and body.startswith(_XMP) and "xmp" not in found:
             found["xmp"] = body[len(_XMP) :]
         elif marker == 0xE2 and body.startswith(_ICC) and len(body) >= 14:
@@ -138,20 +145,46 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
         iptc, others = photoshop.split(resources)
     except DamageError:
         warnings.append("the IPTC and Photoshop data is damaged and is not kept")
+    packet, kept = _whole_packet(found.get("xmp"), parts, warnings)
     return (
         Metadata(
             exif=found.get("exif"),
-            xmp=found.get("xmp"),
+            xmp=packet,
             icc=icc,
             iptc=iptc,
             dpi=dpi,
             aspect=aspect,
             comment=found.get("comment"),
             resources=others,
-            parts=tuple(parts),
+            parts=tuple(kept),
         ),
         warnings,
     )
+
+
+def _whole_packet(
+    packet: bytes | None, parts: list[Part], warnings: list[str]
+) -> tuple[bytes | None, list[Part]]:
+    """The XMP packet with its extension in it, and the parts that are none of that."""
+    name = None if packet is None else xmp.extension_name(packet)
+    if packet is None or name is None:
+        return packet, parts
+    start = _EXTENSION + name
+    own = sorted(
+        (part.data[len(start) :] for part in parts if part.data.startswith(start)),
+        key=lambda piece: piece[4:8],
+    )
+    rest = [part for part in parts if not part.data.startswith(start)]
+    extension, size = b"", 0
+    for piece in own:
+        size = int.from_bytes(piece[:4], "big")
+        if int.from_bytes(piece[4:8], "big") == len(extension):
+            extension += piece[8:]
+    if not own or len(extension) != size:
+        warnings.append("a part of the XMP data (extended XMP) is missing and is not kept")
+        extension = b""
+    whole = xmp.joined(packet, extension)
+    return (packet, parts) if whole is None else (whole, rest)
 
 
 def _tells(segment: Segment) -> bool:
@@ -299,7 +332,7 @@ def write(order: Order) -> tuple[list[bytes], list[str]]:
     start = 2
     while encoded[start + 1] == 0xE0:
         start += 2 + int.from_bytes(encoded[start + 2 : start + 4], "big")
-    segments = _metadata_segments(order.metadata, warnings)
+    segments = _metadata_segments(order.metadata, order.again, warnings)
     return [bytes(encoded[:start]), *segments, bytes(encoded[start:])], warnings
 
 
@@ -316,20 +349,51 @@ def _segment(marker: int, body: bytes) -> bytes:
     return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
 
 
-def _metadata_segments(metadata: Metadata, warnings: list[str]) -> list[bytes]:
+def _exif_pieces(block: bytes) -> list[bytes]:
+    """An EXIF block in pieces that segments hold; none but the first looks like a block."""
+    pieces = []
+    room = _PAYLOAD - len(_EXIF) - 1
+    while block:
+        size = room - (block[room : room + 4] in _TIFF_HEADS)
+        pieces.append(block[:size])
+        block = block[size:]
+    return pieces
+
+
+def _packet_segments(packet: bytes, extension: bytes | None) -> list[bytes]:
+    segments = [_segment(0xE1, _XMP + packet)]
+    if extension is not None:
+        name = xmp.extension_name(packet)
+        assert name is not None
+        room = _PAYLOAD - _EXTENSION_HEAD
+        for at in range(0, len(extension), room):
+            place = struct.pack(">II", len(extension), at)
+            body = _EXTENSION + name + place + extension[at : at + room]
+            segments.append(_segment(0xE1, body))
+    return segments
+
+
+def _metadata_segments(metadata: Metadata, again: bool, warnings: list[str]) -> list[bytes]:
     segments: list[bytes] = []
     if metadata.exif is not None:
-        if len(metadata.exif) + 6 <= _PAYLOAD:
-            segments.append(_segment(0xE1, b"Exif\0\0" + metadata.exif))
-        else:
-            warnings.append("the EXIF data is larger than a JPEG can hold and is not kept")
-    if (packet := metadata.xmp) is not None:
-        if len(packet) + len(_XMP) > _PAYLOAD:
-            packet = xmp.without_padding(packet)
-        if len(packet) + len(_XMP) <= _PAYLOAD:
-            segments.append(_segment(0xE1, _XMP + packet))
-        else:
+        pieces = _exif_pieces(metadata.exif)
+        segments += [_segment(0xE1, _EXIF + b"\0" + piece) for piece in pieces]
+        if len(pieces) > 1 and not again:
+            warnings.append(
+                f"the EXIF data takes {len(pieces)} segments of a JPEG,"
+                " of which many programs read the first alone"
+            )
+    if metadata.xmp is not None:
+        found = xmp.parted(metadata.xmp, _PAYLOAD - len(_XMP))
+        if found is None:
             warnings.append("the XMP data is larger than a JPEG can hold and is not kept")
+        else:
+            segments += _packet_segments(*found)
+            if found[1] is not None and not again:
+                warnings.append(
+                    "the XMP data takes several segments of a JPEG (extended XMP),"
+                    " of which some programs read the first alone"
+                )
     segments += _profile_segments(metadata.icc, warnings)
     block = photoshop.join(metadata.iptc, metadata.resources) or b""
     room = _PAYLOAD - len(_PHOTOSHOP)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mirnet_cli.photo import exif, xmp
+from mirnet_cli.photo import exif, photoshop, xmp_places
 from mirnet_cli.photo.picture import Array, Metadata, Photo
 from mirnet_cli.photo.source import DamageError
 
@@ -53,11 +53,7 @@ class View:
         Returns:
             None where it was cut off. What reaches beyond a cut ends there.
         """
-        turned = (
-            *((x, y), (1 - x, y), (1 - x, 1 - y), (x, 1 - y)),
-            *((y, x), (1 - y, x), (1 - y, 1 - x), (y, 1 - x)),
-        )
-        x, y = turned[self.turn - 1]
+        x, y = replace(self, crop=None).point(x, y)
         if self.turn >= 5:
             w, h = h, w
         if self.crop is None:
@@ -66,6 +62,19 @@ class View:
         across = _cut(x, w, self._turned[0], left, width)
         down = _cut(y, h, self._turned[1], top, height)
         return None if across is None or down is None else (across[0], down[0], across[1], down[1])
+
+    def point(self, x: float, y: float) -> tuple[float, float]:
+        """A point in the second picture, beyond it too; both as shares of the picture's sides."""
+        turned = (
+            *((x, y), (1 - x, y), (1 - x, 1 - y), (x, 1 - y)),
+            *((y, x), (1 - y, x), (1 - y, 1 - x), (y, 1 - x)),
+        )
+        x, y = turned[self.turn - 1]
+        if self.crop is None:
+            return x, y
+        left, top, width, height = self.crop
+        across, down = self._turned
+        return (x * across - left) / width, (y * down - top) / height
 
     def diameter(self, share: float) -> float:
         """A circle's diameter as a share of the second picture's shorter side."""
@@ -117,19 +126,21 @@ def moved(metadata: Metadata, view: View) -> tuple[Metadata, tuple[str, ...]]:
     if view.turn >= 5:
         dpi = None if dpi is None else dpi[::-1]
         aspect = None if aspect is None else aspect[::-1]
-    fits = not xmp.names_places(_extended(metadata), view)
+    if xmp_places.names_places(_extended(metadata), view):
+        misplaced.append(xmp_places.REGIONS_SAID)
     if packet is not None:
-        packet, all_fit = xmp.moved(packet, view)
-        fits = fits and all_fit
-    if not fits:
-        misplaced.append(
-            "regions in XMP (faces, subjects) may no longer be where they are said to be"
-        )
-    return replace(metadata, exif=block, xmp=packet, dpi=dpi, aspect=aspect), tuple(misplaced)
+        packet, said = xmp_places.moved(packet, view)
+        misplaced += said
+    resources = metadata.resources
+    if resources is not None:
+        resources, said = photoshop.moved(resources, view)
+        misplaced += said
+    new = replace(metadata, exif=block, xmp=packet, dpi=dpi, aspect=aspect, resources=resources)
+    return new, tuple(dict.fromkeys(misplaced))
 
 
 def _extended(metadata: Metadata) -> bytes:
-    """Extended XMP of a JPEG (XMP Specification Part 3, section 1.1.3.1), put together."""
+    """Extended XMP of a JPEG that its packet does not refer to (Part 3, section 1.1.3.1)."""
     name = b"http://ns.adobe.com/xmp/extension/\0"
     head = len(name) + 32 + 4 + 4
     return b"".join(part.data[head:] for part in metadata.parts if part.data.startswith(name))

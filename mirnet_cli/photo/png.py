@@ -32,7 +32,7 @@ _STALE = {b"bKGD", b"hIST", b"sBIT", b"sPLT", b"tIME", b"tRNS", b"iDOT"}
 _STALE |= {b"acTL", b"fcTL", b"fdAT", b"orNT", b"caNv", b"vpAg", b"oFFs"}
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
 _PROFILE = re.compile(rb"Raw profile type (exif|APP1|iptc|8bim|xmp|icc|icm)$")
-_HEX = re.compile(rb"\s*\w+\s+(\d+)\s+([0-9a-fA-F\s]*)$")
+_HEX = re.compile(rb"\n?[^\n]*\n\s*(\d+)\s+([0-9a-fA-F\s]*)$")
 
 
 def header(data: Data) -> Layout:
@@ -126,11 +126,17 @@ class _Reading:
             self.parts.append(Part("PNG", name.decode(), body))
 
     def profile(self, kind: bytes, text: bytes) -> None:
-        """A profile in hexadecimal, as ImageMagick and ExifTool store it."""
+        """A profile in hexadecimal, as ImageMagick and ExifTool store it.
+
+        What is there counts, as for ExifTool, and not the length that is stated before it.
+        """
         match = _HEX.match(text)
-        if match is None:
+        try:
+            block = bytes.fromhex("" if match is None else match[2].decode())
+        except ValueError:
+            block = b""
+        if not block:
             raise DamageError("its text is no profile")
-        block = bytes.fromhex(match[2].decode())[: int(match[1])]
         if kind in (b"exif", b"APP1") and block.startswith(exif.PREFIX):
             self.found.setdefault("exif", exif.without_prefix(block))
         elif kind in (b"iptc", b"8bim"):

@@ -183,6 +183,8 @@ def _current(
     packet = metadata.xmp
     if packet is not None:
         packet = xmp.updated(packet, width, height)
+        if xmp.is_out_of_date(packet):
+            warnings.append("the XMP data is damaged or of an unusual kind: it stays as it was")
     if provenance is not None:
         recorded = xmp.recorded(packet, provenance)
         if recorded is None:

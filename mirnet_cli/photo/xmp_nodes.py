@@ -4,7 +4,7 @@ Sources: XMP Specification Part 1 (ISO 16684-1) section 7; Namespaces in XML 1.0
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
@@ -31,6 +31,7 @@ class Node:
         inside: where its content begins and ends.
         attributes: by name: where each begins (with the space before it), and its value's ends.
         children: elements in it.
+        scope: namespaces by the prefixes that stand for them here.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Node:
     inside: tuple[int, int] = (0, 0)
     attributes: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     children: list["Node"] = field(default_factory=list)
+    scope: Mapping[str, str] = field(default_factory=dict)
 
     def value(self, name: str) -> tuple[int, int] | None:
         """Where the value of a simple property is, an attribute's or an element's."""
@@ -55,6 +57,67 @@ class Node:
             node = waiting.pop()
             yield node
             waiting += reversed(node.children)
+
+
+RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+
+
+@dataclass(frozen=True)
+class Property:
+    """A property of the picture: of a description that stands in rdf:RDF itself.
+
+    Attributes:
+        name: as of a node.
+        whole: where it begins and ends, with the space before an attribute.
+        value: where the text of a simple property is; None for others.
+        node: what holds it, an attribute's description or the element itself.
+        description: the description that it is in.
+    """
+
+    name: str
+    whole: tuple[int, int]
+    value: tuple[int, int] | None
+    node: Node
+    description: Node
+
+
+def rdf(root: Node | None) -> Node | None:
+    """The element rdf:RDF."""
+    found = () if root is None else root.walk()
+    return next((node for node in found if node.name == RDF + "RDF"), None)
+
+
+def properties(root: Node | None) -> Iterator[Property]:
+    """The picture's properties, attributes and elements; not those of what they hold."""
+    outer = rdf(root)
+    for description in () if outer is None else outer.children:
+        for name, (start, at, end) in description.attributes.items():
+            if not name.startswith((RDF, "http://www.w3.org/XML/")) and ":" in name:
+                yield Property(name, (start, end + 1), (at, end), description, description)
+        for node in description.children:
+            value = None if node.children else node.inside
+            yield Property(node.name, (node.start, node.end), value, node, description)
+
+
+def about(root: Node | None, packet: bytes) -> bytes:
+    """What the descriptions are about; further ones have to say the same, or nothing."""
+    outer = rdf(root)
+    for description in () if outer is None else outer.children:
+        for name in (RDF + "about", "about"):
+            if name in description.attributes:
+                _, start, end = description.attributes[name]
+                if start < end:
+                    return packet[start:end].replace(b'"', b"&quot;")
+    return b""
+
+
+def prefix(root: Node | None, namespace: str, usual: str) -> str:
+    """The prefix that a packet has for a namespace; some readers refuse a second one."""
+    for node in () if root is None else root.walk():
+        for each, named in node.scope.items():
+            if named == namespace and each:
+                return each
+    return usual
 
 
 def parse(packet: bytes) -> Node | None:
@@ -88,17 +151,27 @@ class _Builder:
         self.text = text
         self.root: Node | None = None
         self.open: list[Node] = []
+        self.declared: dict[str, str] = {}
         self.parser = expat.ParserCreate(namespace_separator="")
         self.parser.ordered_attributes = True
+        self.parser.StartNamespaceDeclHandler = self._declare
         self.parser.StartElementHandler = self._begin
         self.parser.EndElementHandler = self._finish
         self.parser.StartDoctypeDeclHandler = self._refuse
+
+    def _declare(self, prefix: str | None, namespace: str | None) -> None:
+        self.declared[prefix or ""] = namespace or ""
 
     def _begin(self, name: str, attributes: list[str]) -> None:
         if len(self.open) == MAX_DEPTH:
             raise ValueError("too deep")
         parent = self.open[-1] if self.open else None
         node = Node(name, parent, self.parser.CurrentByteIndex)
+        if parent is not None:
+            node.scope = parent.scope
+        if self.declared:
+            node.scope = {**node.scope, **self.declared}
+            self.declared = {}
         if parent is None:
             self.root = node
         else:
