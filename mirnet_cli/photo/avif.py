@@ -1,4 +1,7 @@
-"""AVIF, by Pillow's libavif. Source: AV1 Image File Format 1.1; ISO/IEC 23008-12 (irot, imir)."""
+"""AVIF, by Pillow's libavif.
+
+Sources: AV1 Image File Format 1.1; ISO/IEC 23008-12 (irot, imir); ISO/IEC 23000-22 (clap).
+"""
 
 import struct
 from io import BytesIO
@@ -10,7 +13,7 @@ from mirnet_cli.photo.picture import Metadata
 from mirnet_cli.photo.source import DamageError, Data, whole
 
 if TYPE_CHECKING:
-    from PIL import AvifImagePlugin
+    from PIL import AvifImagePlugin, Image
 
 DEPTHS = ("uint8",)
 GREY = True
@@ -43,12 +46,19 @@ def _open(data: Data) -> "AvifImagePlugin.AvifImageFile":
 
 
 def header(data: Data) -> Layout:
-    """Parse the container; no pixel is decoded by that. The size is that after rotation."""
+    """Parse the container; no pixel is decoded by that. The size is that of what is shown."""
     image = _open(data)
+    size, stored, part = image.size, image.size, None
+    cut = boxes.cut(whole(data))
+    # libavif takes parts of whole pixels alone.
+    if cut is not None and cut.part is not None and cut.exact and cut.stored == image.size:
+        part = cut.part
+        size = part[2:]
     # Pillow gives the rotation (irot, imir) as EXIF's orientation, whatever the file has there.
     turn = exif.orientation(_exif(image)) or 1
-    width, height = image.size if turn < 5 else image.size[::-1]
-    return Layout(width, height, frames=getattr(image, "n_frames", 1), turned=turn)
+    width, height = size if turn < 5 else size[::-1]
+    frames = getattr(image, "n_frames", 1)
+    return Layout(width, height, frames, turned=turn, crop=part, stored=stored)
 
 
 def _exif(image: "AvifImagePlugin.AvifImageFile") -> bytes | None:
@@ -68,6 +78,8 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
         warnings.append(boxes.MAPS)
     if boxes.has_video(whole(data)):
         warnings.append(boxes.VIDEO)
+    if (cut := boxes.cut(whole(data))) is not None and not cut.exact:
+        warnings.append(boxes.CROP)
     icc = image.info.get("icc_profile") or _coded(data)
     return Metadata(exif=block, xmp=image.info.get("xmp"), icc=icc), warnings
 
@@ -82,10 +94,15 @@ def _coded(data: Data) -> bytes | None:
 
 
 def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
-    """Decode the first frame with Pillow, which gives 8 bits whatever the file has."""
+    """Decode the first frame with Pillow, which gives 8 bits whatever the file has, and all of it
+    whatever part is shown."""
     from mirnet_cli.photo.raster import from_pillow
 
-    raster = from_pillow(_open(data), layout.turned, None)
+    image: Image.Image = _open(data)
+    if layout.crop is not None:
+        x, y, width, height = layout.crop
+        image = image.crop((x, y, x + width, y + height))
+    raster = from_pillow(image, layout.turned, None)
     warnings = ("its 10 or 12 bits were read as 8",) if _deep(whole(data)) else ()
     return Raster(raster.pixels, raster.alpha, warnings=warnings)
 

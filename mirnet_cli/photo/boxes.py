@@ -1,17 +1,20 @@
 """Boxes, in which HEIC, AVIF and JPEG XL keep what they hold.
 
-Their names are those of ISO/IEC 14496-12 (meta, pitm, iinf, iloc) and 23008-12 (ipco, ipma; irot
-and imir, which turn a picture whatever EXIF says); that they are read rightly is seen on files of
-libheif and libavif.
+Their names are those of ISO/IEC 14496-12 (meta, pitm, iinf, iloc; clap, the part that is shown) and
+23008-12 (ipco, ipma; irot and imir, which turn a picture whatever EXIF says); that they are read
+rightly is seen on files of libheif and libavif.
 """
 
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
 
 from mirnet_cli.photo.source import DamageError, Data
 
 MAPS = "what goes with the picture (depth or gain maps) is not kept"
 VIDEO = "a video behind the picture is not kept"
+CROP = "the part that it says is shown (clap) cannot be cut out of it: all was read"
 
 _MOST = 10_000
 """Boxes of one level."""
@@ -58,9 +61,65 @@ def turn(data: bytes) -> int:
     Raises:
         DamageError: the boxes that say so are incomplete.
     """
+    corners = (0, 1, 2, 3)
+    for name, body in _properties(data):
+        if name == b"irot" and body:
+            steps = body[0] & 3
+            corners = (*corners[steps:], *corners[:steps])  # type: ignore[assignment]
+        elif name == b"imir" and body:
+            a, b, c, d = corners
+            corners = (b, a, d, c) if body[0] & 1 else (d, c, b, a)
+    return _CORNERS[corners]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What clap cuts out of a picture, before it is turned (MIAF 7.3.6.7).
+
+    Attributes:
+        stored: width and height of what is stored.
+        part: x, y, width and height of what is shown, at least to the pixel before; None where
+            that is no part of it.
+        exact: whether it is of whole pixels.
+    """
+
+    stored: tuple[int, int]
+    part: tuple[int, int, int, int] | None = None
+    exact: bool = False
+
+
+def cut(data: bytes) -> Cut | None:
+    """What part of an HEIC or AVIF is shown; None where that is all.
+
+    Raises:
+        DamageError: the boxes that say so are incomplete.
+    """
+    found = dict(_properties(data))
+    if len(found.get(b"clap", b"")) < 32 or len(found.get(b"ispe", b"")) < 12:
+        return None
+    size = struct.unpack_from(">II", found[b"ispe"], 4)
+    numbers = struct.unpack(">IIIIiIiI", found[b"clap"][:32])
+    if 0 in numbers[1::2]:
+        return Cut(size)
+    width, height, *middle = (
+        Fraction(n, d) for n, d in zip(numbers[::2], numbers[1::2], strict=True)
+    )
+    x, y = (
+        off + (full - side) / 2
+        for off, full, side in zip(middle, size, (width, height), strict=True)
+    )
+    if min(x, y, width - 1, height - 1) < 0 or x + width > size[0] or y + height > size[1]:
+        return Cut(size)
+    part = (x, y, width, height)
+    exact = all(value.denominator == 1 for value in part)
+    return Cut(size, (int(x), int(y), int(width), int(height)), exact)
+
+
+def _properties(data: bytes) -> list[tuple[bytes, bytes]]:
+    """Names and contents of the primary picture's properties, in the order in which they apply."""
     meta = _meta(data)
     if b"pitm" not in meta or b"iprp" not in meta:
-        return 1
+        return []
     numbers = _Numbers(meta[b"pitm"])
     primary = numbers.take(4 if numbers.version else 2)
     known: list[tuple[bytes, bytes]] = []
@@ -70,16 +129,7 @@ def turn(data: bytes) -> int:
             known = list(boxes(body))
         elif name == b"ipma":
             used += _used(_Numbers(body), primary)
-    corners = (0, 1, 2, 3)
-    for index in used:
-        name, body = known[index - 1] if 0 < index <= len(known) else (b"", b"")
-        if name == b"irot" and body:
-            steps = body[0] & 3
-            corners = (*corners[steps:], *corners[:steps])  # type: ignore[assignment]
-        elif name == b"imir" and body:
-            a, b, c, d = corners
-            corners = (b, a, d, c) if body[0] & 1 else (d, c, b, a)
-    return _CORNERS[corners]
+    return [known[index - 1] for index in used if 0 < index <= len(known)]
 
 
 def stored_exif(data: bytes) -> bytes | None:

@@ -17,12 +17,17 @@ class Layout:
         frames: how many pictures the file holds.
         turned: the orientation that the format itself has and its codec applies, 1 to 8; width and
             height are those after it.
+        crop: x, y, width and height of the part that the format shows, before the turn; width and
+            height are those of that part, turned.
+        stored: width and height of what that part is cut out of.
     """
 
     width: int
     height: int
     frames: int = 1
     turned: int = 1
+    crop: tuple[int, int, int, int] | None = None
+    stored: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)

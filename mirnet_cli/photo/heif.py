@@ -1,7 +1,7 @@
 """HEIC, by pillow-heif's libheif.
 
-Source: ISO/IEC 23008-12 (irot and imir turn a picture, which libheif does; EXIF's orientation does
-not, whatever it says).
+Source: ISO/IEC 23008-12 (irot and imir turn a picture and clap cuts it, which libheif does; EXIF's
+orientation turns nothing, whatever it says).
 """
 
 from io import BytesIO
@@ -31,6 +31,9 @@ QUALITY = 90
 _DEEP = 12
 """Bits that 16-bit samples are written with, the most that HEVC encoders take."""
 
+_BLOCK = 64
+"""Sides of the largest block that HEVC codes as one."""
+
 
 def _open(data: Data) -> "pillow_heif.HeifFile":
     import pillow_heif
@@ -45,7 +48,17 @@ def header(data: Data) -> Layout:
     """Parse the container; no pixel is decoded by that. The size is that after rotation."""
     file = _open(data)
     width, height = file.size
-    return Layout(width, height, frames=len(file), turned=boxes.turn(whole(data)))
+    turned = boxes.turn(whole(data))
+    cut = boxes.cut(whole(data))
+    if cut is None or cut.part is None or _is_padding(cut.part, cut.stored):
+        return Layout(width, height, len(file), turned)
+    return Layout(width, height, len(file), turned, cut.part, cut.stored)
+
+
+def _is_padding(part: tuple[int, int, int, int], stored: tuple[int, int]) -> bool:
+    """Whether what is cut off only fills up blocks of the encoder: metadata knows nothing of it."""
+    rest = (full - side for full, side in zip(stored, part[2:], strict=True))
+    return part[:2] == (0, 0) and max(rest) < _BLOCK
 
 
 def metadata(data: Data) -> tuple[Metadata, list[str]]:

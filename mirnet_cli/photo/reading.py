@@ -14,7 +14,7 @@ from mirnet_cli.places import Place
 MAX_PIXELS = 500_000_000
 """Between a bomb and a large photo: a 500-megapixel mosaic still passes."""
 
-_UNKNOWN = ("unsupported", "unknown pixel mode", "cannot handle")
+_UNKNOWN = ("unsupported", "unknown pixel mode", "cannot handle", "not implemented")
 """What Pillow says of files that are whole but of a rare kind."""
 
 _TURN_THEMSELVES = {"AVIF", "HEIC", "JXL", "RAW"}
@@ -80,13 +80,19 @@ def decode(source: Place | bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
             raise _explained(error, subject, format) from error
     metadata, colour_warnings = _fitting(metadata, raster)
     misplaced: tuple[str, ...] = ()
+    if layout.crop is not None:
+        from mirnet_cli.photo.placing import View, moved
+
+        metadata, misplaced = moved(metadata, View(*layout.stored, crop=layout.crop))
     if turn != 1 or layout.turned != 1:
         from mirnet_cli.photo.placing import View, moved
 
         sides = (layout.width, layout.height)
         if layout.turned >= 5:
             sides = sides[::-1]
-        metadata, misplaced = moved(metadata, View(*sides, layout.turned if turn == 1 else turn))
+        view = View(*sides, layout.turned if turn == 1 else turn)
+        metadata, further = moved(metadata, view)
+        misplaced = tuple(dict.fromkeys((*misplaced, *further)))
     if layout.frames > 1:
         rest = layout.frames - 1
         warnings.append(

@@ -25,7 +25,7 @@ from mirnet_cli.photo import (
 )
 from mirnet_cli.photo.boxes import box, boxes
 from mirnet_cli.photo.ifd import Field, Tree
-from mirnet_cli.photo.placing import View
+from mirnet_cli.photo.placing import View, part
 from mirnet_cli.photo.space import space_of
 from tests.photo import test_placing
 from tests.photo.pictures import XMP, exif_block, noise, photo, saved, smooth
@@ -416,17 +416,18 @@ def test_raw_cannot_be_written() -> None:
     assert formats.written_extension("a.jpg") is None
 
 
-def turned_heic(turn: int, pixels: Any) -> bytes:
+def turned_heic(turn: int, pixels: Any, **options: Any) -> bytes:
     """An HEIC whose pixels libheif turns (irot, imir), with the same orientation in EXIF."""
     import pillow_heif
 
     file = pillow_heif.from_bytes("RGB", pixels.shape[1::-1], pixels.tobytes())
     buffer = BytesIO()
-    file.save(buffer, quality=95, exif=stored_block(turn), xmp=test_placing.packet())
+    usual = {"quality": 95, "exif": stored_block(turn), "xmp": test_placing.packet()}
+    file.save(buffer, **usual | options)
     return buffer.getvalue()
 
 
-def turned_avif(turn: int, pixels: Any) -> bytes:
+def turned_avif(turn: int, pixels: Any, **options: Any) -> bytes:
     """An AVIF of the same kind, with EXIF as a camera writes it: not as Pillow would."""
     block = stored_block(turn)
     place, rotation = Image.Exif(), Image.Exif()
@@ -434,7 +435,8 @@ def turned_avif(turn: int, pixels: Any) -> bytes:
     rotation[0x0112] = turn
     data = saved(
         *(Image.fromarray(pixels), "AVIF"),
-        **{"quality": 95, "subsampling": "4:4:4", "exif": rotation, "xmp": test_placing.packet()},
+        **{"quality": 95, "subsampling": "4:4:4", "exif": rotation, "xmp": test_placing.packet()}
+        | options,
     )
     there = exif.without_prefix(place.tobytes())
     assert data.count(there) == 1
@@ -499,6 +501,73 @@ def test_the_container_turns_a_picture_whatever_exif_says(make: Any, turn: int, 
         assert np.abs(again.pixels.astype(int) - found.pixels).mean() < 8
         assert exif.orientation(again.metadata.exif) in (None, 1)
         assert again.misplaced == ()
+
+
+PLACE = b"the place of a clean aperture"[:28]
+"""A profile that takes as many bytes as the property that says which part is shown."""
+
+
+def with_part(data: bytes, numbers: tuple[int, ...]) -> bytes:
+    """An HEIC or AVIF whose profile became a clean aperture, an essential property."""
+    profile = struct.pack(">I4s4s28s", 40, b"colr", b"prof", PLACE)
+    assert data.count(profile) == 1
+    data = data.replace(profile, struct.pack(">I4sIIIIiIiI", 40, b"clap", *numbers))
+    at = data.index(b"ipco")
+    properties = boxes(data[at + 4 : at - 4 + int.from_bytes(data[at - 4 : at], "big")])
+    index = [name for name, _ in properties].index(b"clap") + 1
+    changed = bytearray(data)
+    at = data.index(b"ipma") + 14  # one item: behind version, flags, count and number
+    for place in range(at + 1, at + 1 + data[at]):
+        if changed[place] == index:
+            changed[place] |= 0x80
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(
+    ("turn", "crop"),
+    [
+        *((1, (6, 2, 20, 18)), (2, (38, 2, 20, 18)), (3, (38, 44, 20, 18)), (4, (6, 44, 20, 18))),
+        *((5, (2, 6, 18, 20)), (6, (44, 6, 18, 20)), (7, (44, 38, 18, 20)), (8, (2, 38, 18, 20))),
+    ],
+)
+@pytest.mark.parametrize(
+    "make", [pytest.param(turned_heic, marks=heic), pytest.param(turned_avif, marks=needs("AVIF"))]
+)
+def test_a_clean_aperture_is_cut_out(make: Any, turn: int, crop: tuple[int, ...]) -> None:
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    pixels[:40, :60] = test_placing.source().pixels
+    packet = re.sub(rb'(dim:[wh]="|<dim:[wh]>)[0-9]+', rb"\g<1>64", test_placing.packet())
+    data = make(turn, pixels, icc_profile=PLACE, xmp=packet)
+    full = decode(with_part(data, (64, 1, 64, 1, 0, 1, 0, 1)))
+    assert full.pixels.shape[:2] == (64, 64)
+    shown = with_part(data, (20, 1, 18, 1, -16, 1, -21, 1))
+    found, wanted = decode(shown), part(full, (*crop,))  # type: ignore[arg-type]
+    np.testing.assert_array_equal(found.pixels, wanted.pixels)
+    assert found.metadata.exif == wanted.metadata.exif
+    assert found.warnings == found.misplaced == wanted.misplaced == ()
+    numbers = [
+        re.findall(rb"\d+[.]\d+", each.metadata.xmp or b"") for each in (found, wanted, full)
+    ]
+    places = [[float(number) for number in each] for each in numbers]
+    assert places[0] == pytest.approx(places[1], abs=1e-4)
+    assert places[0] != pytest.approx(places[2], abs=1e-4)
+    header = probe(shown)
+    assert (header.width, header.height) == (crop[2], crop[3])
+
+
+@needs("AVIF")
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        *((61, 1, 40, 1, 0, 1, 0, 1), (20, 1, 18, 1, 21, 1, 0, 1), (0, 1, 18, 1, 0, 1, 0, 1)),
+        *((21, 1, 18, 1, 0, 1, 0, 1), (20, 1, 18, 1, 0, 0, 0, 1)),
+    ],
+)
+def test_a_clean_aperture_that_is_no_part_is_said(numbers: tuple[int, ...]) -> None:
+    data = turned_avif(1, test_placing.source().pixels, icc_profile=PLACE)
+    found = decode(with_part(data, numbers))
+    assert found.pixels.shape[:2] == (40, 60)
+    assert "clap" in found.warnings[0]
 
 
 @heic
