@@ -157,12 +157,14 @@ _CALLED = {
 
 
 def _turn(format: str, metadata: Metadata) -> int:
-    """The orientation, 1 to 8: EXIF's, else that of XMP, where Adobe's programs leave it in PNG.
+    """The orientation, 1 to 8: EXIF's, else that of XMP in a PNG without EXIF.
 
-    Some formats have their own, and their codecs turn by that.
+    There Adobe's programs leave it, and have no other place for it. In other formats it may be what
+    a program left that has turned the pixels: browsers take no notice of it. Some formats have an
+    orientation of their own, and their codecs turn by that.
     """
     turn = exif.orientation(metadata.exif)
-    if turn is None and format not in _TURN_THEMSELVES:
+    if turn is None and format == "PNG" and metadata.exif is None:
         turn = xmp.orientation(metadata.xmp)
     return turn or 1
 
@@ -177,6 +179,11 @@ def _metadata(format: str, codec: Codec, data: Data) -> tuple[Metadata, int, lis
 
     metadata, warnings = codec.metadata(data)
     turn = _turn(format, metadata)
+    said = None if format in _TURN_THEMSELVES else xmp.orientation(metadata.xmp)
+    if said not in (None, turn) and exif.orientation(metadata.exif) is None:
+        warnings.append(
+            f"XMP alone says that the picture has to be turned (orientation {said}): it was not"
+        )
     if metadata.exif is not None:
         try:
             damaged = exif.check(metadata.exif)

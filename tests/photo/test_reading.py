@@ -10,7 +10,7 @@ import tifffile
 from PIL import Image, ImageOps
 
 from mirnet_cli.errors import InputError
-from mirnet_cli.photo import Metadata, decode, encode, ifd, probe, tiff
+from mirnet_cli.photo import Metadata, decode, encode, exif, ifd, probe, tiff
 from mirnet_cli.photo.codec import OtherFormatError
 from tests.photo.pictures import (
     XMP,
@@ -91,18 +91,26 @@ def test_orientation_of_an_avif_is_its_rotation() -> None:
 
 
 @pytest.mark.parametrize("format", ORIENTED)
-def test_orientation_in_xmp_counts_where_exif_has_none(format: str) -> None:
+@pytest.mark.parametrize("with_exif", [False, True])
+def test_orientation_in_xmp_counts_in_a_png_without_exif_alone(
+    format: str, with_exif: bool
+) -> None:
     pixels = smooth(24, 40)
-    source = photo(pixels, metadata=Metadata(xmp=XMP))
+    block = exif.without_orientation(exif_block(1)) if with_exif else None
+    source = photo(pixels, metadata=Metadata(xmp=XMP, exif=block))
     data = encode(source, format=format).data.replace(
         b'tiff:Orientation="1"', b'tiff:Orientation="6"'
     )
     if format == "PNG":
         data = replaced_xmp(data)
     found = decode(data)
-    assert found.pixels.shape == (40, 24, 3)
-    assert probe(data).width == 24
-    assert decode(encode(found).data).pixels.shape == (40, 24, 3)
+    turned = format == "PNG" and not with_exif
+    assert found.pixels.shape == ((40, 24, 3) if turned else (24, 40, 3))
+    assert probe(data).width == found.pixels.shape[1]
+    again = decode(encode(found).data)
+    assert again.pixels.shape == found.pixels.shape
+    assert again.warnings == ()
+    assert ["XMP alone" in text for text in found.warnings] == ([] if turned else [True])
 
 
 def replaced_xmp(data: bytes) -> bytes:
