@@ -44,11 +44,29 @@ def unit_noise(pictures: Tensor, generator: torch.Generator) -> Tensor:
     """
     n, _, h, w = pictures.shape
     noise = draw.field((n, 3, h, w), generator)
+    # Sensors differ from pixel to pixel: some are noisier than others, a few are hot or dead.
+    uneven, _ = draw.split(n, (0.3,), generator)
+    noise[uneven] *= _uneven((len(uneven), 3, h, w), generator)
     mosaicked, _ = draw.split(n, (0.67,), generator)
     phase = torch.randint(4, mosaicked.shape, generator=generator, device=generator.device)
     measured = noise[mosaicked, :1] * camera.bayer(h, w, pictures.device)[phase]
     noise[mosaicked] = camera.bilinear_demosaic(measured)
     return noise
+
+
+def _uneven(shape: tuple[int, int, int, int], generator: torch.Generator) -> Tensor:
+    """Factors of the noise of single pixels: N,C,H,W, root mean square of the most about one.
+
+    Logarithms are normal with a deviation of 0.1 to 0.6 (their products with normal noise have
+    heavy tails, as random telegraph noise gives them), and up to one pixel in 500 is 4 to 12 times
+    as noisy.
+    """
+    n = shape[0]
+    spread = draw.uniform(n, 0.1, 0.6, generator)
+    factors = (draw.field(shape, generator) * spread - spread.square()).exp_()
+    rate = draw.log_uniform(n, 2e-5, 2e-3, generator)
+    hot = torch.rand(shape, generator=generator, device=generator.device) < rate
+    return torch.where(hot, draw.uniform(n, 4, 12, generator), factors)
 
 
 def _deviation(noise: Tensor) -> Tensor:
@@ -57,16 +75,16 @@ def _deviation(noise: Tensor) -> Tensor:
 
 
 def _luma_taps(count: int, generator: torch.Generator) -> Tensor:
-    """Filters of brightness noise: half smooth (0.3 to 1.3 pixels), a quarter sharpen: N,5."""
-    smooth = blur.gaussian_taps(draw.uniform(count, 0.3, 1.3, generator), 2)
-    as_is = torch.zeros(1, 5, device=smooth.device)
-    as_is[0, 2] = 1
+    """Filters of brightness noise: 60 % smooth (0.3 to 1.7 pixels), a fifth sharpen: N,7."""
+    smooth = blur.gaussian_taps(draw.uniform(count, 0.3, 1.7, generator), 3)
+    as_is = torch.zeros(1, 7, device=smooth.device)
+    as_is[0, 3] = 1
     # Unsharp masking: the picture minus a share of its blur, at the gain of cameras' presets.
     gain = draw.uniform(count, 0.1, 0.6, generator)[:, :, 0, 0]
-    wide = blur.gaussian_taps(draw.uniform(count, 0.7, 1.2, generator), 2)
+    wide = blur.gaussian_taps(draw.uniform(count, 0.7, 1.2, generator), 3)
     sharpen = (1 + gain) * as_is - gain * wide
     kind = draw.stratum(count, generator)[:, :, 0, 0]
-    return torch.where(kind < 0.5, smooth, torch.where(kind < 0.7, sharpen, as_is))
+    return torch.where(kind < 0.6, smooth, torch.where(kind < 0.8, sharpen, as_is))
 
 
 def _in_camera_filter(noise: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -102,7 +120,7 @@ def _in_camera_filter(noise: Tensor, generator: torch.Generator) -> tuple[Tensor
 def _blotches(count: int, height: int, width: int, generator: torch.Generator) -> Tensor:
     """Low-frequency noise, as left by in-camera denoising: N,3,H,W, deviation about one."""
     total = torch.zeros(count, 3, height, width, device=generator.device)
-    for step in (3, 8):
+    for step in (3, 8, 16):
         coarse = (count, 3, height // step + 2, width // step + 2)
         large = F.interpolate(
             draw.field(coarse, generator),
@@ -157,7 +175,7 @@ def sensor_noise(pictures: Tensor, strength: Tensor, generator: torch.Generator)
     local = deviation[:, 1:2]
     average = _deviation(local)
     noise /= level
-    blotchy, _ = draw.split(n, (0.35,), generator)
+    blotchy, _ = draw.split(n, (0.45,), generator)
     blotches = _blotches(len(blotchy), h, w, generator)
     blotches *= draw.uniform(len(blotchy), 0, 0.6, generator)
     noise[blotchy] += blotches * (local[blotchy] / average[blotchy])
@@ -182,6 +200,7 @@ def denoise_pair(
     *,
     soften: float = 0.55,
     compressed: float = 0.7,
+    again: float = 0.12,
 ) -> tuple[Tensor, Tensor]:
     """Make training pairs for denoising: a photo as a camera delivers it, and the same noise-free.
 
@@ -194,6 +213,7 @@ def denoise_pair(
         soften: share of the samples that are slightly blurred first, in input and target alike:
             reduced photos are sharper than what a camera delivers pixel for pixel.
         compressed: share of the samples that pass through JPEG.
+        again: share that passes through it a second time, as what was edited or sent on has.
 
     Returns: (noisy, target), both N,3,H,W float32 in 0..1; noisy lies on the levels of 8 bits.
 
@@ -208,4 +228,5 @@ def denoise_pair(
     taps = blur.gaussian_taps(sigma, 3)
     target = blur.separable(clean, taps, taps)
     noisy = sensor_noise(target, strengths(n, generator), generator)
-    return random_jpeg(noisy, compressed, generator), target
+    noisy = random_jpeg(noisy, compressed, generator)
+    return random_jpeg(noisy, again, generator), target
