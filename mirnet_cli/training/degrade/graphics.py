@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-_WORDS = (
-    "the quick brown fox jumps over lazy dog 0123456789 Restoration of old photographs: "
-    "noise, light & resolution (ISO 3200) 50% {x+y=z} [A-Z] #2a9d8f https://example.org/path?q=1"
-).split()
+_WORDS = [
+    *("the", "quick", "brown", "fox", "jumps", "over", "lazy", "dog", "0123456789", "Restoration"),
+    *("of", "old", "photographs:", "noise,", "light", "&", "resolution", "(ISO", "3200)", "50%"),
+    *("{x+y=z}", "[A-Z]", "#2a9d8f", "path?q=1"),
+]
 
 
 @functools.lru_cache(maxsize=32)
