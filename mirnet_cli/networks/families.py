@@ -29,6 +29,8 @@ class Family:
             pooled vectors are the same; the default overlap of tiles.
         window: side in pixels of the sliding window of the context "window": half as much again as
             the largest crop of the training, a multiple of four times the stride.
+        crop: side in pixels of the smallest pictures it was trained on: to which tiny ones are
+            mirrored; 0 where it is not known.
         inputs: configuration -> channels of the network's input: 3, or 6 where the base is given
             beside the picture.
         scales: configuration -> sizes of the output over the input that the network can make.
@@ -54,6 +56,7 @@ class Family:
     stride: Callable[[Config], int]
     halo: int
     window: int
+    crop: int = 0
     inputs: Callable[[Config], int] = lambda config: int(config.get("inputs", 3))
     scales: Callable[[Config], tuple[int, ...]] = lambda config: (1,)
     half_precision: tuple[str, ...] = ("fp16", "bf16")
@@ -218,6 +221,7 @@ FAMILIES: dict[str, Family] = {
             ),
             halo=32,
             window=224,
+            crop=64,
             scales=lambda config: tuple(config.get("scales", (1,))),
             fields=_COMPACT_FIELDS,
         ),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from mirnet_cli.errors import OutOfMemoryError
@@ -109,10 +110,21 @@ class Cutter:
             out: what goes out, ``(scale * H, scale * W[, 3])``; filled.
             request: how.
 
+        A picture with a side of less than half a training crop is mirrored to that size before.
+
         Raises:
             OutOfMemoryError: where memory does not suffice at the smallest tile.
             ResultError: where the network's result is not finite.
         """
+        height, width = picture.pixels.shape[:2]
+        if min(height, width) < self._network.crop // 2:
+            mirrored = picture.mirrored(self._network.crop)
+            rows, columns = mirrored.pixels.shape[:2]
+            scale = out.shape[0] // height
+            large = np.empty((rows * scale, columns * scale, *out.shape[2:]), out.dtype)
+            outcome = self.restore(mirrored, large, request)
+            out[...] = large[: out.shape[0], : out.shape[1]]
+            return outcome
         outcome = Outcome()
         picture = self._network.seen(picture)
         room = self._room(picture.pixels.nbytes + out.nbytes)

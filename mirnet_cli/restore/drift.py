@@ -27,11 +27,15 @@ float32 confirms."""
 _WHITE, _NOT_WHITE = 0.97, 0.6
 _SAME = 0.02
 _SAMPLED = 3
+_FEW = 96
+"""Shorter sides have every pixel counted."""
 
 
 def means(x: Floats) -> Means:
     """The mean of each channel of ``(h, w, C)``, from every third row and column."""
-    sampled: Means = x[::_SAMPLED, ::_SAMPLED].mean(axis=(0, 1), dtype=np.float64)
+    # Every one where they are few, which a third of them may not stand for.
+    step = _SAMPLED if min(x.shape[:2]) >= _FEW else 1
+    sampled: Means = x[::step, ::step].mean(axis=(0, 1), dtype=np.float64)
     return sampled
 
 

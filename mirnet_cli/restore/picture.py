@@ -1,7 +1,7 @@
 """A picture as integers, read as floats one rectangle at a time."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -123,6 +123,12 @@ class Picture:
     def padded(self, rows: Range, columns: Range) -> Floats:
         """A rectangle of the picture padded at the right and bottom by reflection."""
         return self.read(reflected(rows, self.height), reflected(columns, self.width))
+
+    def mirrored(self, least: int) -> "Picture":
+        """A picture of at least so many pixels a side, this one at its top left, mirrored."""
+        beyond = [(0, max(least - side, 0)) for side in self.pixels.shape[:2]]
+        channels = [(0, 0)] * (self.pixels.ndim - 2)
+        return replace(self, pixels=np.pad(self.pixels, beyond + channels, mode="symmetric"))
 
     def clamped(self, rows: Range, columns: Range) -> Floats:
         """A rectangle that may reach beyond the picture, whose edge is repeated there."""

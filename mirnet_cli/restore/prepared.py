@@ -28,6 +28,7 @@ class Prepared:
         halo: overlap of tiles that the weights, or their family, ask for.
         window: side of the sliding window of the context "window".
         base_beside: whether the network sees the base beside the picture.
+        crop: side of the smallest picture that the network is shown.
         two_views: whether the network sees two views of one scene and gives one picture.
         need: memory for each pixel.
     """
@@ -60,6 +61,7 @@ class Prepared:
         self.stride = family.stride(spec.config)
         self.halo = family.halo if weights.overlap is None else weights.overlap
         self.window = family.window
+        self.crop = family.crop
         inputs = family.inputs(spec.config)
         self.two_views = weights.base == "none"
         self.base_beside = inputs == 6 and not self.two_views

@@ -11,7 +11,7 @@ import torch
 
 from mirnet_cli.models import weights as files
 from mirnet_cli.networks import FAMILIES, NetworkSpec
-from mirnet_cli.restore import load
+from mirnet_cli.restore import Restorer, load
 from tests.restore.fakes import photo_like
 
 SMALL = {"widths": [8, 12, 16], "groups": 1, "blocks": 1}
@@ -103,3 +103,28 @@ def test_twelve_megapixels_stay_below_the_ceiling(tmp_path: Path, task: str, sca
         text=True,
     )
     assert int(done.stdout) < ceiling
+
+
+@pytest.fixture(scope="module")
+def shipped() -> dict[str, Restorer]:
+    return {task: load(task, device="cpu", precision="fp32") for task in ("denoise", "upscale")}
+
+
+@pytest.mark.parametrize("task", ["denoise", "upscale"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 1), (8, 8), (9, 9), (31, 3), (200, 1)])
+def test_tiny_pictures_are_restored(
+    shipped: dict[str, Restorer], task: str, size: tuple[int, int]
+) -> None:
+    for seed in range(3):
+        colours = np.random.default_rng(seed).integers(0, 256, (*size, 3)).astype(np.uint8)
+        result = shipped[task](colours)
+        scale = 2 if task == "upscale" else 1
+        assert result.shape == (size[0] * scale, size[1] * scale, 3)
+        moved = result.mean((0, 1)) - colours.mean((0, 1))
+        assert np.abs(moved).max() < 64, "the colours are others"
+
+
+def test_a_picture_of_one_colour_keeps_it_at_any_size(shipped: dict[str, Restorer]) -> None:
+    for side in (1, 2, 7, 31, 33, 64):
+        flat = np.full((side, side, 3), (200, 120, 40), np.uint8)
+        assert np.abs(shipped["denoise"](flat).astype(int) - flat).max() <= 4

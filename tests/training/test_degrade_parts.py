@@ -8,10 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from mirnet_cli.training.degrade import blur, camera, draw
+from mirnet_cli.training.degrade import blur, camera, draw, draw_graphics
 from mirnet_cli.training.degrade.jpeg import jpeg, quantisation, random_jpeg
 from mirnet_cli.training.degrade.noise import sensor_noise
 from mirnet_cli.training.degrade.resize import resize
+from mirnet_cli.training.recipe import find
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -176,3 +177,27 @@ def test_shares_hold_within_a_batch() -> None:
     sizes = [len(draw.split(3, (0.1,), seeded(i))[0]) for i in range(600)]
     assert set(sizes) == {0, 1}
     assert math.isclose(sum(sizes) / 600, 0.3, abs_tol=0.06)
+
+
+def test_drawn_pages_have_flat_colours_and_hard_edges() -> None:
+    pages = draw_graphics(64, 48, seeded(1))
+    assert pages.shape == (64, 3, 48, 48)
+    assert torch.equal(pages, (pages * 255).round() / 255)
+    assert 0 <= float(pages.min()) < float(pages.max()) <= 1
+    steps = (pages[..., 1:] - pages[..., :-1]).abs().amax(1)
+    # Most neighbours are equal, which no photo has, and many edges are as hard as can be.
+    assert float((steps == 0).float().mean()) > 0.4
+    assert float((steps.amax((1, 2)) > 0.9).float().mean()) > 0.3
+    assert torch.equal(pages, draw_graphics(64, 48, seeded(1)))
+    assert not torch.equal(pages, draw_graphics(64, 48, seeded(2)))
+    assert draw_graphics(0, 48, seeded()).shape == (0, 3, 48, 48)
+
+
+def test_some_samples_of_denoise_are_pages_that_stay() -> None:
+    recipe = find("denoise")[0]
+    photos = torch.full((200, 3, 32, 32), 0.5)
+    batch = recipe.degrade(recipe, photos, seeded(), 1)
+    kept = (batch.inputs == batch.targets).flatten(1).all(1)
+    drawn = batch.targets.flatten(2).std(2).amax(1) > 0.05
+    assert 0.05 < float((kept & drawn).float().mean()) < 0.15
+    assert not kept[~drawn].all()
