@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mirnet_cli.errors import DiskFullError, OutputError
-from mirnet_cli.places import Place, Remote
+from mirnet_cli.places import LONGEST, Place, Remote
 
 PART_SUFFIX = ".mirnet-part"
 """Ends the name of every temporary file this module writes; the name starts with a dot."""
 
+_LONGEST = os.pathconf("/", "PC_PATH_MAX") if hasattr(os, "pathconf") else LONGEST
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _TAKEN = {errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK}
 _FAR = 1 << 40
@@ -201,9 +202,25 @@ def same_file(first: Place, second: Place) -> bool:
     except (OSError, ValueError):
         pass
     try:
-        return first.resolve() == second.resolve()
-    except (OSError, RuntimeError, ValueError):
+        return resolved(first) == resolved(second)
+    except (OSError, ValueError):
         return False
+
+
+def resolved(path: Path) -> Path:
+    """Where a path leads through all links; the path itself where it is too long for the system.
+
+    To find that out for each of its folders would take long.
+
+    Raises:
+        ValueError: it holds a NUL.
+    """
+    return Path(os.path.realpath(path)) if _nameable(path) else path.absolute()
+
+
+def _nameable(path: Path) -> bool:
+    """Whether the system can be asked for a path of this length."""
+    return len(os.fsencode(path)) < _LONGEST
 
 
 def exists(path: Place) -> bool:
@@ -223,6 +240,39 @@ def is_folder(path: Place) -> bool:
         return stores.is_folder(path)
     # Path.is_dir raises for such names before Python 3.14.
     return os.path.isdir(path)  # noqa: PTH112
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there; a name that is too long leads to none."""
+    return os.path.isfile(path)  # noqa: PTH113 - as above
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those that it is to be in, however many; it may be there.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    # Path.mkdir calls itself once for each, and ends at Python's limit.
+    missing: list[Path] = []
+    while True:
+        try:
+            folder.mkdir(exist_ok=True)
+            break
+        except FileNotFoundError:
+            if folder.parent == folder:
+                raise
+            missing.append(folder)
+            folder = folder.parent
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+
+
+def nearest_folder(path: Path) -> Path | None:
+    """A folder, or the nearest of those that it would be in; None where there is none."""
+    while _nameable(path) and not is_folder(path) and path.parent != path:
+        path = path.parent
+    return path if is_folder(path) else None
 
 
 def printable(text: str) -> str:

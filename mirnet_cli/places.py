@@ -20,6 +20,8 @@ _PASSWORD = re.compile(r"^[^/@]*:[^/]*@")
 _USER = re.compile(r"^[^/]*@")
 WEB = ("http", "https")
 """Schemes whose addresses have queries, and are only read."""
+LONGEST = 32_767
+"""Characters of the longest path that a system knows (Windows; others know 1024 to 4096 bytes)."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,14 @@ def place(name: "str | os.PathLike[str] | Place") -> Place:
     here.
 
     Raises:
-        UsageError: ``file://`` with the name of another machine.
+        UsageError: ``file://`` with the name of another machine; more than :data:`LONGEST`
+            characters, whose folders alone could fill the memory.
     """
     if isinstance(name, Remote):
         return name
+    if len(text := os.fspath(name)) > LONGEST:
+        what = f"a path of {len(text):,} characters, which no system knows"
+        raise UsageError(what, "look at where it comes from", subject=f"{text[:60]}…")
     found = None if isinstance(name, os.PathLike) else _URL.fullmatch(name)
     if found is None:
         return Path(name)

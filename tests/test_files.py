@@ -574,3 +574,35 @@ def test_a_home_folder_that_is_not_known(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     assert files.expanded("~/a") == tmp_path / "a"
     assert files.expanded("~nobody-of-this-name/a") == Path("~nobody-of-this-name/a")
+
+
+DEEP = "a/" * 1500
+"""Folders in folders, more than Python has calls within calls."""
+
+
+def test_a_deep_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    files.make_folder(Path(DEEP))
+    files.make_folder(Path(DEEP))
+    assert Path(DEEP).is_dir()
+    # What clears up after tests calls itself for each folder.
+    os.removedirs(DEEP)
+    files.make_folder(Path())
+    (tmp_path / "file").touch()
+    for below in ("file", "file/a", "file/a/b", "x\0/a"):
+        with pytest.raises((OSError, ValueError)):
+            files.make_folder(tmp_path / below)
+    with pytest.raises(OSError, match="too long"):
+        files.make_folder(Path("a/" * 20_000))
+
+
+def test_the_nearest_folder(tmp_path: Path) -> None:
+    assert files.nearest_folder(tmp_path) == tmp_path
+    assert files.nearest_folder(tmp_path / "a/b/c") == tmp_path
+    assert files.nearest_folder(tmp_path / DEEP) == tmp_path
+    assert files.nearest_folder(Path("a/" * 60_000)) is None
+
+
+def test_absurdly_long_paths_are_compared_by_name() -> None:
+    assert same_file(Path("a/" * 60_000), Path("a/" * 60_000))
+    assert not same_file(Path("a/" * 60_000), Path("a/" * 60_001))

@@ -85,3 +85,11 @@ def test_names_below() -> None:
 def test_an_address_is_no_path() -> None:
     with pytest.raises(TypeError):
         Path(place("s3://b/a.jpg"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["a/" * 60_000, "a" * 120_000, f"s3://b/{'a/' * 60_000}x.jpg"])
+def test_what_no_system_knows_is_refused_at_once(text: str) -> None:
+    for name in (text, Path(text)) if "://" not in text else (text,):
+        with pytest.raises(UsageError, match="a path of 120,0") as caught:
+            place(name)
+        assert len(str(caught.value)) < 300

@@ -39,7 +39,7 @@ from mirnet_cli import stores
 from mirnet_cli.batches.mirror import Mirror
 from mirnet_cli.batches.plan import Item
 from mirnet_cli.errors import DiskFullError, MirnetError, OutputError
-from mirnet_cli.files import is_folder, lock, reason, sync
+from mirnet_cli.files import is_file, is_folder, lock, make_folder, reason, sync
 from mirnet_cli.places import Place, Remote, below
 
 NAME = ".mirnet-journal.jsonl"
@@ -398,7 +398,7 @@ class Journal:
         )
 
     def _open(self) -> int:
-        self._home.mkdir(parents=True, exist_ok=True)
+        make_folder(self._home)
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
         descriptor = os.open(self.path, flags | getattr(os, "O_CLOEXEC", 0), 0o666)
         size = os.lseek(descriptor, 0, os.SEEK_END)
@@ -439,7 +439,7 @@ def _whose(path: Path) -> str:
 
 def _fingerprint(path: Place) -> Fingerprint | None:
     try:
-        known = isinstance(path, Remote) or path.is_file()
+        known = isinstance(path, Remote) or is_file(path)
         return Fingerprint.of(path) if known else None
     except (OSError, MirnetError):
         return None

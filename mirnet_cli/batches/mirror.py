@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mirnet_cli import settings, stores
 from mirnet_cli.errors import MirnetError, OutputError
-from mirnet_cli.files import lock, reason, sync
+from mirnet_cli.files import lock, make_folder, reason, sync
 from mirnet_cli.places import Remote
 
 _OFTEN = 30.0
@@ -94,7 +94,7 @@ class Mirror:
             if journal.version and here.exists() and seen.read_text() == journal.version.tag:
                 return
         data = stores.read(journal)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         with here.open("ab+") as file:
             try:
                 lock(file.fileno())

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mirnet_cli.errors import UsageError
-from mirnet_cli.files import is_folder, same_file
+from mirnet_cli.files import exists, nearest_folder, resolved, same_file
 from mirnet_cli.photo.formats import written_extension
 from mirnet_cli.places import Place, Remote
 
@@ -43,11 +43,11 @@ def folds_case(folder: Path) -> bool:
 
     Asked of the nearest existing folder by the other case of its own name.
     """
-    for place in (folder, *folder.parents):
-        if is_folder(place):
-            other = place.with_name(place.name.swapcase()) if place.name else place
-            return other != place and other.exists() and same_file(place, other)
-    return False
+    place = nearest_folder(folder)
+    if place is None:
+        return False
+    other = place.with_name(place.name.swapcase()) if place.name else place
+    return other != place and exists(other) and same_file(place, other)
 
 
 def refuse_clashes(
@@ -120,8 +120,8 @@ class _Identity:
         try:
             found = os.stat(path)  # noqa: PTH116
             if through_hard_links or found.st_nlink == 1:
-                return (found.st_dev, found.st_ino) if found.st_ino else path.resolve()
-            path = path.resolve()
+                return (found.st_dev, found.st_ino) if found.st_ino else resolved(path)
+            path = resolved(path)
         except (OSError, ValueError):
             pass
         folder, folds = self._folder(path.parent)
@@ -129,6 +129,6 @@ class _Identity:
 
     def _folder(self, folder: Path) -> tuple[object, bool]:
         if folder not in self._folders:
-            real = Path(os.path.realpath(folder))
+            real = resolved(folder)
             self._folders[folder] = (real, folds_case(real))
         return self._folders[folder]

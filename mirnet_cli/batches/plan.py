@@ -11,7 +11,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from mirnet_cli import stores
 from mirnet_cli.batches.names import clashes, output_name, refuse_clashes
 from mirnet_cli.errors import InputError, UsageError
-from mirnet_cli.files import is_folder, reason, same_file
+from mirnet_cli.files import is_folder, reason, resolved, same_file
 from mirnet_cli.places import Place, Remote, below
 
 _JUNCTION = 0xA0000003
@@ -108,7 +108,8 @@ def make_plan(
             An address with the extension of a photo is one, and the store is not asked.
         into: the folder for the results. It is never read, unless it is one of ``paths``.
         selection: which photos, and how results are called.
-        root: single files below this folder keep their place below it; others only their name.
+        root: ``paths`` are a list of files, of which those below this folder keep their place
+            below it and others only their name; a folder among them is an error of its own.
         outputs: keys in ``into`` that an earlier run has written (the journal's): not inputs.
         known: keys of photos that have their place already. With them a clash is an error of the
             photo that came later, and is not raised.
@@ -121,8 +122,8 @@ def make_plan(
     found: dict[str, _Found] = {}
     for path in paths:
         stores.check(path)
-        single = _is_photo(path, selection) or not is_folder(path)
-        for each in [_single(path, root)] if single else _below(path, into, selection):
+        single = _is_photo(path, selection) or root is not None or not is_folder(path)
+        for each in [_single(path, root, selection)] if single else _below(path, into, selection):
             if single and not _chosen(PurePosixPath(each.key), selection):
                 continue
             if each.key in found and not same_file(found[each.key].source, each.source):
@@ -187,7 +188,7 @@ def _place(path: Place) -> Place:
     """The path with links in its folders followed, but not a link that is the file itself."""
     if isinstance(path, Remote):
         return path
-    return Path(os.path.realpath(path.parent)) / path.name
+    return resolved(path.parent) / path.name
 
 
 def _target(into: Place, key: str, selection: Selection) -> Place:
@@ -200,15 +201,17 @@ def _is_photo(path: Place, selection: Selection) -> bool:
     return isinstance(path, Remote) and path.suffix.lower() in selection.extensions
 
 
-def _single(path: Place, root: Place | None) -> _Found:
+def _single(path: Place, root: Place | None, selection: Selection) -> _Found:
     inner = None
     if root is not None:
         inner = below(_place(path), _real(root))
+        if not _is_photo(path, selection) and is_folder(path):
+            return _Found(inner or str(path), path, "is a folder; list the photos in it")
     return _checked(inner or path.name, path)
 
 
 def _real(folder: Place) -> Place:
-    return folder if isinstance(folder, Remote) else Path(os.path.realpath(folder))
+    return folder if isinstance(folder, Remote) else resolved(folder)
 
 
 def _checked(key: str, source: Place) -> _Found:
@@ -252,7 +255,7 @@ def _scanned(folder: Path, into: Place, selection: Selection) -> Iterator[_Found
 
     Links to folders are not followed, as they may lead in circles.
     """
-    skip = None if isinstance(into, Remote) else Path(os.path.realpath(into))
+    skip = None if isinstance(into, Remote) else resolved(into)
     pending = [folder]
     while pending:
         here = pending.pop()
@@ -274,7 +277,7 @@ def _scanned(folder: Path, into: Place, selection: Selection) -> Iterator[_Found
                 continue
             path = here / entry.name
             if _is_folder(entry):
-                if selection.recursive and Path(os.path.realpath(path)) != skip:
+                if selection.recursive and resolved(path) != skip:
                     pending.append(path)
             elif not is_folder(path) and _wanted(path.relative_to(folder), selection):
                 yield _Found(path.relative_to(folder).as_posix(), path)

@@ -15,7 +15,7 @@ SETTLED = 1.0
 PATIENCE = 15.0
 """Seconds that a file that cannot be decoded may still be one that grows, say over a network."""
 _PACE = 1.0
-"""Seconds between two looks. Network file systems do not tell of changes that others make."""
+"""Seconds between two looks."""
 
 _Sign = tuple[int, int, int]
 
@@ -98,27 +98,19 @@ def _sign(path: Place) -> _Sign | None:
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 
-def looks(folder: Path, *, recursive: bool, until: float = math.inf) -> Iterator[None]:
-    """Yield whenever something may have changed below a folder, and now and then anyway.
+def looks(until: float = math.inf) -> Iterator[None]:
+    """Yield whenever it is time to look at a folder again.
+
+    Systems can tell of changes, but not of those that others make on network file systems, not
+    below folders that may not be entered, and of no more folders than a limit that all programs
+    share; looking finds them all.
 
     Args:
-        folder: what is watched.
-        recursive: with the folders in it.
         until: when this ends, by :func:`time.monotonic`.
     """
-    from watchfiles import watch
-
-    yield
-    changes = watch(
-        folder,
-        recursive=recursive,
-        watch_filter=None,
-        step=50,
-        debounce=500,
-        rust_timeout=round(_PACE * 1000),
-        yield_on_timeout=True,
-    )
-    for _ in changes:
-        if time.monotonic() >= until:
-            return
+    while True:
         yield
+        left = until - time.monotonic()
+        if left <= 0:
+            return
+        time.sleep(min(_PACE, left))

@@ -20,7 +20,7 @@ from mirnet_cli.errors import (
     ResultError,
     TransferError,
 )
-from mirnet_cli.files import exists, reason
+from mirnet_cli.files import exists, make_folder, reason
 from mirnet_cli.places import Place, Remote
 
 if TYPE_CHECKING:
@@ -268,7 +268,7 @@ def check_input(source: Place) -> None:
 
 def _make_folder(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as error:
         raise OutputError(
             f"folder cannot be made ({_reason(error)})",

@@ -1,8 +1,8 @@
 """``mirnet batch``."""
 
-import codecs
 import os
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +14,7 @@ from mirnet_cli.cli import values
 from mirnet_cli.cli.options import EPILOG as EPILOG
 from mirnet_cli.cli.options import HOW, WHERE, Computing, Look, Output, Task, Words, flat, option
 from mirnet_cli.errors import ExitCode, InputError, UsageError
-from mirnet_cli.files import is_folder
+from mirnet_cli.files import is_folder, resolved
 from mirnet_cli.places import WEB, Place, Remote, place
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ def command(
         journal.refresh()
         return _plan(root, journal, selection, None, known)
 
-    watched = None if watching is None else Watched(watching, recursive, find)
+    watched = None if watching is None else Watched(watching, find)
 
     def executor(watcher: "Watcher") -> "Executor":
         if cluster is not None:
@@ -226,8 +226,8 @@ def _page(
     from mirnet_cli.report.batch import BatchPage
 
     root, into = _here(root, "--report"), _here(into, "--report")
-    page, photos = (Path(os.path.realpath(each)) for each in (Path(report).parent, root))
-    results = Path(os.path.realpath(into))
+    page, photos = resolved(Path(report).parent), resolved(root)
+    results = resolved(into)
     if recursive and page.is_relative_to(photos) and not page.is_relative_to(results):
         raise UsageError(
             "among the photos, its pictures would be taken for some",
@@ -323,7 +323,7 @@ def _folders(
         return root, into
     named = root
     if isinstance(root, Path) and root.name in ("", ".."):
-        named = Path(os.path.realpath(root))
+        named = resolved(root)
     if not named.name:
         raise UsageError("no folder for the results", "name one with -o", subject=root)
     return root, named.with_name(f"{named.name}-{ending(task, scale)}")
@@ -346,23 +346,24 @@ def _plan(
 
 
 def _listed_names(listed: str) -> list[str]:
-    """The names in a list: separated by NUL if it holds one, else one a line."""
+    """The names in a list."""
+    from mirnet_cli.batches.lists import LONGEST_LIST, names_in
+
     if listed == "-" and sys.stdin is None:
         raise UsageError("standard input is closed", "pipe the list in", subject="--files-from -")
     try:
-        raw = sys.stdin.buffer.read() if listed == "-" else Path(listed).read_bytes()
+        with Path(listed).open("rb") if listed != "-" else nullcontext(sys.stdin.buffer) as stream:
+            raw = stream.read(LONGEST_LIST + 1)
     except OSError as error:
         from mirnet_cli.files import reason
 
         raise InputError(
             f"cannot be read ({reason(error)})", "check the name", subject=listed
         ) from error
-    if b"\0" in raw:
-        names = raw.split(b"\0")
-    else:
-        # Editors of Windows begin a text with a byte order mark.
-        names = raw.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n").split(b"\n")
-    return [os.fsdecode(name) for name in names if name]
+    try:
+        return names_in(raw)
+    except UsageError as error:
+        raise UsageError(error.what, error.remedy, subject=f"--files-from {listed}") from None
 
 
 def _listed_path(name: str, root: Place) -> Place:

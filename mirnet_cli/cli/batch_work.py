@@ -32,12 +32,10 @@ class Watched:
 
     Attributes:
         folder: what is watched.
-        recursive: with the folders in it.
         find: the plan anew; photos with the given keys have their place already.
     """
 
     folder: Path
-    recursive: bool
     find: Callable[[frozenset[str]], Plan]
 
 
@@ -131,7 +129,7 @@ def _parts(console: "Console", plan: Plan, settings: "Settings", how: How) -> It
     arrivals = Arrivals(settings.max_pixels)
     until = math.inf if how.max_time is None else time.monotonic() + how.max_time
     console.note(f"watching {watched.folder}; Ctrl-C ends it")
-    for _ in looks(watched.folder, recursive=watched.recursive, until=until):
+    for _ in looks(until):
         part = arrivals.ready(watched.find(arrivals.given))
         if part.items:
             yield part

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
+_MOST = 10_000
+"""Characters of a line; two of the longest paths that Linux knows, and what is said of them."""
+
+
 def write_stderr(line: str) -> None:
     """Write one line to stderr; whoever closed stderr does not want to read it."""
     if sys.stderr is None:
@@ -29,9 +33,16 @@ def write_stderr(line: str) -> None:
         pass
 
 
+def _one_line(text: str) -> str:
+    """Text made safe for terminals; of what is absurdly long the ends."""
+    if len(text) > _MOST:
+        text = f"{text[: _MOST // 2]} … {text[-_MOST // 2 :]}"
+    return printable(text)
+
+
 def write_error(text: str) -> None:
     """Write ``mirnet: TEXT`` as one line, made safe for terminals."""
-    write_stderr(printable(f"mirnet: {text}"))
+    write_stderr(_one_line(f"mirnet: {text}"))
 
 
 class Console:
@@ -113,7 +124,7 @@ class Console:
             bar.start()
 
     def _line(self, text: str) -> None:
-        line = printable(text)
+        line = _one_line(text)
         if self._live is None:
             write_stderr(line)
             return

@@ -11,7 +11,7 @@ from mirnet_cli.cli.app import Command, Group
 from mirnet_cli.cli.options import Task, option
 from mirnet_cli.cli.table import LEFT, RIGHT, lines, size
 from mirnet_cli.errors import ExitCode, ModelError
-from mirnet_cli.files import printable
+from mirnet_cli.files import exists, printable
 from mirnet_cli.models import catalogue
 from mirnet_cli.models.catalogue import Model
 
@@ -232,7 +232,7 @@ def _is_file(text: str) -> bool:
     """Whether the text means a file: a model of that name comes first."""
     if any(each.name == text for each in catalogue.entries()):
         return False
-    return Path(text).suffix != "" or "/" in text or "\\" in text or Path(text).exists()
+    return Path(text).suffix != "" or "/" in text or "\\" in text or exists(Path(text))
 
 
 def _purpose(entry: Model) -> str:

@@ -8,7 +8,7 @@ import typer
 from mirnet_cli.cli import values
 from mirnet_cli.cli.options import option
 from mirnet_cli.errors import DiskFullError, ExitCode, ModelError, OutputError, UsageError
-from mirnet_cli.files import expanded
+from mirnet_cli.files import exists, expanded, is_folder, make_folder
 from mirnet_cli.models.catalogue import TASKS
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def download(
 
     console = Console(json=json, quiet=quiet)
     folder = None if to is None else expanded(to)
-    if folder is not None and folder.exists() and not folder.is_dir():
+    if folder is not None and exists(folder) and not is_folder(folder):
         raise UsageError("is not a folder", "name a folder", subject=folder)
     with console.display(files=len(names)) as display:
         for name in names:
@@ -179,7 +179,7 @@ def _copy(path: Path, folder: Path, *, overwrite: bool) -> Path:
     remedy = "choose another folder with --to"
     target = folder / path.name
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with path.open("rb") as file:
             pieces = iter(lambda: file.read(_COPY), b"")
             write_atomically(target, pieces, overwrite=overwrite)
@@ -196,8 +196,6 @@ def _copy(path: Path, folder: Path, *, overwrite: bool) -> Path:
 
 def _elsewhere(target: Path, other: str, *, overwrite: bool) -> str:
     """What helps where a file cannot be written: ``other``, or that it may be replaced."""
-    from mirnet_cli.files import exists
-
     taken = exists(target) and not overwrite
     return f"use --overwrite to replace it or {other}" if taken else other
 

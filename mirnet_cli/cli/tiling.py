@@ -48,7 +48,7 @@ def check(
         The exit code: 1 where tiles are not equal to the whole.
     """
     from mirnet_cli.cli.photos import describe, load_restorer
-    from mirnet_cli.files import printable, write_atomically
+    from mirnet_cli.files import exists, printable, write_atomically
     from mirnet_cli.measure import tiling
     from mirnet_cli.restore import photos
 
@@ -56,7 +56,7 @@ def check(
     sides = SIDES if computing.tile in ("auto", 0) else (int(computing.tile),)
     targets = [_target(photo, folder, side) for side in sides]
     for target in targets:
-        if target.exists() and not overwrite:
+        if exists(target) and not overwrite:
             raise OutputError("exists already", "use --overwrite to replace it", subject=target)
     found = photos.read(photo, crop=crop, max_pixels=500_000_000)
     pixels = tiling.as_floats(found.pixels)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mirnet_cli.cli.app import COMMANDS
+from mirnet_cli.files import exists, is_folder
 
 
 def usage_line(error: BaseException, words: Sequence[str]) -> str | None:
@@ -73,7 +74,7 @@ def _name_of(parameter: Any, context: Any) -> str:
 
 def _nearest_option(option: str, context: Any, words: Sequence[str], help_words: str) -> str:
     for word in words:
-        if word.startswith(option) and Path(word).exists():
+        if word.startswith(option) and exists(Path(word)):
             return f"for the file of that name write ./{word}"
     if context is not None:
         # Without the dashes, which would make all of them alike.
@@ -95,9 +96,9 @@ def _unknown_command(message: str) -> str | None:
 
 
 def _nearest_command(name: str) -> str:
-    if Path(name).is_dir():
+    if is_folder(Path(name)):
         return f"for a folder write 'mirnet batch {name}'"
-    if Path(name).exists():
+    if exists(Path(name)):
         return f"for a photo write 'mirnet enhance {name}', or denoise, or upscale"
     close = get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
     return f"did you mean 'mirnet {close[0]}'?" if close else "see 'mirnet --help'"

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from mirnet_cli import extras, settings
 from mirnet_cli._version import __version__
 from mirnet_cli.errors import MirnetError
+from mirnet_cli.files import nearest_folder
 from mirnet_cli.models import catalogue
 
 State = Literal["ok", "info", "problem", "broken"]
@@ -209,11 +210,11 @@ def _memory() -> Iterator[Check]:
 
 def _cache() -> Iterator[Check]:
     folder = settings.cache_folder()
-    existing = next(each for each in (folder, *folder.parents) if each.exists())
-    writable = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+    existing = nearest_folder(folder)
+    writable = existing is not None and os.access(existing, os.W_OK | os.X_OK)
     remedy = "set MIRNET_CACHE to a folder that can be written"
-    what = str(folder) if folder.exists() else f"{folder} (made when needed)"
-    if not writable:
+    what = str(folder) if folder == existing else f"{folder} (made when needed)"
+    if existing is None or not writable:
         yield Check("cache", "folder", "problem", f"{what} cannot be written", remedy)
         return
     yield Check("cache", "folder", "ok", what)

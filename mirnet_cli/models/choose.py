@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mirnet_cli.errors import ModelError, UsageError
-from mirnet_cli.files import expanded
+from mirnet_cli.files import expanded, is_file
 from mirnet_cli.models import catalogue, container, fetch, hub
 from mirnet_cli.models.catalogue import DEFOCUS, SCALES, TASKS, Model
 from mirnet_cli.models.foreign import TWO_VIEWS, Foreign, from_checkpoint, from_tensors
@@ -111,7 +111,7 @@ def names_file(named: str) -> bool:
     """Whether this is a file's path (or address on the Hub), not the name of a task or model."""
     if named.startswith(hub.SCHEME) or os.sep in named or "/" in named:
         return True
-    return expanded(named).is_file()
+    return is_file(expanded(named))
 
 
 def suits(

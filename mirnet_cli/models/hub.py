@@ -17,6 +17,7 @@ from typing import Any
 from mirnet_cli import settings
 from mirnet_cli._version import __version__
 from mirnet_cli.errors import DownloadError, UsageError
+from mirnet_cli.files import is_file, make_folder, nearest_folder
 from mirnet_cli.models.hub_errors import not_the_hub, worded
 
 Report = Callable[[int, int], None]
@@ -112,7 +113,7 @@ def cached(place: Place) -> Path | None:
     snapshot = folder / "snapshots" / commit
     if place.file:
         path = snapshot / place.file
-        return path if path.is_file() else None
+        return path if is_file(path) else None
     found = sorted(snapshot.glob("*.safetensors"))
     return found[0] if len(found) == 1 else None
 
@@ -230,7 +231,7 @@ def _note_branch(place: Place, commit: str) -> None:
     """Remembers what a branch meant, as the client does for branches that it is given."""
     path = _folder(place) / "refs" / place.revision
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         path.write_text(commit, encoding="ascii")
 
 
@@ -249,7 +250,7 @@ def _check_size(place: Place, found: int | None, wanted: int | None, *, room: bo
 
 def check_room(folder: Path, size: int, subject: object) -> None:
     """Refuses what the disk has no room for (DownloadError)."""
-    existing = next((each for each in (folder, *folder.parents) if each.exists()), None)
+    existing = nearest_folder(folder)
     free = None if existing is None else shutil.disk_usage(existing).free
     if free is not None and free < size:
         raise disk_full(folder, subject, f" ({size / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free)")

@@ -11,7 +11,7 @@ from typing import Any
 
 from mirnet_cli import settings
 from mirnet_cli.errors import MirnetError, ModelError
-from mirnet_cli.files import write_atomically
+from mirnet_cli.files import make_folder, write_atomically
 
 _TABLES = ("files", "first", "licences")
 _MAX_FILES = 500
@@ -109,7 +109,7 @@ def _read() -> dict[str, dict[str, Any]]:
 
 def _write(tables: dict[str, dict[str, Any]]) -> None:
     path = file()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_atomically(path, json.dumps(tables, indent=1).encode(), overwrite=True)
 
 

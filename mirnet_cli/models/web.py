@@ -10,7 +10,7 @@ from typing import Any
 
 from mirnet_cli._version import __version__
 from mirnet_cli.errors import DiskFullError, DownloadError, OutputError
-from mirnet_cli.files import write_atomically
+from mirnet_cli.files import make_folder, write_atomically
 from mirnet_cli.models import hub
 from mirnet_cli.models.container import foreign_kind
 from mirnet_cli.models.hub_errors import not_the_hub, worded
@@ -43,7 +43,7 @@ def download(url: str, target: Path, *, size: int = 0, report: hub.Report | None
                 raise not_the_hub(url)
             _check(url, length, size)
             hub.check_room(target.parent, length, url)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent)
             pieces = _pieces(url, response, length or size, report)
             write_atomically(target, pieces, overwrite=True)
     except DownloadError:

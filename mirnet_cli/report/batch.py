@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from mirnet_cli.errors import MirnetError, UsageError
-from mirnet_cli.files import not_written, printable, reason, write_atomically
+from mirnet_cli.files import make_folder, not_written, printable, reason, write_atomically
 from mirnet_cli.report.compare import filled
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class BatchPage:
         if target.suffix.lower() not in (".html", ".htm"):
             raise UsageError("a report is a page", "end its name in .html", subject=target)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent)
         except OSError as error:
             raise not_written(target, error, "choose another place with --report") from error
         self.target = target
@@ -187,7 +187,7 @@ class BatchPage:
     def _save(self, name: str, pixels: Any, kind: str) -> None:
         from mirnet_cli.report import pictures
 
-        self.files.mkdir(parents=True, exist_ok=True)
+        make_folder(self.files)
         data = pictures.encoded(pixels, "jpeg", quality=_QUALITY[kind])
         write_atomically(self.files / f"{name}.jpg", data, overwrite=True)
 

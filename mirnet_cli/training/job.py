@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mirnet_cli import settings
 from mirnet_cli.errors import InputError, OutOfMemoryError, OutputError, UsageError
-from mirnet_cli.files import lock, not_written
+from mirnet_cli.files import lock, make_folder, not_written
 from mirnet_cli.models import catalogue, choose
 from mirnet_cli.models import weights as weights_file
 from mirnet_cli.models.foreign import Foreign
@@ -139,7 +139,7 @@ def run(
     }
     most = steps or (chosen.steps if hours is None else _UNLIMITED)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with _alone(folder):
             chosen.settle(folder, _digest(photos, given), begun=begun)
             trained = _train(chosen, runs, most, hours, begin)

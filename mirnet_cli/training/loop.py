@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from mirnet_cli.errors import MirnetError
-from mirnet_cli.files import write_replaceable
+from mirnet_cli.files import make_folder, write_replaceable
 from mirnet_cli.measure import metrics
 from mirnet_cli.networks.compact import CompactMIRNet
 from mirnet_cli.runtime.torch_runtime import layout
@@ -496,7 +496,7 @@ class _Log:
     """The run's history, one JSON object a line; what a resumed run does again is dropped."""
 
     def __init__(self, path: Path, step: int) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         kept = [line for line in read_log(path) if line["step"] <= step]
         text = "".join(json.dumps(line) + "\n" for line in kept)
         write_replaceable(path, text.encode())

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from mirnet_cli import photo
 from mirnet_cli.errors import InputError
-from mirnet_cli.files import is_folder, write_replaceable
+from mirnet_cli.files import is_folder, make_folder, write_replaceable
 from mirnet_cli.measure.pairs import find_pairs, pictures
 from mirnet_cli.photo.raster import in_srgb, to_depth
 from mirnet_cli.photo.space import space_of_photo
@@ -98,7 +98,7 @@ def _decoded(path: Path, cache: Path | None) -> Pixels | Path:
     file = io.BytesIO()
     np.save(file, pixels)
     try:
-        cache.mkdir(parents=True, exist_ok=True)
+        make_folder(cache)
         write_replaceable(copy, file.getbuffer())
     except OSError:
         # Full or read-only: the run needs more memory, nothing else.

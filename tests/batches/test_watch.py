@@ -1,12 +1,16 @@
 """Photos that come while a folder is watched."""
 
 import io
+import itertools
 import os
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
+from mirnet_cli.batches import watch
 from mirnet_cli.batches.plan import Selection, make_plan
 from mirnet_cli.batches.watch import PATIENCE, SETTLED, Arrivals
 
@@ -103,3 +107,31 @@ def test_a_later_photo_may_not_take_the_place_of_an_earlier_one(folder: Folder) 
     errors = {item.key: item.error for item in plan.items}
     assert errors["b.png"] is None
     assert "would both be written here" in str(errors["b.jpg"])
+
+
+def test_a_folder_that_may_not_be_entered_is_told_once(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder.root / "shut").mkdir()
+    real = os.scandir
+
+    def scandir(path: Path) -> Any:
+        if path.name == "shut":
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert folder.ready(recursive=True) == ["shut"]
+    folder.put("a.png", picture())
+    assert folder.ready(0.1, recursive=True) == []
+    assert folder.ready(SETTLED, recursive=True) == ["a.png"]
+    assert folder.ready(100, recursive=True) == []
+
+
+def test_looking_needs_nothing_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: clock.append(clock.pop() + seconds))
+    times = [clock[0] for _ in watch.looks(until=102.5)]
+    assert times == [100, 101, 102, 102.5]
+    assert len(list(itertools.islice(watch.looks(), 50))) == 50

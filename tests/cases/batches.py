@@ -93,6 +93,7 @@ def _lists() -> Iterator[Case]:
     for name, listed in (
         ("lines", b"in/a.png\nin/b c.png\n"),
         ("lines of Windows", b"in/a.png\r\nin/b c.png\r\n"),
+        ("lines of PowerShell", "in/a.png\r\nin/b c.png\r\n".encode("utf-16")),
         ("NUL", b"in/a.png\0in/b c.png\0"),
         ("from the folder", b"a.png\nb c.png"),
         ("twice the same", b"in/a.png\nin/b c.png\n./in/a.png\n"),
@@ -109,6 +110,17 @@ def _lists() -> Iterator[Case]:
     build = _folder(*names, list=b"in/a.png\nin/f/g.png\n")
     step = Step(_go("--files-from", "list", "--exclude", "g*"), counts=(1, 0, 0))
     yield Case("with a pattern", promise, build, (step,), _into("a.png"))
+    for listed in (b"in/a.png\nin\n", b"in/a.png\0.\0"):
+        step = Step(_go("--files-from", "list"), 1, counts=(1, 0, 1))
+        name = f"a folder among {len(listed)} bytes"
+        yield Case(name, promise, _folder(*names, list=listed), (step,), _into("a.png"))
+    for name, listed in (
+        ("UTF-16 without a mark", "in/a.png\n.\n".encode("utf-16-le")),
+        ("a picture", _PHOTO),
+    ):
+        yield Case(name, promise, _folder(*names, list=listed), (
+            Step(_go("--files-from", "list"), 2),
+        ))  # fmt: skip
     step = Step(_go("--files-from", "gone"), 1)
     yield Case("a list that is not there", promise, build, (step,))
     yield Case("an empty list", promise, _folder("a.png", list=b""), (
