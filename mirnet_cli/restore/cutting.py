@@ -1,6 +1,6 @@
 """A picture through prepared weights: how it is cut, and what is done when memory runs out."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -34,11 +34,13 @@ class Request:
         strength: share of the result in the blend with the original, above 0, up to 1.
         ensemble: average over the eight flips and rotations.
         progress: told of each run of the network.
+        around: the picture's left and right sides meet, as those of a panorama of 360 degrees.
     """
 
     strength: float = 1.0
     ensemble: bool = False
     progress: Report | None = None
+    around: bool = False
 
 
 @dataclass
@@ -126,6 +128,8 @@ class Cutter:
             out[...] = large[: out.shape[0], : out.shape[1]]
             return outcome
         outcome = Outcome()
+        if request.around:
+            picture = replace(picture, around=self._network.margin(picture.width))
         picture = self._network.seen(picture)
         room = self._room(picture.pixels.nbytes + out.nbytes)
         tile = self._choose_tile(picture.height, picture.width, room)

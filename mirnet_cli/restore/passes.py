@@ -250,7 +250,11 @@ class Job:
         """Adds base and residual, blends with the original, and writes the pixels."""
         s = self.scale
         top, bottom = finished.rows[0], min(finished.rows[1], self.picture.height)
-        left, right = finished.columns[0], min(finished.columns[1], self.picture.width)
+        margin = self.picture.margin
+        left = max(finished.columns[0], margin)
+        right = min(finished.columns[1], self.picture.width - margin)
+        if left >= right:
+            return
         across = slice(left - tile.columns[0], right - tile.columns[0])
         for start in range(top, bottom, _BAND):
             end = min(start + _BAND, bottom)
@@ -263,7 +267,7 @@ class Job:
             )
             residual = finished.values[
                 (start - finished.rows[0]) * s : (end - finished.rows[0]) * s,
-                : (right - left) * s,
+                (left - finished.columns[0]) * s : (right - finished.columns[0]) * s,
             ]
             # Enlarged, the original is the base; beside it, "doing nothing" has no other meaning.
             original = base if s > 1 else pixels
@@ -272,7 +276,8 @@ class Job:
                 shown = original[..., 0] if self.picture.grey else original
                 rectangle = (start, end), (left, right)
                 values = in_own_space(self.picture, values, np.clip(shown, 0, 1), *rectangle, s)
-            store(values, self.out[start * s : end * s, left * s : right * s])
+            columns = slice((left - margin) * s, (right - margin) * s)
+            store(values, self.out[start * s : end * s, columns])
 
 
 def enlarged(picture: Picture, scale: int, out: NDArray[Any]) -> None:
@@ -287,7 +292,7 @@ def enlarged(picture: Picture, scale: int, out: NDArray[Any]) -> None:
         np.copyto(out, picture.pixels)
         return
     base = BicubicBase(picture, scale)
-    columns = (0, picture.width)
+    columns = (picture.margin, picture.width - picture.margin)
     nothing = np.empty((0, 0, 3), np.float32)
     for start in range(0, picture.height, _BAND):
         rows = (start, min(start + _BAND, picture.height))

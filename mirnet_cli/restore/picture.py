@@ -63,10 +63,13 @@ class Picture:
         pixels: ``(H, W)`` grey, ``(H, W, 3)`` RGB, or ``(H, W, 6)``, two views in RGB; uint8,
             uint16 or float32 (0 to 1). Never copied as a whole and never written to.
         space: what the pixels are in; None is sRGB. Networks are shown sRGB colours always.
+        around: columns that are shown beyond each side of a picture whose sides meet, as they are
+            at the other side.
     """
 
     pixels: NDArray[Any]
     space: Space | None = None
+    around: int = 0
 
     @property
     def height(self) -> int:
@@ -74,7 +77,12 @@ class Picture:
 
     @property
     def width(self) -> int:
-        return int(self.pixels.shape[1])
+        return int(self.pixels.shape[1]) + 2 * self.around
+
+    @property
+    def margin(self) -> int:
+        """Columns of what is read at each side that the picture has at the other side too."""
+        return self.around
 
     @property
     def grey(self) -> bool:
@@ -92,7 +100,7 @@ class Picture:
             ``(len(rows), len(columns), channels)`` float32 in 0..1, fresh; grey is repeated.
             Values of float pictures outside 0..1, and colours outside sRGB, are clipped.
         """
-        part = self.pixels[_selector(rows)][:, _selector(columns)]
+        part = self.pixels[_selector(rows)][:, _selector(self._own(columns))]
         values = np.empty((len(rows), len(columns), self.channels), np.float32)
         if self.space is not None:
             for start in range(0, len(part), _BAND):
@@ -114,11 +122,15 @@ class Picture:
             ``(len(rows), len(columns)[, 3])`` float32, in units of white in the picture's space.
         """
         assert self.space is not None
-        part = _clipped(self.pixels[_selector(rows)][:, _selector(columns)])
+        part = _clipped(self.pixels[_selector(rows)][:, _selector(self._own(columns))])
         rest = part.astype(np.float32)
         rest /= np.float32(PEAKS[part.dtype.name])
         rest -= self.space.encoded(self.space.shown(part))
         return rest
+
+    def _own(self, columns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Which columns of ``pixels`` stand at these."""
+        return (columns - self.around) % self.pixels.shape[1] if self.around else columns
 
     def padded(self, rows: Range, columns: Range) -> Floats:
         """A rectangle of the picture padded at the right and bottom by reflection."""
@@ -166,6 +178,10 @@ class Enlarged(Picture):
     @property
     def width(self) -> int:
         return super().width * self.scale
+
+    @property
+    def margin(self) -> int:
+        return super().margin * self.scale
 
     def read(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Floats:
         """As of any picture; values beyond 0..1, which the cubic makes at edges, are clipped."""

@@ -10,10 +10,13 @@ from mirnet_cli.restore import drift
 from mirnet_cli.restore.base import Base, BicubicBase, Guide, InputBase, NoBase, guided_base
 from mirnet_cli.restore.evaluate import Evaluator
 from mirnet_cli.restore.picture import Enlarged, Picture, pad
-from mirnet_cli.restore.resample import Floats
+from mirnet_cli.restore.resample import BICUBIC_REACH, Floats
 from mirnet_cli.restore.symmetry import ALL, IDENTITY
 from mirnet_cli.runtime import Runner, prepare
 from mirnet_cli.runtime.memory import Need, footprint, need
+
+_ROUND = 4
+"""What the second network sees from the other side of a picture whose sides meet: a quarter."""
 
 
 class Prepared:
@@ -93,9 +96,14 @@ class Prepared:
 
     def seen(self, picture: Picture) -> Picture:
         """The picture as the network sees it."""
-        return (
-            picture if self.enlarge == 1 else Enlarged(picture.pixels, picture.space, self.enlarge)
-        )
+        if self.enlarge == 1:
+            return picture
+        return Enlarged(picture.pixels, picture.space, picture.around, self.enlarge)
+
+    def margin(self, width: int) -> int:
+        """Columns that a picture of this width needs from its other side where its sides meet."""
+        reduced = 0 if self._thumbnail is None else width // _ROUND
+        return max(-(-self.halo // self.enlarge), reduced, BICUBIC_REACH)
 
     def watch(self) -> drift.Watch:
         """Looks at the results for one picture."""

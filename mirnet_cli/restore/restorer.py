@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,7 +15,7 @@ from mirnet_cli.errors import UsageError
 from mirnet_cli.models.catalogue import TASKS
 from mirnet_cli.models.choose import names_file, resolve
 from mirnet_cli.models.weights import Weights
-from mirnet_cli.photo import placing
+from mirnet_cli.photo import placing, xmp_places
 from mirnet_cli.photo.space import Space, space_of, space_of_photo
 from mirnet_cli.places import Place, Remote, place
 from mirnet_cli.restore import photos
@@ -24,6 +25,7 @@ from mirnet_cli.restore.cutting import Cutter, Outcome, Request
 from mirnet_cli.restore.passes import Report, enlarged
 from mirnet_cli.restore.picture import Picture, check
 from mirnet_cli.restore.prepared import Prepared
+from mirnet_cli.restore.resample import BICUBIC_REACH
 from mirnet_cli.restore.result import Result
 from mirnet_cli.restore.sizing import Forecast, parse_tile
 from mirnet_cli.restore.tiles import Plan
@@ -290,7 +292,9 @@ class Restorer:
         alpha = None
         space, doubt = space_of_photo(photo)
         work.said += [doubt] if doubt else []
-        request = Request(strength, ensemble, progress)
+        height, width = photo.pixels.shape[:2]
+        around = xmp_places.goes_around(photo.metadata.xmp, width, height)
+        request = Request(strength, ensemble, progress, around)
         work.outcome = self._restore(photo.pixels, photo.alpha, space, out, request)
         if photo.alpha is not None:
             alpha = np.empty(out.shape[:2], out.dtype)
@@ -401,6 +405,8 @@ class Restorer:
         photos.check_options(strength=request.strength)
         picture = Picture(pixels if alpha is None else without_hidden(pixels, alpha), space)
         if request.strength == 0:
+            if request.around:
+                picture = replace(picture, around=BICUBIC_REACH)
             enlarged(Picture(pixels[..., :3]) if self._two_views else picture, self.scale, out)
             outcome = Outcome()
         else:
