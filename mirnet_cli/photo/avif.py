@@ -74,8 +74,7 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
     block = boxes.stored_exif(whole(data))
     block = _exif(image) if block is None else exif.without_prefix(block)
     block = exif.of_turned(block, warnings)
-    if boxes.has_maps(whole(data)):
-        warnings.append(boxes.MAPS)
+    warnings += boxes.maps(whole(data))
     if boxes.has_video(whole(data)):
         warnings.append(boxes.VIDEO)
     if (cut := boxes.cut(whole(data))) is not None and not cut.exact:

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+from mirnet_cli.photo import behind
 from mirnet_cli.photo.source import DamageError, Data
 
-MAPS = "what goes with the picture (depth or gain maps) is not kept"
 VIDEO = "a video behind the picture is not kept"
 CROP = "the part that it says is shown (clap) cannot be cut out of it: all was read"
 
@@ -151,18 +151,22 @@ def stored_exif(data: bytes) -> bytes | None:
     return stored[4 + int.from_bytes(stored[:4], "big") :] or None
 
 
-def has_maps(data: bytes) -> bool:
-    """Whether depth or a gain map goes with the picture of an AVIF.
+def maps(data: bytes) -> list[str]:
+    """What goes with the picture of an HEIC or AVIF and is not kept: depth, gain maps, mattes.
 
     Raises:
         DamageError: the boxes that say so are incomplete.
     """
     meta = _meta(data)
     properties = dict(boxes(meta.get(b"iprp", b""))).get(b"ipco", b"")
-    kinds = [body[4:].rstrip(b"\0") for name, body in boxes(properties) if name == b"auxC"]
-    return any(kind == b"tmap" for _, kind in _items(meta)) or any(
-        not kind.endswith(b":alpha") for kind in kinds
-    )
+    kinds = [body[4:].partition(b"\0")[0] for name, body in boxes(properties) if name == b"auxC"]
+    found = [behind.GAIN_MAP] if any(kind == b"tmap" for _, kind in _items(meta)) else []
+    found += [
+        behind.named_in(kind) or f"an auxiliary picture ({kind.decode('latin-1')})"
+        for kind in kinds
+        if not kind.endswith((b":alpha", b":auxid:1"))
+    ]
+    return [f"what goes with the picture is not kept: {name}" for name in dict.fromkeys(found)]
 
 
 def has_video(data: bytes) -> bool:

@@ -68,8 +68,7 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
     block = info.get("exif") or None
     if block is not None:
         block = exif.of_turned(exif.without_prefix(block), warnings)
-    if info.get("depth_images") or info.get("aux"):
-        warnings.append(boxes.MAPS)
+    warnings += boxes.maps(whole(data))
     if boxes.has_video(whole(data)):
         warnings.append(boxes.VIDEO)
     icc = info.get("icc_profile") or None

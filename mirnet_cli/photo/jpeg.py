@@ -7,9 +7,8 @@ CIPA DC-007 (multi-picture format).
 import struct
 from io import BytesIO
 
-from mirnet_cli.photo import coded, exif, formats, photoshop, xmp
+from mirnet_cli.photo import behind, coded, exif, formats, photoshop, xmp
 from mirnet_cli.photo.codec import Layout, Order, Raster
-from mirnet_cli.photo.ifd import Reader
 from mirnet_cli.photo.jpeg_segments import (
     COM,
     FRAMES,
@@ -63,9 +62,9 @@ _SAMPLINGS = {
 
 def header(data: Data) -> Layout:
     """Read the frame header and how many pictures a multi-picture file has."""
-    frames = 1
     size: tuple[int, int] | None = None
-    for segment in walk(data):
+    segments = list(walk(data))
+    for segment in segments:
         if segment.marker == JPEG_LS:
             raise formats.unreadable("a JPEG-LS picture")
         if segment.marker in FRAMES and size is None:
@@ -73,27 +72,19 @@ def header(data: Data) -> Layout:
                 raise DamageError("its frame header is too short")
             height, width = struct.unpack_from(">HH", segment.data, 1)
             size = width, height
-        elif segment.marker == 0xE2 and segment.data[:4] == b"MPF\0":
-            frames = _pictures(segment.data[4:])
     if size is None:
         raise DamageError("it has no frame header")
-    return Layout(*size, frames=frames)
+    return Layout(*size, frames=1 + _held(data, segments).views)
 
 
-def _pictures(block: bytes) -> int:
-    """Pictures in a multi-picture file, previews apart (CIPA DC-007 section 5.2.3.3)."""
-    try:
-        reader = Reader(block)
-        entry = reader.directory(reader.first).entries.get(0xB002)
-    except DamageError:
-        return 1
-    if entry is None or entry.size > 16 * 256:
-        return 1
-    table = reader.value(entry)
-    kinds = struct.unpack(
-        reader.order + "I12x" * (len(table) // 16), table[: len(table) // 16 * 16]
-    )
-    return max(1, sum(1 for kind in kinds if kind & 0xFF0000 != 0x010000))
+def _held(data: Data, segments: list[Segment]) -> behind.Pictures:
+    """What a multi-picture file says that it holds."""
+    packets = (s.data for s in segments if s.marker == 0xE1 and s.data.startswith(_XMP))
+    packet = next(packets, b"")
+    for segment in segments:
+        if segment.marker == 0xE2 and segment.data[:4] == b"MPF\0":
+            return behind.pictures(data, segment.data[4:], segment.at + 8, packet)
+    return behind.Pictures()
 
 
 def metadata(data: Data) -> tuple[Metadata, list[str]]:
@@ -128,6 +119,9 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
             if "comment" in found:
                 parts.append(Part("JPEG", "COM", body))
             found.setdefault("comment", body.rstrip(b"\0"))
+        elif marker == 0xEB and body[:6] == b"HDR_RI":
+            if not any("JPEG-HDR" in warning for warning in warnings):
+                warnings.append("a gain map (JPEG-HDR) no longer fits and is not kept")
         elif marker == 0xEB and body[:2] == b"JP":
             if not any("JUMBF" in warning for warning in warnings):
                 warnings.append("content credentials (JUMBF) no longer hold and are not kept")
@@ -231,11 +225,8 @@ def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> 
         settings = _settings(image, segments)
         raster = from_pillow(image, orientation, metadata.icc)
     warnings = raster.warnings
-    rest = len(data) - end
-    if layout.frames == 1 and rest > 64 and data[end:].strip(b"\0"):
-        warnings += (
-            f"{rest} bytes after the end of the picture (a video or another picture) are not kept",
-        )
+    if text := behind.said(whole(data), end, _held(data, segments)):
+        warnings += (text,)
     return Raster(raster.pixels, None, raster.profile_used, settings, False, warnings)
 
 

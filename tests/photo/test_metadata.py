@@ -499,11 +499,13 @@ def test_a_video_behind_a_picture_is_not_lost_in_silence(format: str) -> None:
 def test_depth_and_gain_maps_of_an_avif_are_not_lost_in_silence() -> None:
     alpha = encode(photo(smooth(16, 16), smooth(16, 16)[..., 0]), format="AVIF").data
     exif = encode(photo(smooth(16, 16), metadata=Metadata(exif=exif_block())), format="AVIF").data
-    said = ("what goes with the picture (depth or gain maps) is not kept",)
+    said = "what goes with the picture is not kept: "
     assert decode(alpha).warnings == decode(exif).warnings == ()
-    assert decode(alpha.replace(b"auxiliary:alpha", b"auxiliary:depth")).warnings == said
+    deep = alpha.replace(b"auxiliary:alpha", b"auxiliary:depth")
+    assert decode(deep).warnings == (said + "a depth map",)
     at = exif.index(b"Exif")
-    assert decode(exif[:at] + b"tmap" + exif[at + 4 :]).warnings == said
+    mapped = decode(exif[:at] + b"tmap" + exif[at + 4 :])
+    assert mapped.warnings == (said + "a gain map (for high dynamic range)",)
 
 
 def camera_block(space: int, index: bytes = b"R03\0") -> bytes:

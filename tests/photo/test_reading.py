@@ -447,6 +447,8 @@ def test_a_multi_picture_jpeg_is_its_first_picture() -> None:
 def test_what_follows_a_jpeg_is_not_lost_in_silence() -> None:
     data = saved(Image.fromarray(smooth(16, 24)), "JPEG") + b"MotionPhoto" * 50
     assert "550 bytes after the end" in decode(data).warnings[0]
+    small = saved(Image.fromarray(smooth(16, 24)), "JPEG") + bytes(3000) + b"MotionPhoto" * 5
+    assert "3055 bytes" in decode(small).warnings[0]
 
 
 def test_a_jpeg_ls_picture_is_called_what_it_is() -> None:
