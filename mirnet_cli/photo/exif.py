@@ -6,6 +6,7 @@ nobody documents, and unknown tags stay as they are. Source: EXIF 2.32 (CIPA DC-
 
 import struct
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 
 from mirnet_cli.photo.ifd import LONG, RATIONAL, SHORT, Directory, Entry, Reader
 from mirnet_cli.photo.source import DamageError
@@ -21,6 +22,10 @@ _PLACES = (0x9214, 0xA214)
 """SubjectArea and SubjectLocation."""
 _COLOUR_SPACE, _INTEROPERABILITY = 0xA001, 0xA005
 _RESOLUTIONS = (0x011A, 0x011B)
+_SENSOR = (0xA20E, 0xA20F)
+"""FocalPlaneXResolution and FocalPlaneYResolution: pixels of the picture on the sensor."""
+_RELATED = (0x1001, 0x1002)
+"""RelatedImageWidth and RelatedImageLength (DCF 2.0), in the interoperability directory."""
 _UNSIGNED = {SHORT: ("H", 0xFFFF), LONG: ("I", 0xFFFFFFFF)}
 _MAP = {33550, 33922, 34264}
 """GeoTIFF 1.1: ModelPixelScale, ModelTiepoint, ModelTransformation."""
@@ -106,9 +111,10 @@ def resized(
     reader = Reader(exif)
     top = reader.directory(reader.first)
     inner = _child(reader, top, EXIF_POINTER)
-    for tags, value in ((_WIDTHS, width), (_HEIGHTS, height)):
-        for tag, deep in tags:
-            directory = inner if deep else top
+    further = None if inner is None else _child(reader, inner, _INTEROPERABILITY)
+    for tags, related, value in ((_WIDTHS, 0, width), (_HEIGHTS, 1, height)):
+        places = [(tag, inner if deep else top) for tag, deep in tags]
+        for tag, directory in (*places, (_RELATED[related], further)):
             entry = None if directory is None else directory.entries.get(tag)
             if entry is not None:
                 _put(patched, reader, entry, value)
@@ -154,17 +160,40 @@ def moved(
 
 
 def with_axes_swapped(exif: bytes) -> bytes:
-    """The block with the resolutions across and down exchanged."""
+    """The block with the resolutions across and down exchanged, on paper and on the sensor."""
     reader = Reader(exif)
-    entries = reader.directory(reader.first).entries
-    across, down = (entries.get(tag) for tag in _RESOLUTIONS)
-    if across is None or down is None or across.kind != RATIONAL or down.kind != RATIONAL:
-        return exif
-    if across.size != 8 or down.size != 8:
-        return exif
+    top = reader.directory(reader.first)
+    inner = _child(reader, top, EXIF_POINTER)
     patched = bytearray(exif)
-    patched[across.value_at : across.value_at + 8] = reader.value(down)
-    patched[down.value_at : down.value_at + 8] = reader.value(across)
+    for directory, tags in ((top, _RESOLUTIONS), (inner, _SENSOR)):
+        across, down = _rationals(directory, tags)
+        if across is not None and down is not None:
+            patched[across.value_at : across.value_at + 8] = reader.value(down)
+            patched[down.value_at : down.value_at + 8] = reader.value(across)
+    return bytes(patched)
+
+
+def _rationals(directory: Directory | None, tags: tuple[int, int]) -> list[Entry | None]:
+    entries = [None if directory is None else directory.entries.get(tag) for tag in tags]
+    return [
+        entry if entry is not None and entry.kind == RATIONAL and entry.size == 8 else None
+        for entry in entries
+    ]
+
+
+def enlarged(exif: bytes, scale: float) -> bytes:
+    """The block with so many times the pixels on the sensor; on paper the picture grows."""
+    reader = Reader(exif)
+    inner = _child(reader, reader.directory(reader.first), EXIF_POINTER)
+    patched = bytearray(exif)
+    for entry in _rationals(inner, _SENSOR):
+        if entry is not None:
+            above, below = struct.unpack(reader.order + "II", reader.value(entry))
+            new = Fraction(above, below or 1) * Fraction(scale).limit_denominator(1000)
+            new = new.limit_denominator(10_000)
+            if below and new.numerator <= 0xFFFFFFFF:
+                layout = reader.order + "II"
+                struct.pack_into(layout, patched, entry.value_at, new.numerator, new.denominator)
     return bytes(patched)
 
 

@@ -120,6 +120,8 @@ def moved(metadata: Metadata, view: View) -> tuple[Metadata, tuple[str, ...]]:
                 misplaced.append("the main subject's place does not fit into EXIF and is left out")
             if view.turn >= 5:
                 block = exif.with_axes_swapped(block)
+            if view.scale != 1:
+                block = exif.enlarged(block, view.scale)
         except DamageError:
             pass
     dpi, aspect = metadata.dpi, metadata.aspect
