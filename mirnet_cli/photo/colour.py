@@ -51,19 +51,14 @@ def transform(icc: bytes, mode: str, target: str = "RGB") -> ImageCms.ImageCmsTr
         return None
 
 
-def to_srgb(mode: str, icc: bytes | None) -> tuple[ImageCms.ImageCmsTransform | None, bool, str]:
-    """How a CMYK or L*a*b* picture becomes sRGB.
+def cmyk_to_srgb(icc: bytes | None) -> tuple[ImageCms.ImageCmsTransform | None, str]:
+    """How a CMYK picture becomes sRGB.
 
     Returns:
-        The transform (None: Pillow's plain formula), whether the picture's own profile was used,
-        and the warning that says so.
+        The transform (None: Pillow's plain formula) and the warning that says so.
     """
-    if mode == "LAB":
-        lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
-        found = ImageCms.buildTransform(lab, _srgb(), "LAB", "RGB")
-        return found, True, "L*a*b* colours were converted to sRGB"
     if icc is not None and space_of(icc) == "CMYK":
         used = transform(icc, "CMYK")
         if used is not None:
-            return used, True, "CMYK colours were converted to sRGB; the CMYK profile is not kept"
-    return None, True, "CMYK colours without a usable profile were converted to RGB by a formula"
+            return used, "CMYK colours were converted to sRGB; the CMYK profile is not kept"
+    return None, "CMYK colours without a usable profile were converted to RGB by a formula"

@@ -47,12 +47,14 @@ class Directory:
         next_at: where the offset of the next directory is stored.
         next: that offset; 0 ends the chain.
         damaged: entries whose type is unknown or whose value lies outside the file.
+        lost: the tags of these.
     """
 
     entries: Mapping[int, Entry]
     next_at: int
     next: int
     damaged: int
+    lost: frozenset[int] = frozenset()
 
 
 class Reader:
@@ -103,7 +105,7 @@ class Reader:
             raise DamageError("a directory lies outside the file")
         layout = self.order + ("HHQ" if self.big else "HHI")
         entries: dict[int, Entry] = {}
-        damaged = 0
+        lost: list[int] = []
         for index in range(count):
             tag, kind, length = struct.unpack_from(layout, table, index * entry_size)
             entry_at = at + count_size + index * entry_size
@@ -112,7 +114,7 @@ class Reader:
             if size > inline:
                 (value_at,) = self._unpack("Q" if self.big else "I", value_at)
             if kind not in SIZES or value_at + size > len(self.data):
-                damaged += 1
+                lost.append(tag)
             elif tag not in entries:
                 entries[tag] = Entry(tag, kind, length, entry_at, value_at)
         next_at = at + count_size + count * entry_size
@@ -120,7 +122,7 @@ class Reader:
             (following,) = self._unpack("Q" if self.big else "I", next_at)
         except DamageError:
             following = 0  # some writers end the block with the last entry
-        return Directory(entries, next_at, following, damaged)
+        return Directory(entries, next_at, following, len(lost), frozenset(lost) - entries.keys())
 
     def value(self, entry: Entry) -> bytes:
         """The bytes of a value, in the file's byte order."""

@@ -62,7 +62,7 @@ def as_stored(array: Array, orientation: int) -> Array:
 def from_pillow(image: Image.Image, orientation: int, icc: bytes | None) -> Raster:
     """Turn a Pillow image of any mode into upright grey or RGB samples and alpha.
 
-    Palettes become RGB; CMYK and L*a*b* become sRGB, through ``icc`` if it fits. The image's
+    Palettes become RGB; CMYK becomes sRGB, through ``icc`` if it fits. The image's
     pixels are released.
 
     Raises:
@@ -76,8 +76,9 @@ def from_pillow(image: Image.Image, orientation: int, icc: bytes | None) -> Rast
     convert: Callable[[Image.Image], Image.Image] = lambda piece: (  # noqa: E731
         piece if piece.mode == target else piece.convert(target)
     )
-    if image.mode in ("CMYK", "LAB"):
-        transform, profile_used, warning = colour.to_srgb(image.mode, icc)
+    if image.mode == "CMYK":
+        profile_used = True
+        transform, warning = colour.cmyk_to_srgb(icc)
         warnings.append(warning)
         if transform is not None:
             found = transform
@@ -116,7 +117,7 @@ def _target(image: Image.Image) -> tuple[str, int, bool]:
         return ("RGBA", 3, True) if image.has_transparency_data else ("RGB", 3, False)
     if mode in ("PA", "RGBA", "RGBa"):
         return "RGBA", 3, True
-    if mode in ("RGB", "RGBX", "YCbCr", "CMYK", "LAB"):
+    if mode in ("RGB", "RGBX", "YCbCr", "CMYK"):
         return "RGB", 3, False
     raise DamageError(f"samples of a kind photos do not have (Pillow mode {mode})")
 

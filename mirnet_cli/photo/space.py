@@ -29,6 +29,7 @@ _SRGB = np.array(
         [0.0139322, 0.0971045, 0.7141733],
     ]
 )
+_D50 = _SRGB.sum(axis=1)
 _NODES = 4097
 """Points at which a formula is tabulated, closer to each other towards black."""
 
@@ -141,6 +142,17 @@ def _srgb_encoded(light: Floats) -> Floats:
     encoded -= np.float32(0.055)
     np.multiply(light, np.float32(12.92), out=encoded, where=dark)
     return encoded
+
+
+def lab_shown(lab: Floats) -> Floats:
+    """The nearest sRGB colours, 0..1, of L*a*b* with the white of D50 (ICC.1:2022 annex D)."""
+    f = np.empty_like(lab)
+    f[..., 1] = (lab[..., 0] + 16) / 116
+    f[..., 0] = f[..., 1] + lab[..., 1] / 500
+    f[..., 2] = f[..., 1] - lab[..., 2] / 200
+    xyz = np.where(f > 6 / 29, f**3, (f - 4 / 29) * (108 / 841)) * _D50.astype(np.float32)
+    light: Floats = xyz @ np.linalg.inv(_SRGB).T.astype(np.float32)
+    return _srgb_encoded(np.clip(light, 0, 1))
 
 
 def srgb_light(encoded: Floats) -> Floats:

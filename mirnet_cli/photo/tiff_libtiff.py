@@ -1,13 +1,11 @@
-"""What Pillow's libtiff decodes: compressions that zlib does not know, and whole rare pictures."""
+"""What Pillow's libtiff decodes: compressions that zlib does not know, and old-style JPEG."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
 from PIL import TiffImagePlugin
 
-from mirnet_cli.errors import InputError
 from mirnet_cli.photo import ifd
 from mirnet_cli.photo.codec import Raster
 from mirnet_cli.photo.ifd import Directory, Entry, Field, Reader, Tree
@@ -16,37 +14,40 @@ from mirnet_cli.photo.pillow import libtiff_errors
 from mirnet_cli.photo.raster import from_pillow
 from mirnet_cli.photo.source import DamageError
 
-OFFSETS, SIZES = (273, 324), (279, 325)
-"""Tags of where strips and tiles are, and how long."""
-
 # What Pillow needs to decode a picture: storage alone, nothing that could turn or mislead it.
 _FOR_PILLOW = (
-    256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325,
-    338, 339, 347, 512, 513, 514, 515, 519, 520, 521, 529, 530, 531, 532,
+    256, 257, 258, 259, 262, 266, 277, 278, 284, 322, 323, 338, 339, 347,
+    512, 513, 514, 515, 519, 520, 521, 529, 530, 531, 532,
 )  # fmt: skip
-# None, fax (2 to 4, 32771), LZW, JPEG (6, 7), Deflate (8, 32946), PackBits, LZMA, Zstandard.
-_COMPRESSIONS = {1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32946, 34925, 50000}
-_UNKNOWN = {
-    **dict.fromkeys((33003, 33005, 34712), "JPEG 2000"),
-    **dict.fromkeys((50002, 52546), "JPEG XL"),
-    34676: "LogLuv", 34677: "LogLuv", 34887: "LERC", 34933: "PNG", 50001: "WebP",
-}  # fmt: skip
-_CONVERT = "convert it to 8 or 16 bits, grey or RGB"
 _MAX_PACKED = 256 << 20
 
 
 def unpack_rows(
-    blocks: Sequence[bytes], row_bytes: int, rows: Sequence[int], compression: int
+    blocks: Sequence[bytes],
+    width: int,
+    rows: Sequence[int],
+    compression: int,
+    fax: int | None = None,
+    reversed: bool = False,
 ) -> Array:
-    """Unpack strips of equal height (the last may be lower) by libtiff, as rows of bytes."""
+    """Unpack strips of equal height (the last may be lower) by libtiff, as rows of bytes.
+
+    Args:
+        blocks: the strips.
+        width: bytes of a row; with ``fax`` its bits.
+        rows: of each strip.
+        compression: TIFF's number.
+        fax: T4Options or T6Options, of a compression of bits.
+        reversed: whether FillOrder is 2, of a compression of bits.
+    """
     offsets = [8]
     for block in blocks:
         offsets.append(offsets[-1] + len(block))
     short, long = ifd.SHORT, ifd.LONG
     fields = {
-        256: ifd.integers_field(long, "<", row_bytes),
+        256: ifd.integers_field(long, "<", width),
         257: ifd.integers_field(long, "<", sum(rows)),
-        258: ifd.integers_field(short, "<", 8),
+        258: ifd.integers_field(short, "<", 8 if fax is None else 1),
         259: ifd.integers_field(short, "<", compression),
         262: ifd.integers_field(short, "<", 1),
         273: ifd.integers_field(long, "<", *offsets[:-1]),
@@ -54,6 +55,9 @@ def unpack_rows(
         278: ifd.integers_field(long, "<", rows[0]),
         279: ifd.integers_field(long, "<", *map(len, blocks)),
     }
+    if fax is not None:
+        fields[266] = ifd.integers_field(short, "<", 2 if reversed else 1)
+        fields[293 if compression == 4 else 292] = ifd.integers_field(long, "<", fax)
     end = offsets[-1] + offsets[-1] % 2
     body = b"".join(blocks).ljust(end - 8, b"\0")
     file = ifd.header("<", end) + body + ifd.build(Tree(fields), "<", end)
@@ -66,73 +70,51 @@ def unpack_rows(
         samples = np.asarray(image)
     if errors:
         raise DamageError("its compressed data is corrupt")
-    return samples
+    return samples if fax is None else np.packbits(samples, axis=1)
 
 
-def decode(reader: Reader, top: Directory, orientation: int, icc: bytes | None) -> Raster:
+def decode(
+    reader: Reader,
+    top: Directory,
+    places: tuple[tuple[int, ...], tuple[int, ...]],
+    orientation: int,
+    icc: bytes | None,
+) -> Raster:
     """Decode by Pillow, from a copy whose directory has the storage tags alone.
 
     Pillow would turn the picture itself, and look at whatever else is in the file.
+
+    Args:
+        reader, top: the picture.
+        places: offsets and sizes of its strips or tiles.
+        orientation: EXIF's.
+        icc: its profile.
     """
-    channels = reader.integer(top.entries.get(277), 1)
-    compression = reader.integer(top.entries.get(259), 1)
-    if compression not in _COMPRESSIONS:
-        name = _UNKNOWN.get(compression, f"number {compression}")
-        raise InputError(f"its compression ({name}) is not read", "save it with LZW or Deflate")
-    if channels > 6:
-        raise InputError(f"it has {channels} channels of a kind photos do not have", _CONVERT)
     fields: dict[int, Field] = {}
     for tag in _FOR_PILLOW:
         entry = top.entries.get(tag)
         if entry is not None:
             fields[tag] = _narrow(reader, entry)
-    body = _gathered(reader, top, fields)
+    area = reader.integer(top.entries.get(256)) * reader.integer(top.entries.get(257))
+    if len(reader.data) > _MAX_PACKED + 16 * area:
+        raise DamageError("it is much larger than its picture can be")
+    tags = (324, 325) if reader.integer(top.entries.get(322)) else (273, 279)
+    for tag, numbers in zip(tags, places, strict=True):
+        if max(numbers, default=0) > 0xFFFFFFFF:
+            raise DamageError("it is larger than 4 GiB and compressed in a way that is not read")
+        if numbers:
+            fields[tag] = ifd.integers_field(ifd.LONG, reader.order, *numbers)
+    # Old-style JPEG has offsets in places of its own: nothing may move.
+    body = reader.data[8 : len(reader.data)]
     end = 8 + len(body) + len(body) % 2
     directory = ifd.build(Tree(fields), reader.order, end)
     file = b"".join((ifd.header(reader.order, end), body, b"\0" * (len(body) % 2), directory))
     del body
-    warnings: tuple[str, ...] = ()
     with libtiff_errors() as errors, BytesIO(file) as stream:
-        image = TiffImagePlugin.TiffImageFile(stream)
-        bits = max(reader.integers(top.entries.get(258)) or (1,))
-        if image.mode in ("I", "F"):
-            raise InputError(
-                f"its samples are {bits}-bit numbers, which photos do not have", _CONVERT
-            )
-        if bits > 8 and not image.mode.startswith("I;16"):
-            warnings = (f"its {bits} bits were read as 8",)
-        raster = from_pillow(image, orientation, icc)
+        raster = from_pillow(TiffImagePlugin.TiffImageFile(stream), orientation, icc)
     if errors:
         raise DamageError("its compressed data is corrupt")
-    if bits == 12 and raster.pixels.dtype == np.uint16:
-        wide = raster.pixels
-        np.bitwise_or(wide << 4, wide >> 8, out=wide)
-    return replace(raster, warnings=warnings + raster.warnings)
-
-
-def _gathered(reader: Reader, top: Directory, fields: dict[int, Field]) -> bytes:
-    """The strips or tiles of a picture one after another, from byte 8 on; adapts the offsets.
-
-    Where others point into the file too (old-style JPEG), the file as it is.
-    """
-    tiled = OFFSETS[1] in top.entries
-    offsets = reader.integers(top.entries.get(OFFSETS[tiled]))
-    sizes = reader.integers(top.entries.get(SIZES[tiled]))
-    total = len(reader.data) if 513 in fields or len(offsets) != len(sizes) else sum(sizes)
-    if total > _MAX_PACKED + 16 * reader.integer(top.entries.get(256)) * reader.integer(
-        top.entries.get(257)
-    ):
-        raise DamageError("it is much larger than its picture can be")
-    if 513 in fields or len(offsets) != len(sizes):
-        return reader.data[8 : len(reader.data)]
-    blocks = [reader.data[start : start + size] for start, size in zip(offsets, sizes, strict=True)]
-    if any(len(block) < size for block, size in zip(blocks, sizes, strict=True)):
-        raise DamageError("it ends before the picture is complete")
-    places = [8]
-    for size in sizes:
-        places.append(places[-1] + size)
-    fields[OFFSETS[tiled]] = ifd.integers_field(ifd.LONG, reader.order, *places[:-1])
-    return b"".join(blocks)
+    return raster
 
 
 def _narrow(reader: Reader, entry: Entry) -> Field:
