@@ -3,6 +3,7 @@
 import struct
 from io import BytesIO
 
+from mirnet_cli.photo import formats
 from mirnet_cli.photo.codec import Layout, Order, Raster
 from mirnet_cli.photo.picture import Array, Metadata
 from mirnet_cli.photo.source import DamageError, Data, whole
@@ -36,6 +37,8 @@ def header(data: Data) -> Layout:
     else:
         width, height, _, depth, compression = struct.unpack_from("<iiHHI", head, 4)
     height = abs(height)
+    if compression in (4, 5) and size >= 40:
+        raise formats.unreadable("a JPEG or PNG within a BMP")
     if width <= 0 or depth not in (1, 2, 4, 8, 16, 24, 32):
         raise DamageError("its header is not one of a BMP")
     start = int.from_bytes(data[10:14], "little")
@@ -65,13 +68,10 @@ def _profile(data: Data, head: bytes) -> bytes | None:
 
 
 def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
-    """Decode with Pillow."""
-    from PIL import BmpImagePlugin
+    """Decode whatever the header may say, as ImageMagick and browsers do."""
+    from mirnet_cli.photo import bmp_pixels
 
-    from mirnet_cli.photo.raster import from_pillow
-
-    with BytesIO(whole(data)) as stream:
-        return from_pillow(BmpImagePlugin.BmpImageFile(stream), orientation, None)
+    return bmp_pixels.decode(whole(data), layout, orientation)
 
 
 def write(order: Order) -> tuple[list[bytes], list[str]]:

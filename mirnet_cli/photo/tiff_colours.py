@@ -108,10 +108,11 @@ class Colours:
             raise DamageError("the constants of its YCbCr colours make no colours")
         values = band.astype(np.float32)
         luma = (values[..., 0] - ends[0]) * (255 / (ends[1] - ends[0]))
-        chroma = [
-            (values[..., index] - low) * (127 / ((high - low) or 1))
-            for index, low, high in ((1, *ends[2:4]), (2, *ends[4:6]))
-        ]
+        spans = (ends[3] - ends[2]) or 1, (ends[5] - ends[4]) or 1
+        chroma = (
+            (values[..., 1] - ends[2]) * (127 / spans[0]),
+            (values[..., 2] - ends[4]) * (127 / spans[1]),
+        )
         out = np.empty(band.shape, np.float32)
         out[..., 0] = luma + chroma[1] * (2 - 2 * red)
         out[..., 2] = luma + chroma[0] * (2 - 2 * blue)

@@ -11,12 +11,13 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from mirnet_cli.errors import InputError
 from mirnet_cli.photo import tiff_colours, tiff_libtiff, tiff_predictors, tiff_segments
-from mirnet_cli.photo.codec import Raster
+from mirnet_cli.photo.codec import NUMBERS, Raster
 from mirnet_cli.photo.ifd import Directory, Reader
 from mirnet_cli.photo.picture import Array
 from mirnet_cli.photo.raster import unpremultiply, upright
@@ -47,7 +48,7 @@ class _Storage:
     height: int
     bits: tuple[int, ...]
     photometric: int
-    dtype: np.dtype[np.generic]
+    dtype: np.dtype[Any]
     predictor: int
     planar: bool
     extra: tuple[int, ...]
@@ -133,9 +134,7 @@ def _storage(reader: Reader, top: Directory, packing: Packing) -> _Storage:
     )
 
 
-def _dtype(
-    order: str, bits: tuple[int, ...], formats: set[int], photometric: int
-) -> np.dtype[np.generic]:
+def _dtype(order: str, bits: tuple[int, ...], formats: set[int], photometric: int) -> np.dtype[Any]:
     """What samples are read as: floats, bytes, or 16-bit numbers, which hold 9 to 16 bits."""
     most = max(bits)
     if formats == {3} and set(bits) <= {most} and most in _FLOATS:
@@ -227,7 +226,7 @@ class _Assembly:
         if s.dtype.kind == "f":
             warnings += _clip(pixels) + ([] if alpha is None else _clip(alpha))
         if s.photometric == 0:
-            np.subtract(_white(pixels), pixels, out=pixels)
+            np.subtract(pixels.dtype.type(NUMBERS[native.name]), pixels, out=pixels)
         if premultiplied and alpha is not None and s.photometric != _PALETTE:
             straight = stored_alpha if not plain else alpha
             assert straight is not None
@@ -333,9 +332,10 @@ class _Assembly:
         )
 
 
-def _stretched(bits: int, dtype: np.dtype[np.generic]) -> Array:
-    full = np.iinfo(dtype).max
-    table = np.rint(np.arange(1 << bits) * (full / ((1 << bits) - 1)))
+def _stretched(bits: int, dtype: np.dtype[Any]) -> Array:
+    """A table from samples of so many bits to those of a dtype, white to white."""
+    white = NUMBERS[dtype.newbyteorder("=").name]
+    table: Array = np.rint(np.arange(1 << bits) * (white / ((1 << bits) - 1)))
     return table.astype(dtype.newbyteorder("="))
 
 
@@ -385,10 +385,6 @@ def _roles(s: _Storage) -> tuple[int | None, bool, list[str]]:
     if alpha is None:
         return None, False, warnings
     return s.colours + alpha, kinds[alpha] == 1, warnings
-
-
-def _white(pixels: Array) -> float | int:
-    return 1.0 if pixels.dtype.kind == "f" else int(np.iinfo(pixels.dtype).max)
 
 
 def _clip(pixels: Array) -> list[str]:
