@@ -32,7 +32,7 @@ def decode(data: bytes, layout: Layout, orientation: int) -> Raster:
         _, stored_height, _, depth = struct.unpack_from("<HHHH", data, 18)
         compression, used = 0, 0
     else:
-        head = data[18 : 14 + size].ljust(36, b"\\0")
+        head = data[18 : 14 + size].ljust(36, b"\0")
         _, stored_height, _, depth, compression = struct.unpack_from("<iiHHI", head)
         (used,) = struct.unpack_from("<I", head, 28)
         if size == 16:
