@@ -3,14 +3,16 @@
 Sources: LibRaw, "API datastruct" (sizes, output parameters); TIFF/EP (ISO 12234-2).
 """
 
+import struct
+from fractions import Fraction
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mirnet_cli.photo import exif, ifd, jpeg
+from mirnet_cli.photo import boxes, exif, ifd, jpeg, xmp
 from mirnet_cli.photo.codec import Layout, Order, Raster
-from mirnet_cli.photo.ifd import Reader
+from mirnet_cli.photo.ifd import Reader, Tree
 from mirnet_cli.photo.picture import Metadata
 from mirnet_cli.photo.source import DamageError, Data, whole
 
@@ -25,8 +27,23 @@ HOLDS: frozenset[str] = frozenset()
 MAX_SIDE = 0
 PIECEMEAL = False
 
-_ABOUT = {0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298, exif.EXIF_POINTER, 0x8825}
+_ABOUT = {0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x4746, 0x4749, 0x8298}
+_ABOUT |= {exif.EXIF_POINTER, 0x8825, *range(0x9C9B, 0x9CA0)}
 """Tags that are about the photo; the others describe how the sensor's data is stored."""
+
+_TAKEN = {0x829A, 0x829D, 0x8822, *range(0x8827, 0x8836), *range(0x9000, 0x9293)}
+_TAKEN |= set(range(0xA000, 0xA500))
+"""Tags of how the photo was taken, which TIFF/EP has in its first directory and EXIF in its own."""
+
+_XMP, _IPTC = 700, 33723
+_ISO, _TIME, _APERTURE, _LENGTH = 0x8827, 0x829A, 0x829D, 0x920A
+_NOTE, _PRIVATE = 0x927C, 0xC634
+_ANYWHERE = (b"Nikon\0\2", b"FUJIFILM", b"OLYMPUS\0", b"OM SYSTEM", b"PENTAX \0", b"Apple iOS\0")
+"""How makers' notes begin whose offsets count from their own beginning, as ExifTool has it."""
+
+_CANON = bytes.fromhex("85c0b687820f11e08111f4ce462b6a48")
+_PACKET = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+"""The boxes of a CR3 with EXIF and with XMP (Laurent Clevy, "Canon CR3")."""
 
 _FLIPS = {0: 1, 1: 2, 2: 4, 3: 3, 4: 5, 5: 8, 6: 6, 7: 7}
 """EXIF's orientation for each of LibRaw's (bits: mirror columns, mirror rows, swap both)."""
@@ -57,16 +74,42 @@ def header(data: Data) -> Layout:
 
 
 def metadata(data: Data) -> tuple[Metadata, list[str]]:
-    """Take EXIF from the file, if it is a kind of TIFF, else from the JPEG preview in it."""
+    """Take what is told of the photo out of its TIFF tags or boxes, else out of its preview.
+
+    What the preview and the boxes do not tell of how it was taken is what LibRaw knows.
+    """
     warnings: list[str] = []
-    block = _from_tiff(data) or _from_preview(data)
-    if block is None:
+    found = _from_tiff(data) or _from_boxes(data)
+    if found is not None:
+        order, tree, packet, iptc = found
+        _check_notes(tree, warnings)
+        tree.fields = {tag: each for tag, each in tree.fields.items() if tag in _ABOUT}
+    else:
+        block, packet, iptc = _from_preview(data)
+        order, tree = "<", Tree()
+        if block is not None:
+            # As it is: nothing in it moves.
+            told = exif.in_srgb(block)
+            return Metadata(exif=told, xmp=_undeveloped(packet, warnings), iptc=iptc), warnings
+    inner = tree.children.setdefault(exif.EXIF_POINTER, Tree())
+    if _ISO not in inner.fields:
+        _fill(data, order, inner)
+    if not inner.fields and not inner.children:
+        del tree.children[exif.EXIF_POINTER]
+    block = None
+    if tree.fields or tree.children:
+        # What the camera says of colours is of its own JPEG.
+        block = exif.in_srgb(ifd.header(order, 8) + ifd.build(tree, order, 8))
+    else:
         warnings.append("its EXIF data cannot be read and is not kept")
-    # What the camera says of colours is of its own JPEG.
-    return Metadata(exif=exif.in_srgb(block)), warnings
+    return Metadata(exif=block, xmp=_undeveloped(packet, warnings), iptc=iptc), warnings
 
 
-def _from_tiff(data: Data) -> bytes | None:
+_Found = tuple[str, Tree, bytes | None, bytes | None]
+"""Byte order, tags, XMP and IPTC."""
+
+
+def _from_tiff(data: Data) -> _Found | None:
     head = data[0:8]
     if head[:2] not in (b"II", b"MM"):
         return None
@@ -77,24 +120,95 @@ def _from_tiff(data: Data) -> bytes | None:
         tree, _ = ifd.read_tree(reader, reader.first)
     except DamageError:
         return None
-    tree.fields = {tag: kept for tag, kept in tree.fields.items() if tag in _ABOUT}
-    if not tree.fields and not tree.children:
+    inner = tree.children.setdefault(exif.EXIF_POINTER, Tree())
+    for tag in _TAKEN & tree.fields.keys():
+        inner.fields.setdefault(tag, tree.fields[tag])
+    blocks = [tree.fields[tag].data if tag in tree.fields else None for tag in (_XMP, _IPTC)]
+    return reader.order, tree, blocks[0] or None, blocks[1] or None
+
+
+def _from_boxes(data: Data) -> _Found | None:
+    """The tags of a CR3, which has a TIFF for each directory."""
+    if data[4:8] != b"ftyp":
         return None
-    return ifd.header(reader.order, 8) + ifd.build(tree, reader.order, 8)
+    found: dict[bytes, tuple[str, Tree]] = {}
+    packet: bytes | None = None
+    try:
+        for name, body in boxes.boxes(whole(data)):
+            if name == b"uuid" and body[:16] == _PACKET:
+                packet = body[16:].rstrip(b"\0") or None
+            for inside, more in boxes.boxes(body) if name == b"moov" else ():
+                if inside == b"uuid" and more[:16] == _CANON:
+                    for kind, block in boxes.boxes(more[16:]):
+                        if kind in (b"CMT1", b"CMT2", b"CMT4"):
+                            reader = Reader(block)
+                            found[kind] = reader.order, ifd.read_tree(reader, reader.first)[0]
+    except DamageError:
+        return None
+    if b"CMT1" not in found:
+        return None
+    order, tree = found[b"CMT1"]
+    for kind, pointer in ((b"CMT2", exif.EXIF_POINTER), (b"CMT4", 0x8825)):
+        if kind in found and found[kind][0] == order:
+            tree.children[pointer] = found[kind][1]
+    return order, tree, packet, None
 
 
-def _from_preview(data: Data) -> bytes | None:
+def _check_notes(tree: Tree, warnings: list[str]) -> None:
+    """Leave out a maker's note whose offsets count from its old place, and say so."""
+    inner = tree.children[exif.EXIF_POINTER] if exif.EXIF_POINTER in tree.children else Tree()
+    note = inner.fields.get(_NOTE)
+    if note is not None and not note.data.startswith(_ANYWHERE):
+        del inner.fields[_NOTE]
+    if _PRIVATE in tree.fields or (note is not None and _NOTE not in inner.fields):
+        warnings.append("the camera maker's own notes (maker notes) are of the raw file: not kept")
+
+
+def _fill(data: Data, order: str, inner: Tree) -> None:
+    """Add what LibRaw knows of how the photo was taken, where EXIF does not tell it."""
+    import rawpy
+
+    try:
+        with _open(data) as raw:
+            known = raw.other
+    except (rawpy.LibRawError, DamageError):
+        return
+    if 0 < known.iso_speed <= 0xFFFF:
+        inner.fields[_ISO] = ifd.integers_field(ifd.SHORT, order, round(known.iso_speed))
+    for tag, value in (
+        *((_TIME, known.shutter_speed), (_APERTURE, known.aperture)),
+        (_LENGTH, known.focal_length),
+    ):
+        if tag not in inner.fields and 0 < value < 100_000:
+            ratio = Fraction(value).limit_denominator(100_000 if tag == _TIME else 100)
+            packed = struct.pack(order + "II", ratio.numerator, ratio.denominator)
+            inner.fields[tag] = ifd.Field(ifd.RATIONAL, 1, packed)
+
+
+def _undeveloped(packet: bytes | None, warnings: list[str]) -> bytes | None:
+    """The XMP packet without the settings of a raw developer: they are for the sensor's data."""
+    if packet is None:
+        return None
+    kept = xmp.without(packet, "http://ns.adobe.com/camera-raw-settings/1.0/")
+    if kept != packet:
+        warnings.append("settings of Camera Raw in XMP are for the raw file: not kept")
+    return kept
+
+
+def _from_preview(data: Data) -> tuple[bytes | None, bytes | None, bytes | None]:
+    """EXIF, XMP and IPTC of the JPEG preview."""
     import rawpy
 
     try:
         with _open(data) as raw:
             preview = raw.extract_thumb()
         if preview.format != rawpy.ThumbFormat.JPEG:
-            return None
-        block = jpeg.metadata(preview.data)[0].exif
-        return None if block is None else exif.upright(block)
+            return None, None, None
+        found = jpeg.metadata(preview.data)[0]
+        block = None if found.exif is None else exif.upright(found.exif)
     except (rawpy.LibRawError, DamageError):
-        return None
+        return None, None, None
+    return block, found.xmp, found.iptc
 
 
 def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:

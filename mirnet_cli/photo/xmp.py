@@ -82,6 +82,13 @@ def updated(packet: bytes, width: int, height: int) -> bytes:
     return xmp_nodes.edited(packet, edits)
 
 
+def without(packet: bytes, namespace: str) -> bytes:
+    """The packet without the properties of a namespace."""
+    root = xmp_nodes.parse(packet)
+    own = (each for each in properties(root) if each.name.startswith(namespace))
+    return xmp_nodes.edited(packet, [(*each.whole, b"") for each in own])
+
+
 def is_out_of_date(packet: bytes) -> bool:
     """Whether it is no well-formed XML in UTF-8 and tells what :func:`updated` would change."""
     if xmp_nodes.rdf(xmp_nodes.parse(packet)) is not None:

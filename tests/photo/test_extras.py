@@ -5,6 +5,7 @@ import struct
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,13 @@ from mirnet_cli.photo import (
     jxl_header,
     probe,
 )
+from mirnet_cli.photo import raw as raw_files
 from mirnet_cli.photo.boxes import box, boxes
 from mirnet_cli.photo.ifd import Field, Tree
 from mirnet_cli.photo.placing import View, part
 from mirnet_cli.photo.space import space_of
 from tests.photo import test_placing
-from tests.photo.pictures import XMP, exif_block, noise, photo, saved, smooth
+from tests.photo.pictures import IPTC, XMP, exif_block, noise, photo, saved, smooth
 
 P3 = coded.from_points(12, 13) or b""
 WHITE = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
@@ -309,7 +311,12 @@ def test_high_dynamic_range_is_refused() -> None:
 
 
 def bayer_dng(
-    height: int = 48, width: int = 64, orientation: int = 1, subject: tuple[int, ...] = ()
+    height: int = 48,
+    width: int = 64,
+    orientation: int = 1,
+    subject: tuple[int, ...] = (),
+    taken: dict[int, Field] | None = None,
+    more: dict[int, Field] | None = None,
 ) -> bytes:
     """A DNG of one grey, uncompressed."""
     samples = np.full((height, width), 16384, "<u2").tobytes()
@@ -323,7 +330,7 @@ def bayer_dng(
 
     matrix = (4124, 3576, 1805, 2126, 7152, 722, 193, 1192, 9505)
     inverse = np.rint(np.linalg.inv(np.array(matrix).reshape(3, 3) / 1e4) * 1e4).astype(int)
-    inner = Tree({0x829A: rationals(5, 5), 0x8827: numbers(3, 3200)})
+    inner = Tree({0x829A: rationals(5, 5), 0x8827: numbers(3, 3200)} if taken is None else taken)
     if subject:
         inner.fields[0x9214] = numbers(3, *subject)
     fields = {
@@ -337,6 +344,7 @@ def bayer_dng(
         50717: numbers(4, 65535), 50721: rationals(10, *inverse.ravel().tolist()),
         50728: rationals(5, 10000, 10000, 10000), 50778: numbers(3, 21),
     }  # fmt: skip
+    fields |= more or {}
     directory = ifd.build(Tree(fields, {0x8769: inner}), "<", 8 + len(samples))
     return ifd.header("<", 8 + len(samples)) + samples + directory
 
@@ -355,6 +363,93 @@ def test_a_raw_photo_is_developed() -> None:
     assert b"Model" in block
     assert b"Maker Model" not in block
     assert found.warnings == ()
+
+
+def taken(block: bytes | None) -> dict[int, bytes]:
+    """The tags of EXIF's own directory."""
+    reader = ifd.Reader(block or b"")
+    tree, damaged = ifd.read_tree(reader, reader.first)
+    assert damaged == 0
+    return {tag: each.data for tag, each in tree.children[0x8769].fields.items()}
+
+
+@raw
+def test_what_a_raw_photo_tells_goes_into_the_tiff() -> None:
+    iso, crs = ifd.integers_field(3, "<", 800), "http://ns.adobe.com/camera-raw-settings/1.0/"
+    packet = XMP.replace(
+        b"tiff:Orientation", f'xmlns:c="{crs}" c:Exposure2012="+1" tiff:Orientation'.encode()
+    )
+    more = {
+        0x8827: iso,
+        700: ifd.bytes_field(1, packet),
+        33723: ifd.bytes_field(7, IPTC),
+        0x4746: ifd.integers_field(3, "<", 4),
+        0xC634: ifd.bytes_field(1, b"Adobe\0MakN"),
+    }
+    note = ifd.bytes_field(7, b"Nikon\0\2\x10" + bytes(60))
+    lens = ifd.bytes_field(2, b"35mm lens\0")
+    found = decode(bayer_dng(taken={0x927C: note, 0xA434: lens}, more=more))
+    assert [
+        [word in each for word in ("maker notes", "Camera Raw")] for each in found.warnings
+    ] == [
+        [True, False],
+        [False, True],
+    ]
+    written = decode(encode(found).data).metadata
+    told = taken(written.exif)
+    assert (told[0x8827], told[0xA434], told[0x927C]) == (iso.data, lens.data, note.data)
+    assert written.iptc == IPTC
+    assert (b"image/x" in (written.xmp or b""), b"Exposure2012" in (written.xmp or b"")) == (
+        *(True, False),
+    )
+    assert b'tiff:Orientation="1"' in (written.xmp or b"")
+
+
+@raw
+def test_a_maker_s_note_that_counts_from_its_old_place_is_said() -> None:
+    note = ifd.bytes_field(7, b"\0\0" + bytes(60))
+    found = decode(bayer_dng(taken={0x927C: note, 0x8827: ifd.integers_field(3, "<", 100)}))
+    assert ["maker notes" in each for each in found.warnings] == [True]
+    assert 0x927C not in taken(found.metadata.exif)
+
+
+@raw
+def test_what_exif_does_not_tell_is_what_libraw_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Known:
+        other = SimpleNamespace(
+            iso_speed=6400.0, shutter_speed=1 / 50, aperture=2.8, focal_length=35
+        )
+
+        def __enter__(self) -> "Known":
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr(raw_files, "_open", lambda data: Known())
+    told = taken(raw_files.metadata(bayer_dng(taken={}))[0].exif)
+    assert told[0x8827] == struct.pack("<H", 6400)
+    assert told[0x829A] == struct.pack("<II", 1, 50)
+    assert told[0x829D] == struct.pack("<II", 14, 5)
+    assert told[0x920A] == struct.pack("<II", 35, 1)
+
+
+def test_the_tags_of_a_cr3_are_read() -> None:
+    def tiff_of(fields: dict[int, Field]) -> bytes:
+        return ifd.header("<", 8) + ifd.build(Tree(fields), "<", 8)
+
+    blocks = {
+        b"CMT1": tiff_of({0x0110: ifd.bytes_field(2, b"Canon EOS\0")}),
+        b"CMT2": tiff_of({0x8827: ifd.integers_field(3, "<", 1600)}),
+        b"CMT4": tiff_of({1: ifd.bytes_field(2, b"N\0")}),
+    }
+    own = b"".join(b"".join(box(name, block)) for name, block in blocks.items())
+    uuid = b"".join(box(b"uuid", raw_files._CANON + own))
+    data = b"".join([*box(b"ftyp", b"crx \0\0\0\1crx isom"), *box(b"moov", uuid)])
+    data += b"".join(box(b"uuid", raw_files._PACKET + XMP + b"\0"))
+    metadata, warnings = raw_files.metadata(data)
+    assert warnings == []
+    assert taken(metadata.exif) == {0x8827: struct.pack("<H", 1600)}
+    assert (b"Canon EOS" in (metadata.exif or b""), metadata.xmp) == (True, XMP)
 
 
 @raw
