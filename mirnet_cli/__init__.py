@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mirnet_cli._version import __version__
 
 if TYPE_CHECKING:
+    from mirnet_cli.batches.plan import BatchOptions as BatchOptions
     from mirnet_cli.batches.run import batch as batch
     from mirnet_cli.errors import (
         DiskFullError,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
         TransferError,
         UsageError,
     )
-    from mirnet_cli.restore import Restorer, Result, load
+    from mirnet_cli.restore import LoadOptions, PhotoOptions, Restorer, Result, load
 
 _ERRORS = (
     "DiskFullError",
@@ -46,21 +47,27 @@ _ERRORS = (
 )
 _HOME = {
     "load": "mirnet_cli.restore",
+    "LoadOptions": "mirnet_cli.restore",
+    "PhotoOptions": "mirnet_cli.restore",
     "Restorer": "mirnet_cli.restore",
     "Result": "mirnet_cli.restore",
     "batch": "mirnet_cli.batches.run",
+    "BatchOptions": "mirnet_cli.batches.plan",
     **dict.fromkeys(_ERRORS, "mirnet_cli.errors"),
 }
 
 __all__ = [
+    "BatchOptions",
     "DiskFullError",
     "DownloadError",
     "InputError",
     "LicenceError",
+    "LoadOptions",
     "MirnetError",
     "ModelError",
     "OutOfMemoryError",
     "OutputError",
+    "PhotoOptions",
     "Restorer",
     "Result",
     "ResultError",

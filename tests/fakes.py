@@ -4,35 +4,20 @@ It treats any bytes as a picture: the result is the task's name and the bytes. S
 it fail in the ways a real one can.
 """
 
-import importlib.util
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-import mirnet_cli
-from mirnet_cli import errors, files, stores
+from mirnet_cli import errors, files, restore, stores
+from mirnet_cli.photo.options import WriteOptions
 from mirnet_cli.places import Remote
-
-
-def _result_class() -> Any:
-    """The real class, from its file: its package would import NumPy and OpenCV."""
-    place = Path(mirnet_cli.__file__).parent / "restore" / "result.py"
-    spec = importlib.util.spec_from_file_location("fake_result", place)
-    assert spec is not None
-    assert spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = loaded
-    spec.loader.exec_module(loaded)
-    return loaded.Result
-
-
-Result = _result_class()
+from mirnet_cli.restore import LoadOptions, PhotoOptions, Result, StepOptions
 
 
 def contents(source: Any) -> bytes:
@@ -69,8 +54,8 @@ class Restorer:
     device: str = "cpu"
     precision: str = "fp32"
     runtime: str = "torch"
-    options: dict[str, Any] = field(default_factory=dict)
-    calls: list[dict[str, Any]] = field(default_factory=list)
+    options: LoadOptions = field(default_factory=LoadOptions)
+    calls: list[StepOptions] = field(default_factory=list)
     sha256: str = "ab" * 32
     context: str = "whole"
     overlap: int = 32
@@ -85,33 +70,32 @@ class Restorer:
         self,
         source: Any,
         target: Any,
+        options: PhotoOptions | None = None,
         *,
         progress: Callable[[int, int], None] | None = None,
-        strength: float = 1.0,
-        ensemble: bool = False,
-        crop: Any = None,
-        max_pixels: int = 500_000_000,
-        overwrite: bool = False,
-        **settings: Any,
+        **named: Any,
     ) -> Any:
-        work = self.read(source, target, crop=crop, max_pixels=max_pixels, overwrite=overwrite)
-        self.improve(work, strength=strength, ensemble=ensemble, progress=progress)
-        return self.write(work, overwrite=overwrite, **settings)
+        options = PhotoOptions.of(options, named)
+        work = self.read(source, target, options)
+        self.improve(work, options, progress)
+        return self.write(work, options)
 
     def foresee(self, width: int, height: int) -> Any:
         return SimpleNamespace(memory=0)
 
-    def read(self, source: Any, target: Any, **settings: Any) -> Any:
+    def read(self, source: Any, target: Any, options: PhotoOptions) -> Any:
         data = contents(source)
         if data.startswith(b"READ"):
             raise errors.InputError("cannot be decoded", "use another", subject=source)
-        return SimpleNamespace(source=source, target=target, data=data, settings=dict(settings))
+        return SimpleNamespace(source=source, target=target, data=data)
 
     def improve(
-        self, work: Any, *, progress: Callable[[int, int], None] | None = None, **settings: Any
+        self,
+        work: Any,
+        options: StepOptions,
+        progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        work.settings |= settings
-        self.calls.append(work.settings)
+        self.calls.append(options)
         fail(work.data, "-" if isinstance(work.source, bytes) else work.source, work.target)
         if work.data.startswith(b"WAIT"):
             time.sleep(0.3)
@@ -119,8 +103,7 @@ class Restorer:
             if progress is not None:
                 progress(done + 1, 3)
 
-    def write(self, work: Any, *, overwrite: bool = False, **settings: Any) -> Any:
-        work.settings |= {"overwrite": overwrite, **settings}
+    def write(self, work: Any, options: WriteOptions) -> Any:
         source, target, data = work.source, work.target, work.data
         if data.startswith(b"DISK"):
             time.sleep(0.1)
@@ -131,9 +114,9 @@ class Restorer:
             time.sleep(0.3)
         made = f"{self.task} {self.scale}:".encode() + data
         if isinstance(target, Remote):
-            stores.put(target, made, overwrite=overwrite)
+            stores.put(target, made, overwrite=options.overwrite)
         elif isinstance(target, Path):
-            files.write_atomically(target, made, overwrite=overwrite)
+            files.write_atomically(target, made, overwrite=options.overwrite)
         else:
             target.write(made)
         return Result(
@@ -153,34 +136,25 @@ class Restorer:
         )
 
 
-def load(task: str, *, scale: int | None = None, **options: Any) -> Restorer:
+def load(task: str | None = None, options: LoadOptions | None = None, **named: Any) -> Restorer:
     """Stand in for :func:`mirnet_cli.load`."""
-    if options.get("model") == "missing":
+    options = LoadOptions.of(options, {"task": task, **named} if task else named)
+    if options.model == "missing":
         raise errors.ModelError("no such model", "see 'mirnet models list'", subject="missing")
-    if options.get("device") == "cuda:7":
+    if options.device == "cuda:7":
         raise errors.UsageError("no such device", "use cpu", subject="--device cuda:7")
-    return Restorer(task=task, scale=scale or 1, options=options)
-
-
-def module() -> ModuleType:
-    """A module that can take the place of ``mirnet_cli.restore``."""
-    fake = ModuleType("mirnet_cli.restore")
-    fake.__dict__.update(Restorer=Restorer, Result=Result, load=load)
-    # What checks options and names is the real one.
-    fake.__path__ = [str(Path(mirnet_cli.__file__).with_name("restore"))]
-    return fake
+    return Restorer(task=str(options.task), scale=options.scale or 1, options=options)
 
 
 def install(patch: pytest.MonkeyPatch) -> None:
     """Put the stand-in where ``mirnet_cli`` looks for the restorer."""
-    fake = module()
-    patch.setitem(sys.modules, fake.__name__, fake)
-    patch.setattr(mirnet_cli, "restore", fake, raising=False)
+    for name, value in (("Restorer", Restorer), ("load", load)):
+        patch.setitem(restore.__dict__, name, value)
 
 
 def main() -> int:
     """``mirnet`` with the stand-in, for tests that need a real process."""
-    sys.modules["mirnet_cli.restore"] = module()
+    restore.__dict__.update(Restorer=Restorer, load=load)
     from mirnet_cli.cli import main as real
 
     return real()

@@ -27,6 +27,7 @@ sys.path.insert(0, str(ROOT))
 from mirnet_cli.measure import evaluate, tiling  # noqa: E402
 from mirnet_cli.measure.pairs import find_pairs  # noqa: E402
 from mirnet_cli.models.catalogue import CONTEXTS  # noqa: E402
+from mirnet_cli.photo.options import ReadOptions  # noqa: E402
 from mirnet_cli.restore import load, photos  # noqa: E402
 
 FIGURES = ROOT / "tools" / "contexts.json"
@@ -118,7 +119,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         entry = {"sha256": weights.sha256, "agreement": {}, "quality": {}}
     for photo in given.photos:
         crop = tuple(given.crop) if given.crop else None
-        pixels = tiling.as_floats(photos.read(photo, crop=crop, max_pixels=1 << 40).pixels)
+        pixels = tiling.as_floats(
+            photos.read(photo, ReadOptions(crop=crop, max_pixels=1 << 40)).pixels
+        )
         rows = agreement(given.model, pixels, options)
         size = f"{rows[0]['megapixels']} MP, {rows[0]['precision']}"
         entry["agreement"][f"{photo.stem} ({size})"] = rows

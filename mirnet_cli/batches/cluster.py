@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 from mirnet_cli.batches import cluster_worker
 from mirnet_cli.batches.cluster_worker import Left, Ready, Request
 from mirnet_cli.batches.elsewhere import died, share, split_cores
+from mirnet_cli.batches.job import Job, Nobody, Watcher
 from mirnet_cli.batches.scheduler import News, Scheduler, connect, process_of, require, start
-from mirnet_cli.batches.work import Job, Nobody, Outcome, Watcher, failure
 from mirnet_cli.errors import MirnetError, ModelError, UsageError
 from mirnet_cli.files import exists
 from mirnet_cli.places import Place, absolute
+from mirnet_cli.restore.options import LoadOptions
+from mirnet_cli.restore.outcome import Outcome, failure
 
 if TYPE_CHECKING:
     from mirnet_cli.restore import Restorer
@@ -72,7 +74,7 @@ class Cluster:
 
     Args:
         restorer: tells what the results are, and which weights all workers have to have.
-        loading: arguments of :func:`mirnet_cli.load`, for each worker.
+        loading: what each worker loads the network with.
         address: ``local:N``, or what :func:`mirnet_cli.batches.scheduler.connect` takes.
         watcher: told which photos are under way.
         say: told in a line what the user should know: waiting, workers that cannot be used.
@@ -85,7 +87,7 @@ class Cluster:
     def __init__(
         self,
         restorer: "Restorer",
-        loading: Mapping[str, Any],
+        loading: LoadOptions,
         address: str,
         watcher: Watcher | None = None,
         *,
@@ -97,11 +99,11 @@ class Cluster:
         self._say, self._detail = say, detail
         self._count = int(address[len(LOCAL) :]) if address.startswith(LOCAL) else 0
         self._loading = _for_others(loading, restorer)
-        self._resources = _GPU if str(loading.get("device")).startswith("cuda") else None
+        self._resources = _GPU if loading.device.startswith("cuda") else None
         self._cores: list[frozenset[int]] = []
         if self._count:
-            asked = loading.get("max_memory")
-            self._loading["max_memory"] = share(restorer.max_memory, asked, self._count)
+            memory = share(restorer.max_memory, loading.max_memory, self._count)
+            self._loading = replace(self._loading, max_memory=memory)
             self._cores = split_cores(self._count)
         self._batch = ""
         self._workers: dict[str, _Worker] = {}
@@ -121,7 +123,7 @@ class Cluster:
         self._scheduler = None if self._count else connect(address)
 
     def run(self, jobs: Iterable[Job], wanted: Callable[[], bool]) -> Iterator[tuple[Job, Outcome]]:
-        """See :class:`mirnet_cli.batches.work.Executor`.
+        """See :class:`mirnet_cli.batches.job.Executor`.
 
         Raises:
             MirnetError: no worker can be used, or the scheduler goes away.
@@ -146,7 +148,7 @@ class Cluster:
             self._listen(_LOOK)
 
     def finished(self) -> Iterator[tuple[Job, Outcome]]:
-        """See :class:`mirnet_cli.batches.work.Executor`."""
+        """See :class:`mirnet_cli.batches.job.Executor`."""
         self.close()
         while self._done:
             yield self._done.popleft()
@@ -223,7 +225,7 @@ class Cluster:
             # own (which is how the journal sees it too), and whole. It is replaced by the same
             # again, so that the report is complete; to refuse would call a photo failed that is
             # done.
-            job = replace(job, settings=replace(job.settings, overwrite=True))
+            job = replace(job, options=replace(job.options, overwrite=True))
         ticket = self._connection.give(
             address, cluster_worker.work, self._request(), _absolute(job), resources=self._resources
         )
@@ -399,12 +401,12 @@ class Cluster:
             )
 
 
-def _for_others(loading: Mapping[str, Any], restorer: "Restorer") -> dict[str, Any]:
-    """The arguments of ``load`` for workers, whose working folder is another."""
-    weights = loading.get("weights")
-    if weights is not None and "://" not in str(weights):
+def _for_others(loading: LoadOptions, restorer: "Restorer") -> LoadOptions:
+    """What workers load the network with, whose working folder is another."""
+    weights = loading.weights
+    if weights is not None and "://" not in weights:
         weights = str(Path(weights).expanduser().absolute())
-    return {**loading, "weights": weights, "task": restorer.task, "scale": restorer.scale}
+    return replace(loading, weights=weights, task=restorer.task, scale=restorer.scale)
 
 
 def _is_absent(target: Place) -> bool:

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from mirnet_cli._version import __version__
 from mirnet_cli.batches.elsewhere import sendable
-from mirnet_cli.batches.work import Job, Outcome, perform
+from mirnet_cli.batches.job import Job
 from mirnet_cli.errors import InputError, MirnetError, ModelError, UsageError
+from mirnet_cli.restore.options import LoadOptions
+from mirnet_cli.restore.outcome import Outcome, perform
 
 if TYPE_CHECKING:
     from mirnet_cli.restore import Restorer
@@ -32,7 +34,7 @@ class Request:
 
     Attributes:
         batch: which batch asks.
-        loading: arguments of :func:`mirnet_cli.load`.
+        loading: what the network is loaded with.
         sha256: of the weights, as the client has them.
         versions: of what has to be the same here and there, as of the client.
         sees: files that the client sees, and the worker has to see.
@@ -40,7 +42,7 @@ class Request:
     """
 
     batch: str
-    loading: Mapping[str, Any]
+    loading: LoadOptions
     sha256: str
     versions: Mapping[str, str]
     sees: tuple[str, ...] = ()
@@ -132,7 +134,7 @@ def work(request: Request, job: Job) -> Outcome | Left:
         try:
             restorer = _restorer(holder, request)
             item = job.item
-            return sendable(perform(restorer, item.source, item.target, job.settings, tiles))
+            return sendable(perform(restorer, item.source, item.target, job.options, tiles))
         except _Leave:
             return Left()
 
@@ -160,11 +162,11 @@ def _restorer(holder: _Here, request: Request) -> "Restorer":
     """
     import mirnet_cli
 
-    key = repr((request.sha256, sorted(request.loading.items())))
+    key = repr((request.sha256, request.loading))
     if key not in holder.loaded:
         while len(holder.loaded) >= _KEPT:
             holder.loaded.popitem(last=False)
-        restorer = mirnet_cli.load(**request.loading)
+        restorer = mirnet_cli.load(options=request.loading)
         found = restorer.weights.sha256
         if found != request.sha256:
             raise ModelError(

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
-from mirnet_cli.batches.work import Job, Outcome, failure
+from mirnet_cli.batches.job import Job
 from mirnet_cli.errors import InputError
+from mirnet_cli.restore.outcome import Outcome, failure
 
 if TYPE_CHECKING:
     from mirnet_cli.restore import Restorer

@@ -33,7 +33,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from mirnet_cli import stores
 from mirnet_cli.batches.mirror import Mirror
@@ -41,12 +41,33 @@ from mirnet_cli.batches.plan import Item
 from mirnet_cli.errors import DiskFullError, MirnetError, OutputError
 from mirnet_cli.files import is_file, is_folder, lock, make_folder, reason, sync
 from mirnet_cli.places import Place, Remote, below
+from mirnet_cli.restore.options import PhotoOptions
+
+if TYPE_CHECKING:
+    from mirnet_cli.restore import Restorer
 
 NAME = ".mirnet-journal.jsonl"
 _START = ".mirnet-journal"
 _PATTERN = f"{_START}*.jsonl"
 _SHARD = re.compile(r"\.mirnet-journal\.\d+-of-(\d+)\.jsonl")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def digest(restorer: "Restorer", options: PhotoOptions) -> str:
+    """Identify everything that makes a result what it is.
+
+    What only decides where and how fast it is computed does not count: the device, the
+    runtime, the precision and the size of tiles change a result within the stated tolerance.
+    """
+    what = {
+        "task": restorer.task,
+        "scale": restorer.scale,
+        "weights": restorer.weights.sha256,
+        "context": restorer.context,
+        "overlap": restorer.overlap,
+        **options.fingerprint(),
+    }
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

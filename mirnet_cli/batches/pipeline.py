@@ -7,9 +7,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mirnet_cli.batches.job import Job, Nobody, Watcher
 from mirnet_cli.batches.room import Cost, cost, fits
-from mirnet_cli.batches.work import Job, Nobody, Outcome, Watcher, check, failure
 from mirnet_cli.errors import OutOfMemoryError
+from mirnet_cli.restore.outcome import Outcome, check, failure
 
 if TYPE_CHECKING:
     from mirnet_cli.restore import Restorer
@@ -51,7 +52,7 @@ class Pipeline:
         self._writing: deque[_Step] = deque()
 
     def run(self, jobs: Iterable[Job], wanted: Callable[[], bool]) -> Iterator[tuple[Job, Outcome]]:
-        """See :class:`mirnet_cli.batches.work.Executor`."""
+        """See :class:`mirnet_cli.batches.job.Executor`."""
         source = iter(jobs)
         self._next = None
         self._reading.clear()
@@ -103,14 +104,14 @@ class Pipeline:
         return None
 
     def finished(self) -> Iterator[tuple[Job, Outcome]]:
-        """See :class:`mirnet_cli.batches.work.Executor`."""
+        """See :class:`mirnet_cli.batches.job.Executor`."""
         while self._writing:
             step = self._writing.popleft()
             if not step.future.cancelled():
                 yield step.job, step.future.result()
 
     def close(self) -> None:
-        """See :class:`mirnet_cli.batches.work.Executor`; nothing is held between runs."""
+        """See :class:`mirnet_cli.batches.job.Executor`; nothing is held between runs."""
 
     def _drop(self) -> None:
         """Begin nothing more; what is running comes to its end."""
@@ -127,7 +128,7 @@ class Pipeline:
                 job = next(source, None)
                 if job is None:
                     return
-                self._next = job, cost(self._restorer, job.item, job.settings)
+                self._next = job, cost(self._restorer, job.item, job.options)
             job, price = self._next
             before = [*([current] if current else []), *self._reading]
             if (before or self._writing) and not self._fit(
@@ -150,16 +151,9 @@ class Pipeline:
         return len(known) == len(costs) and fits(known, writing, self._restorer.max_memory)
 
     def _decode(self, job: Job) -> Any:
-        item, how = job.item, job.settings
-        check(item.source, item.target)
-        return self._restorer.read(
-            item.source,
-            item.target,
-            crop=how.crop,
-            format=how.format,
-            max_pixels=how.max_pixels,
-            overwrite=how.overwrite,
-        )
+        source, target = job.item.source, job.item.target
+        check(source, target)
+        return self._restorer.read(source, target, job.options)
 
     def _read(self, step: _Step) -> Any:
         try:
@@ -176,28 +170,13 @@ class Pipeline:
     def _compute(self, job: Job, work: Any) -> None:
         self._watcher.begin(job.item)
         try:
-            self._restorer.improve(
-                work,
-                strength=job.settings.strength,
-                ensemble=job.settings.ensemble,
-                progress=self._watcher.tiles,
-            )
+            self._restorer.improve(work, job.options, self._watcher.tiles)
         finally:
             self._watcher.end(job.item)
 
     def _write(self, job: Job, work: Any) -> Outcome:
-        how = job.settings
         try:
-            return Outcome(
-                self._restorer.write(
-                    work,
-                    format=how.format,
-                    quality=how.quality,
-                    strip=how.strip,
-                    preserve=how.preserve,
-                    overwrite=how.overwrite,
-                )
-            )
+            return Outcome(self._restorer.write(work, job.options))
         except Exception as error:
             return self._failure(error, job)
 

@@ -4,15 +4,17 @@ import hashlib
 import os
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath, PurePosixPath
+from typing import Annotated
 
-from mirnet_cli import stores
-from mirnet_cli.batches.names import clashes, output_name, refuse_clashes
+from mirnet_cli import stores, values
 from mirnet_cli.errors import InputError, UsageError
 from mirnet_cli.files import is_folder, reason, resolved, same_file
+from mirnet_cli.options import COMPUTING, WHERE, WHICH, Options, Setting
 from mirnet_cli.places import Place, Remote, below
+from mirnet_cli.restore.names import clashes, output_name, refuse_clashes
 
 _JUNCTION = 0xA0000003
 """IO_REPARSE_TAG_MOUNT_POINT, which the module stat has on Windows alone."""
@@ -46,37 +48,77 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Selection:
+class Selection(Options):
     """Which photos of a folder, and how their results are called.
 
     Attributes:
-        recursive: folders within folders too.
         include: patterns of which one must match; letters' case does not matter. A pattern with
             a slash is matched against the path below the folder, one without against the name.
         exclude: patterns of which none may match, likewise.
-        suffix: put before the extension of each result.
-        extension: of each result, without a dot; that of the photo by default.
         shard: (i, n): only part i of n, counted from 1; the same everywhere, as it depends on
             the key of each photo alone.
-        extensions: names ending in one of these are photos, with the dot, in lower case.
+        extension: of each result, without a dot; that of the photo by default.
     """
 
-    recursive: bool = False
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    suffix: str = ""
+    recursive: Annotated[
+        bool,
+        Setting("Folders within folders too, mirrored.", WHICH, flags=("-r", "--recursive")),
+    ] = False
+    include: Annotated[
+        tuple[str, ...],
+        Setting(
+            "Only photos whose name (or path, with a /) matches; may be repeated.",
+            WHICH,
+            metavar="GLOB",
+            parse=values.patterns,
+        ),
+    ] = ()
+    exclude: Annotated[
+        tuple[str, ...],
+        Setting(
+            "No photos whose name matches; may be repeated.",
+            WHICH,
+            metavar="GLOB",
+            parse=values.patterns,
+        ),
+    ] = ()
+    shard: Annotated[
+        tuple[int, int] | None,
+        Setting(
+            "Only part i of n, counted from 1; the same on every machine.",
+            WHICH,
+            metavar="i/n",
+            parse=values.shard,
+        ),
+    ] = None
+    suffix: Annotated[str, Setting("Put before the extension.", WHERE, metavar="TEXT")] = ""
     extension: str | None = None
-    shard: tuple[int, int] | None = None
-    extensions: frozenset[str] = field(default_factory=lambda: _readable())
 
     def __post_init__(self) -> None:
-        """Refuse a suffix that leads to another folder.
+        """Refuse a suffix that leads to another folder, too.
 
         Raises:
-            UsageError: it does.
+            UsageError: it does, or a value is none.
         """
+        super().__post_init__()
         if {"/", os.sep, "\0"} & set(self.suffix):
             raise UsageError("holds a path separator", "use letters and dashes", subject="--suffix")
+
+
+@dataclass(frozen=True)
+class BatchOptions(Selection):
+    """How a batch goes on, beside which photos it is of."""
+
+    retry_failed: Annotated[bool, Setting("Try again what failed before.", WHICH)] = False
+    max_time: Annotated[
+        float | None,
+        Setting(
+            "Start nothing new after this long (90s, 30m, 2h); run again to go on.",
+            COMPUTING,
+            metavar="TIME",
+            parse=values.seconds,
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -86,10 +128,10 @@ class _Found:
     error: str | None = None
 
 
-def _readable() -> frozenset[str]:
+def _is_named_as_photo(path: PurePath | Remote) -> bool:
     from mirnet_cli.photo.formats import EXTENSIONS
 
-    return frozenset(EXTENSIONS)
+    return path.suffix.lower() in EXTENSIONS
 
 
 def make_plan(
@@ -122,8 +164,8 @@ def make_plan(
     found: dict[str, _Found] = {}
     for path in paths:
         stores.check(path)
-        single = _is_photo(path, selection) or root is not None or not is_folder(path)
-        for each in [_single(path, root, selection)] if single else _below(path, into, selection):
+        single = _is_photo(path) or root is not None or not is_folder(path)
+        for each in [_single(path, root)] if single else _below(path, into, selection):
             if single and not _chosen(PurePosixPath(each.key), selection):
                 continue
             if each.key in found and not same_file(found[each.key].source, each.source):
@@ -197,15 +239,15 @@ def _target(into: Place, key: str, selection: Selection) -> Place:
     return into / f"{folder}{slash}{name}"
 
 
-def _is_photo(path: Place, selection: Selection) -> bool:
-    return isinstance(path, Remote) and path.suffix.lower() in selection.extensions
+def _is_photo(path: Place) -> bool:
+    return isinstance(path, Remote) and _is_named_as_photo(path)
 
 
-def _single(path: Place, root: Place | None, selection: Selection) -> _Found:
+def _single(path: Place, root: Place | None) -> _Found:
     inner = None
     if root is not None:
         inner = below(_place(path), _real(root))
-        if not _is_photo(path, selection) and is_folder(path):
+        if not _is_photo(path) and is_folder(path):
             return _Found(inner or str(path), path, "is a folder; list the photos in it")
     return _checked(inner or path.name, path)
 
@@ -291,7 +333,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _wanted(path: PurePath, selection: Selection) -> bool:
-    return path.suffix.lower() in selection.extensions and _chosen(path, selection)
+    return _is_named_as_photo(path) and _chosen(path, selection)
 
 
 def _chosen(path: PurePath, selection: Selection) -> bool:

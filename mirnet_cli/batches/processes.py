@@ -5,15 +5,17 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from mirnet_cli.batches.elsewhere import died, sendable, share, split_cores, without_interrupts
-from mirnet_cli.batches.work import Job, Nobody, Outcome, Watcher, perform
+from mirnet_cli.batches.job import Job, Nobody, Watcher
 from mirnet_cli.errors import MirnetError, ModelError
+from mirnet_cli.restore.options import LoadOptions
+from mirnet_cli.restore.outcome import Outcome, perform
 
 if TYPE_CHECKING:
     from mirnet_cli.restore import Restorer
@@ -40,7 +42,7 @@ class Processes:
 
     Args:
         restorer: as each process will load it; tells this one what the results are.
-        loading: arguments of :func:`mirnet_cli.load`.
+        loading: what it was loaded with.
         count: how many processes.
         watcher: told which photos are under way.
     """
@@ -48,14 +50,15 @@ class Processes:
     def __init__(
         self,
         restorer: "Restorer",
-        loading: Mapping[str, Any],
+        loading: LoadOptions,
         count: int,
         watcher: Watcher | None = None,
     ) -> None:
         self._restorer = restorer
-        task, scale = restorer.task, restorer.scale
-        memory = share(restorer.max_memory, loading.get("max_memory"), count)
-        self._loading = {**loading, "task": task, "scale": scale, "max_memory": memory}
+        memory = share(restorer.max_memory, loading.max_memory, count)
+        self._loading = replace(
+            loading, task=restorer.task, scale=restorer.scale, max_memory=memory
+        )
         self._cores = split_cores(count)
         self._watcher = watcher or Nobody()
         self._workers: list[_Worker | None] = [None] * count
@@ -64,7 +67,7 @@ class Processes:
         self._done: list[tuple[Job, Outcome]] = []
 
     def run(self, jobs: Iterable[Job], wanted: Callable[[], bool]) -> Iterator[tuple[Job, Outcome]]:
-        """See :class:`mirnet_cli.batches.work.Executor`."""
+        """See :class:`mirnet_cli.batches.job.Executor`."""
         source = iter(jobs)
         self._again.clear()
         while True:
@@ -80,7 +83,7 @@ class Processes:
                 yield self._done.pop(0)
 
     def finished(self) -> Iterator[tuple[Job, Outcome]]:
-        """See :class:`mirnet_cli.batches.work.Executor`."""
+        """See :class:`mirnet_cli.batches.job.Executor`."""
         self.close()
         while self._done:
             yield self._done.pop(0)
@@ -185,9 +188,7 @@ def _leave(number: int, frame: FrameType | None) -> None:
     raise _Leave
 
 
-def _work(
-    connection: "Connection[Any, Any]", loading: Mapping[str, Any], cores: frozenset[int]
-) -> None:
+def _work(connection: "Connection[Any, Any]", loading: LoadOptions, cores: frozenset[int]) -> None:
     """What a process does, from its start to its end."""
     # Ctrl-C at a terminal reaches all processes; the parent decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -203,12 +204,12 @@ def _work(
         os._exit(0)
 
 
-def _serve(connection: "Connection[Any, Any]", loading: Mapping[str, Any]) -> None:
+def _serve(connection: "Connection[Any, Any]", loading: LoadOptions) -> None:
     """Load the weights, then do one photo after the other."""
     try:
         import mirnet_cli
 
-        restorer = mirnet_cli.load(**loading)
+        restorer = mirnet_cli.load(options=loading)
     except MirnetError as error:
         connection.send(error)
         return
@@ -217,7 +218,7 @@ def _serve(connection: "Connection[Any, Any]", loading: Mapping[str, Any]) -> No
         connection.send(ModelError(f"not loaded by a further process: {what}", "use --jobs 1"))
         return
     while (job := connection.recv()) is not None:
-        outcome = perform(restorer, job.item.source, job.item.target, job.settings)
+        outcome = perform(restorer, job.item.source, job.item.target, job.options)
         connection.send(sendable(outcome))
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mirnet_cli.batches.plan import Item
-from mirnet_cli.batches.work import Settings
 from mirnet_cli.errors import MirnetError
 from mirnet_cli.places import Place, Remote
+from mirnet_cli.restore.options import PhotoOptions
 
 if TYPE_CHECKING:
     from mirnet_cli.restore import Restorer
@@ -44,16 +44,16 @@ class Cost:
     writing: int = 0
 
 
-def cost(restorer: "Restorer", item: Item, settings: Settings) -> Cost | None:
+def cost(restorer: "Restorer", item: Item, options: PhotoOptions) -> Cost | None:
     """What a photo takes; None where it cannot be known, so that it should be alone."""
     from mirnet_cli.photo import format_from_name, probe
 
     try:
-        header = probe(item.source, max_pixels=settings.max_pixels)
+        header = probe(item.source, max_pixels=options.max_pixels)
     except (MirnetError, OSError):
         # Reading ends at once, with the same error.
         return Cost()
-    width, height = settings.crop[2:] if settings.crop else (header.width, header.height)
+    width, height = options.crop[2:] if options.crop else (header.width, header.height)
     try:
         forecast = restorer.foresee(width, height)
     except MirnetError:
@@ -65,7 +65,7 @@ def cost(restorer: "Restorer", item: Item, settings: Settings) -> Cost | None:
         taken += _HOST + 3 * (1 + enlarged) * width * height
     else:
         taken += forecast.memory
-    written = settings.format or format_from_name(item.target.name) or header.format
+    written = options.format_name or format_from_name(item.target.name) or header.format
     return Cost(
         reading=_size(item.source)
         + _READING.get(header.format, _UNKNOWN) * header.width * header.height,

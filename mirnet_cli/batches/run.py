@@ -5,28 +5,23 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from mirnet_cli import stores
-from mirnet_cli.batches.journal import Choice, Decision, Fingerprint, Journal
+from mirnet_cli.batches.job import Executor, Job, Nobody
+from mirnet_cli.batches.journal import Choice, Decision, Fingerprint, Journal, digest
 from mirnet_cli.batches.pipeline import Pipeline
-from mirnet_cli.batches.plan import Item, Plan, Selection, make_plan
-from mirnet_cli.batches.work import (
-    Executor,
-    Job,
-    Nobody,
-    Outcome,
-    Settings,
-    make_result,
-)
+from mirnet_cli.batches.plan import BatchOptions, Item, Plan, make_plan
 from mirnet_cli.errors import OutputError, UsageError
 from mirnet_cli.files import remove_leftovers
-from mirnet_cli.places import place
+from mirnet_cli.options import declared
+from mirnet_cli.places import Place, place
+from mirnet_cli.restore.options import PhotoOptions
+from mirnet_cli.restore.outcome import Outcome, make_result
 
 if TYPE_CHECKING:
     from mirnet_cli.restore import Restorer, Result
@@ -72,30 +67,25 @@ class Run:
     Args:
         journal: of the folder or prefix for the results; closed with the run.
         restorer: loaded weights.
-        settings: how each photo is treated.
+        options: what is done to each photo.
         executor: does the work; by default this process.
         retry_failed: try again what failed before.
         max_time: start nothing new after this many seconds.
-
-    Raises:
-        UsageError: a time that is none.
     """
 
     def __init__(
         self,
         journal: Journal,
         restorer: "Restorer",
-        settings: Settings,
+        options: PhotoOptions,
         *,
         executor: Executor | None = None,
         retry_failed: bool = False,
         max_time: float | None = None,
     ) -> None:
-        if max_time is not None and not (isinstance(max_time, Real) and max_time >= 0):
-            raise UsageError(f"a time of {max_time!r}", "use a number of seconds, 0 or more")
         self._restorer = restorer
-        self._settings = settings
-        self._digest = settings.digest(restorer)
+        self._options = options
+        self._digest = digest(restorer, options)
         self._journal = journal
         self._executor = executor or Pipeline(restorer)
         self._retry_failed = retry_failed
@@ -138,7 +128,7 @@ class Run:
         if not waiting:
             return
         _tidy(waiting)
-        self._journal.begin(self._digest, overwrite=self._settings.overwrite)
+        self._journal.begin(self._digest, overwrite=self._options.overwrite)
         outcomes = self._executor.run(self._jobs(waiting), lambda: not self.over)
         with closing(outcomes):  # type: ignore[type-var]
             for job, outcome in outcomes:
@@ -162,17 +152,15 @@ class Run:
             yield self._report(_left(item, why, self._restorer))
 
     def _decide(self, plan: Plan) -> list[tuple[Item, Decision]]:
-        settings, again = self._settings, self._retry_failed
-        found = decide(
-            plan, self._journal, self._digest, overwrite=settings.overwrite, retry_failed=again
-        )
+        overwrite, again = self._options.overwrite, self._retry_failed
+        found = decide(plan, self._journal, self._digest, overwrite=overwrite, retry_failed=again)
         return list(found)
 
     def _jobs(self, waiting: deque[Item]) -> Iterator[Job]:
         while waiting and not self.over:
             item = waiting.popleft()
             self._fingerprints[item.key] = self._journal.started(item, self._digest)
-            yield Job(item, self._settings)
+            yield Job(item, self._options)
 
     def _note(self, job: Job, outcome: Outcome) -> Iterator[Report]:
         """Write down what came of a photo, and report it whether that can be written or not."""
@@ -234,40 +222,80 @@ def _left(item: Item, why: str, restorer: "Restorer") -> Report:
     return Report(item, Outcome(result), tried=False, left=True)
 
 
+class Batch:
+    """Photos, the folder for their results, and its journal.
+
+    Args:
+        paths: files, and folders whose photos are taken.
+        into: the folder or prefix for the results.
+        options: which photos, and how the batch goes on.
+        photo: what is done to each photo.
+        root: single files below this folder keep their place below it.
+
+    Raises:
+        UsageError: an address is of no store that is known here.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Place],
+        into: Place,
+        options: BatchOptions,
+        photo: PhotoOptions,
+        root: Place | None = None,
+    ) -> None:
+        stores.check(into, writing=True)
+        self.options, self.photo = options, photo
+        self.journal = Journal(into, options.shard)
+        self._paths, self._root = paths, root
+        self._selection = replace(options, extension=photo.format)
+
+    def plan(self, known: Collection[str] | None = None) -> Plan:
+        """What the batch would do now; see :func:`mirnet_cli.batches.plan.make_plan`."""
+        if known is not None:
+            self.journal.refresh()
+        return make_plan(
+            self._paths,
+            self.journal.into,
+            self._selection,
+            root=self._root,
+            outputs=self.journal.outputs,
+            known=known,
+        )
+
+    def run(self, restorer: "Restorer", executor: Executor | None = None) -> "Run":
+        """Begin; the work is done by this process unless there is another ``executor``."""
+        return Run(
+            self.journal,
+            restorer,
+            self.photo,
+            executor=executor,
+            retry_failed=self.options.retry_failed,
+            max_time=self.options.max_time,
+        )
+
+
 def batch(
     restorer: "Restorer",
-    paths: Iterable[str | os.PathLike[str]],
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    options: BatchOptions | None = None,
     *,
     into: str | os.PathLike[str],
-    recursive: bool = False,
-    include: str | Sequence[str] = (),
-    exclude: str | Sequence[str] = (),
-    suffix: str = "",
-    format: str | None = None,
-    shard: tuple[int, int] | None = None,
-    retry_failed: bool = False,
-    max_time: float | None = None,
+    photo: PhotoOptions | None = None,
     progress: Callable[[int, int], None] | None = None,
-    **settings: Any,
+    **named: Any,
 ) -> Iterator["Result"]:
     """Do many photos, resumably; what ``mirnet batch`` does.
 
     Args:
         restorer: from :func:`mirnet_cli.load`.
         paths: files, and folders whose photos are taken; also addresses (``s3://bucket/scans``).
+        options: which photos, and how the batch goes on.
         into: the folder or prefix for the results and the journal that says what is done. A photo
             in a folder of ``paths`` keeps its place below it.
-        recursive: folders within folders too.
-        include: only photos whose name matches this pattern (``*.jpg``), or one of these.
-        exclude: no photo whose name matches this pattern, or one of these.
-        suffix: put before the extension of each result.
-        format: extension of each result; as the input by default.
-        shard: (i, n), only part i of n, counted from 1.
-        retry_failed: try again what failed in an earlier run.
-        max_time: start nothing new after this many seconds.
+        photo: what is done to each photo.
         progress: called with the number of tiles done, and of all tiles, of the current photo.
-        **settings: ``strength``, ``ensemble``, ``crop``, ``quality``, ``strip``, ``preserve``,
-            ``overwrite``, ``max_pixels``, as of :meth:`Restorer.file`.
+        **named: options of both kinds by their names, in the place of those that are given whole.
 
     Yields:
         One result for each photo: done, skipped (done before) or failed (``error`` says why).
@@ -277,46 +305,17 @@ def batch(
         InputError: a folder cannot be read.
         DiskFullError, OutputError: the journal cannot be written.
     """
-    from mirnet_cli.restore.photos import as_crop, check_options
-
     if isinstance(paths, str | os.PathLike):
         paths = [paths]
-    try:
-        how = Settings(**settings, format=format_of(format))
-    except TypeError as error:
-        raise UsageError(str(error), "see help(mirnet_cli.batch)") from error
-    how = replace(how, crop=as_crop(how.crop))
-    check_options(strength=how.strength, quality=how.quality)
-    match shard:
-        case None:
-            pass
-        case (int(index), int(count)) if 1 <= index <= count:
-            pass
-        case _:
-            raise UsageError(f"a shard of {shard!r}", "use (i, n) with i from 1 to n")
     if not os.fspath(into):
         raise UsageError("an empty name", "look at the variable that it came from", subject="into")
-    selection = Selection(
-        recursive=recursive,
-        include=_patterns(include),
-        exclude=_patterns(exclude),
-        suffix=suffix,
-        extension=None if format is None else format.lstrip(".").lower(),
-        shard=shard,
+    own = {name: named.pop(name) for name in [*named] if name in declared(BatchOptions)}
+    options = BatchOptions.of(options, own)
+    made = Batch(
+        [place(path) for path in paths], place(into), options, PhotoOptions.of(photo, named)
     )
-    folder = place(into)
-    stores.check(folder, writing=True)
-    journal = Journal(folder, shard)
-    plan = make_plan([place(path) for path in paths], folder, selection, outputs=journal.outputs)
-    executor = Pipeline(restorer, None if progress is None else _Tiles(progress))
-    going = Run(
-        journal,
-        restorer,
-        how,
-        executor=executor,
-        retry_failed=retry_failed,
-        max_time=max_time,
-    )
+    plan = made.plan()
+    going = made.run(restorer, Pipeline(restorer, None if progress is None else _Tiles(progress)))
 
     def results() -> Iterator["Result"]:
         with going, closing(going.do(plan)) as reports:  # type: ignore[type-var]
@@ -324,10 +323,6 @@ def batch(
                 yield report.outcome.result
 
     return results()
-
-
-def _patterns(given: str | Sequence[str]) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)
 
 
 class _Tiles(Nobody):
@@ -338,16 +333,3 @@ class _Tiles(Nobody):
 
     def tiles(self, done: int, total: int) -> None:
         self._progress(done, total)
-
-
-def format_of(extension: str | None) -> str | None:
-    """The format that an extension given by the user stands for; None for None.
-
-    Raises:
-        UsageError: no format that can be written has this extension.
-    """
-    if extension is None:
-        return None
-    from mirnet_cli.photo.formats import format_from_option
-
-    return format_from_option(extension)

@@ -3,59 +3,58 @@
 import os
 import sys
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mirnet_cli import stores
-from mirnet_cli.cli import values
+from mirnet_cli import stores, values
+from mirnet_cli.batches.plan import BatchOptions
+from mirnet_cli.cli.options import (
+    COMPUTING,
+    WHICH,
+    WORDS,
+    OutputPath,
+    Task,
+    Words,
+    flat,
+    option,
+    scale_option,
+    task_option,
+)
 from mirnet_cli.cli.options import EPILOG as EPILOG
-from mirnet_cli.cli.options import HOW, WHERE, Computing, Look, Output, Task, Words, flat, option
 from mirnet_cli.errors import ExitCode, InputError, UsageError
 from mirnet_cli.files import is_folder, resolved
 from mirnet_cli.places import WEB, Place, Remote, place
+from mirnet_cli.restore.names import ending
+from mirnet_cli.restore.options import LoadOptions, PhotoOptions
 
 if TYPE_CHECKING:
-    from mirnet_cli.batches.journal import Journal
-    from mirnet_cli.batches.plan import Plan, Selection
-    from mirnet_cli.batches.work import Executor, Settings, Watcher
+    from mirnet_cli.batches.job import Executor, Watcher
     from mirnet_cli.cli.console import Console
     from mirnet_cli.report.batch import BatchPage
     from mirnet_cli.restore import Restorer
 
-WHICH = "Which photos"
 
+@dataclass(frozen=True)
+class What:
+    """What is done, and from where to where."""
 
-@flat
-def command(
-    *,
     folder: Annotated[
         str | None, typer.Argument(metavar="DIR", help="The folder.", show_default=False)
-    ] = None,
-    recursive: Annotated[
-        bool,
-        option("-r", "--recursive", panel=WHICH, help="Folders within folders too, mirrored."),
-    ] = False,
-    include: Annotated[
-        list[str] | None,
-        option(
-            "--include",
-            metavar="GLOB",
-            panel=WHICH,
-            help="Only photos whose name (or path, with a /) matches; may be repeated.",
-        ),
-    ] = None,
-    exclude: Annotated[
-        list[str] | None,
-        option(
-            "--exclude",
-            metavar="GLOB",
-            panel=WHICH,
-            help="No photos whose name matches; may be repeated.",
-        ),
-    ] = None,
+    ] = None
+    output: OutputPath = None
+    task: Annotated[Task, task_option("What to do. [default: enhance]")] = "enhance"
+    scale: Annotated[
+        int | None, scale_option("How many times larger, for upscale. [default: 2]")
+    ] = None
+
+
+@dataclass(frozen=True)
+class How:
+    """How the command goes about it."""
+
     files_from: Annotated[
         str | None,
         option(
@@ -64,93 +63,53 @@ def command(
             panel=WHICH,
             help="Only the photos listed there, one a line or separated by NUL.",
         ),
-    ] = None,
-    shard: Annotated[
-        Any,
-        option(
-            "--shard",
-            metavar="i/n",
-            panel=WHICH,
-            parser=values.shard,
-            help="Only part i of n, counted from 1; the same on every machine.",
-        ),
-    ] = None,
-    retry_failed: Annotated[
-        bool, option("--retry-failed", panel=WHICH, help="Try again what failed before.")
-    ] = False,
+    ] = None
     watch: Annotated[
         bool,
         option("--watch", panel=WHICH, help="Go on with photos that come in, until Ctrl-C."),
-    ] = False,
+    ] = False
     dry_run: Annotated[
         bool, option("--dry-run", panel=WHICH, help="Show what would be done; write nothing.")
-    ] = False,
-    output: Output,
-    suffix: Annotated[
-        str,
-        option("--suffix", metavar="TEXT", panel=WHERE, help="Put before the extension."),
-    ] = "",
-    task: Annotated[
-        Task,
-        option(
-            "--task",
-            metavar="enhance|denoise|upscale",
-            panel=HOW,
-            help="What to do. [default: enhance]",
-        ),
-    ] = "enhance",
-    scale: Annotated[
-        int | None,
-        option(
-            "--scale",
-            metavar="1|2|3|4",
-            panel=HOW,
-            parser=values.scale,
-            help="How many times larger, for upscale. [default: 2]",
-        ),
-    ] = None,
-    look: Look,
-    computing: Computing,
+    ] = False
     jobs: Annotated[
         int,
         option(
             "--jobs",
             metavar="N",
-            panel="Computing",
+            panel=COMPUTING,
             parser=values.jobs,
             help="Processes that do a photo each and share cores and memory. [default: 1]",
         ),
-    ] = 1,
+    ] = 1
     cluster: Annotated[
         str | None,
         option(
             "--cluster",
             metavar="local:N|ADDRESS",
-            panel="Computing",
+            panel=COMPUTING,
             parser=values.cluster,
             help="Workers that do a photo each: N on this machine, or those of a Dask scheduler "
             "(tcp://host:8786, tls://…, or its file).",
         ),
-    ] = None,
-    max_time: Annotated[
-        float | None,
-        option(
-            "--max-time",
-            metavar="TIME",
-            panel="Computing",
-            parser=values.seconds,
-            help="Start nothing new after this long (90s, 30m, 2h); run again to go on.",
-        ),
-    ] = None,
+    ] = None
     report: Annotated[
         str | None,
         option(
             "--report",
             metavar="FILE.html",
-            panel="What is said",
+            panel=WORDS,
             help="A page to look at: each photo before and after, times, warnings, failures.",
         ),
-    ] = None,
+    ] = None
+
+
+@flat
+def command(
+    what: What,
+    options: PhotoOptions,
+    loading: LoadOptions,
+    batch: BatchOptions,
+    how: How,
     words: Words,
 ) -> int:
     """Do a whole folder; run it again to go on where it was stopped.
@@ -158,69 +117,49 @@ def command(
     Results go to DIR-enhanced, DIR-denoised or DIR-x2 unless -o names another folder. What the
     journal there knows to be done is skipped; one bad photo does not stop the others.
     """
-    from mirnet_cli.batches.journal import Journal
-    from mirnet_cli.batches.plan import Selection
+    from mirnet_cli.batches.run import Batch
     from mirnet_cli.cli.console import Console
-    from mirnet_cli.cli.photos import describe, known_scale, load_restorer, settings_of
+    from mirnet_cli.cli.photos import describe, load_restorer, with_scale
 
-    listed = files_from is not None
-    _check(task, scale, watch and (listed or dry_run))
-    if cluster is not None and jobs > 1:
-        raise UsageError(
-            "not with --cluster, where each worker does a photo at a time",
-            "for processes of this machine leave --cluster out, or say --cluster local:N",
-            subject="--jobs",
-        )
-    factor = known_scale(task, scale, computing)
-    settings = settings_of(output, look)
-    root, into = _folders(folder, output.output, task, factor or 2, listed=listed)
+    _check(what, how)
+    listed = how.files_from is not None
+    loading = with_scale(replace(loading, task=what.task, scale=what.scale))
+    root, into = _folders(what, loading.scale or 2, listed=listed)
     console = Console(json=words.json, quiet=words.quiet, verbose=words.verbose)
-    here = _of_client(computing, cluster)
+    here = _of_client(loading, how.cluster)
     restorer = None
-    if task == "upscale" and factor is None and output.output is None:
+    if what.task == "upscale" and loading.scale is None and what.output is None:
         # The folder is named by a scale that only the weights tell.
-        restorer = load_restorer(task, here, scale=None, console=console)
-        root, into = _folders(folder, None, task, restorer.scale, listed=listed)
-    watching = _here(root, "--watch") if watch else None
-    selection = Selection(
-        recursive=recursive,
-        include=tuple(include or ()),
-        exclude=tuple(exclude or ()),
-        suffix=suffix,
-        extension=output.format,
-        shard=shard,
-    )
-    journal = Journal(into, shard)
-    plan = _plan(root, journal, selection, files_from)
-    if not plan.items and not watch:
-        console.note(f"mirnet: {root}: no photos found" + _hint(root, recursive))
+        restorer = load_restorer(here, console)
+        root, into = _folders(what, restorer.scale, listed=listed)
+    watched = _here(root, "--watch") if how.watch else None
+    paths = [root] if how.files_from is None else _listed_paths(how.files_from, root)
+    made = Batch(paths, into, batch, options, root if listed else None)
+    plan = made.plan()
+    if not plan.items and not how.watch:
+        console.note(f"mirnet: {root}: no photos found" + _hint(root, batch.recursive))
         return int(ExitCode.OK)
-    page = None if report is None or dry_run else _page(report, root, into, settings, recursive)
-    restorer = restorer or load_restorer(task, here, scale=factor, console=console)
+    page = None
+    if how.report is not None and not how.dry_run:
+        page = _page(how.report, root, into, options, batch.recursive)
+    restorer = restorer or load_restorer(here, console)
     console.detail(describe(restorer))
-    if dry_run:
+    if how.dry_run:
         from mirnet_cli.cli.dry_run import show_plan
 
-        return show_plan(console, plan, journal, restorer, settings, retry_failed=retry_failed)
-    from mirnet_cli.cli.batch_work import How, Watched, work
-
-    def find(known: frozenset[str]) -> "Plan":
-        journal.refresh()
-        return _plan(root, journal, selection, None, known)
-
-    watched = None if watching is None else Watched(watching, find)
+        return show_plan(console, made, plan, restorer)
+    from mirnet_cli.cli.batch_work import work
 
     def executor(watcher: "Watcher") -> "Executor":
-        if cluster is not None:
-            return _cluster(restorer, computing, cluster, watcher, console)
-        return _executor(restorer, computing, jobs, watcher)
+        if how.cluster is not None:
+            return _cluster(restorer, loading, how.cluster, watcher, console)
+        return _executor(restorer, loading, how.jobs, watcher)
 
-    how = How(retry_failed, max_time, watched, page)
-    return work(console, plan, journal, restorer, settings, how, executor)
+    return work(console, made, plan, lambda bars: made.run(restorer, executor(bars)), watched, page)
 
 
 def _page(
-    report: str, root: Place, into: Place, settings: "Settings", recursive: bool
+    report: str, root: Place, into: Place, options: PhotoOptions, recursive: bool
 ) -> "BatchPage":
     """The page of ``--report``; its pictures must not be taken for photos the next time."""
     from mirnet_cli.report.batch import BatchPage
@@ -234,7 +173,7 @@ def _page(
             f"write it to {into / Path(report).name}",
             subject=report,
         )
-    return BatchPage(Path(report), root, crop=settings.crop)
+    return BatchPage(Path(report), root, crop=options.crop)
 
 
 def _here(folder: Place, option: str) -> Path:
@@ -245,57 +184,56 @@ def _here(folder: Place, option: str) -> Path:
 
 
 def _executor(
-    restorer: "Restorer", computing: Computing, jobs: int, watcher: "Watcher"
+    restorer: "Restorer", loading: LoadOptions, jobs: int, watcher: "Watcher"
 ) -> "Executor":
     from mirnet_cli.batches.pipeline import Pipeline
-    from mirnet_cli.cli.photos import loading
 
     if jobs == 1:
         return Pipeline(restorer, watcher)
     from mirnet_cli.batches.processes import Processes
 
-    return Processes(restorer, loading(computing), jobs, watcher)
+    return Processes(restorer, loading, jobs, watcher)
 
 
-def _of_client(computing: Computing, cluster: str | None) -> Computing:
+def _of_client(loading: LoadOptions, cluster: str | None) -> LoadOptions:
     """What is loaded here, where the work is done elsewhere: this machine may have no GPU."""
-    if cluster is None or computing.device in ("auto", "cpu"):
-        return computing
-    return replace(computing, device="cpu", precision="auto")
+    if cluster is None or loading.device in ("auto", "cpu"):
+        return loading
+    return replace(loading, device="cpu", precision="auto")
 
 
 def _cluster(
     restorer: "Restorer",
-    computing: Computing,
+    loading: LoadOptions,
     address: str,
     watcher: "Watcher",
     console: "Console",
 ) -> "Executor":
     from mirnet_cli.batches.cluster import Cluster
-    from mirnet_cli.cli.photos import loading
 
-    return Cluster(
-        restorer, loading(computing), address, watcher, say=console.note, detail=console.detail
-    )
+    return Cluster(restorer, loading, address, watcher, say=console.note, detail=console.detail)
 
 
-def _check(task: str, scale: int | None, watch_alone: bool) -> None:
-    if scale is not None and task != "upscale":
+def _check(what: What, how: How) -> None:
+    if what.scale is not None and what.task != "upscale":
         raise UsageError("only for --task upscale", "leave it out", subject="--scale")
-    if watch_alone:
+    if how.watch and (how.files_from is not None or how.dry_run):
         raise UsageError(
             "goes with a folder, and neither with --files-from nor with --dry-run",
             "leave one out",
             subject="--watch",
         )
+    if how.cluster is not None and how.jobs > 1:
+        raise UsageError(
+            "not with --cluster, where each worker does a photo at a time",
+            "for processes of this machine leave --cluster out, or say --cluster local:N",
+            subject="--jobs",
+        )
 
 
-def _folders(
-    folder: str | None, output: str | None, task: str, scale: int, *, listed: bool
-) -> tuple[Place, Place]:
+def _folders(what: What, scale: int, *, listed: bool) -> tuple[Place, Place]:
     """The folder that is read and the one that is written."""
-    from mirnet_cli.batches.names import ending
-
+    folder, output = what.folder, what.output
     if "" in (folder, output):
         raise UsageError("an empty name", "look at the variable that it came from")
     if output == "-":
@@ -312,7 +250,7 @@ def _folders(
     if not is_folder(root) and folder is not None:
         if isinstance(root, Path) and os.path.lexists(root):
             raise UsageError(
-                "is not a folder", f"for single photos use 'mirnet {task} FILE'", subject=root
+                "is not a folder", f"for single photos use 'mirnet {what.task} FILE'", subject=root
             )
         raise InputError("no such folder", "check the name", subject=root)
     if output is not None:
@@ -326,23 +264,11 @@ def _folders(
         named = resolved(root)
     if not named.name:
         raise UsageError("no folder for the results", "name one with -o", subject=root)
-    return root, named.with_name(f"{named.name}-{ending(task, scale)}")
+    return root, named.with_name(f"{named.name}-{ending(what.task, scale)}")
 
 
-def _plan(
-    root: Place,
-    journal: "Journal",
-    selection: "Selection",
-    listed: str | None,
-    known: frozenset[str] | None = None,
-) -> "Plan":
-    from mirnet_cli.batches.plan import make_plan
-
-    into, outputs = journal.into, journal.outputs
-    if listed is None:
-        return make_plan([root], into, selection, outputs=outputs, known=known)
-    paths = [_listed_path(name, root) for name in _listed_names(listed)]
-    return make_plan(paths, into, selection, root=root, outputs=outputs, known=known)
+def _listed_paths(listed: str, root: Place) -> list[Place]:
+    return [_listed_path(name, root) for name in _listed_names(listed)]
 
 
 def _listed_names(listed: str) -> list[str]:

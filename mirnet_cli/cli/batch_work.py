@@ -4,71 +4,41 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mirnet_cli.batches.job import Watcher
 from mirnet_cli.batches.plan import Item, Plan
-from mirnet_cli.batches.run import Report, Run
-from mirnet_cli.batches.work import Watcher
+from mirnet_cli.batches.run import Batch, Report, Run
 from mirnet_cli.cli.dry_run import size_of
 from mirnet_cli.cli.photos import report
 from mirnet_cli.cli.process import broken_pipe
 from mirnet_cli.cli.tally import Tally
 
 if TYPE_CHECKING:
-    from mirnet_cli.batches.journal import Journal
-    from mirnet_cli.batches.work import Executor, Settings
     from mirnet_cli.cli.console import Console, Display
     from mirnet_cli.report.batch import BatchPage
-    from mirnet_cli.restore import Restorer
 
 _STOPPED = "it was stopped; run again to go on"
 
 
-@dataclass(frozen=True)
-class Watched:
-    """A folder that photos still come into.
-
-    Attributes:
-        folder: what is watched.
-        find: the plan anew; photos with the given keys have their place already.
-    """
-
-    folder: Path
-    find: Callable[[frozenset[str]], Plan]
-
-
-@dataclass(frozen=True)
-class How:
-    """How a batch goes on.
-
-    Attributes:
-        retry_failed: try again what failed before.
-        max_time: start nothing new after this many seconds.
-        watched: go on with what comes into a folder.
-        page: is told of each photo, and written at the end.
-    """
-
-    retry_failed: bool = False
-    max_time: float | None = None
-    watched: Watched | None = None
-    page: "BatchPage | None" = None
-
-
 def work(
     console: "Console",
+    batch: Batch,
     plan: Plan,
-    journal: "Journal",
-    restorer: "Restorer",
-    settings: "Settings",
-    how: How,
-    executor: "Callable[[Watcher], Executor]",
+    begin: Callable[[Watcher], Run],
+    watched: Path | None = None,
+    page: "BatchPage | None" = None,
 ) -> int:
     """Do a plan, and what comes later where the folder is watched.
 
     Args:
-        executor: makes what does the work, told who watches.
+        console: told how it goes on.
+        batch: that the plan is of.
+        plan: what is to be done.
+        begin: makes the run, told who watches it.
+        watched: go on with what comes into this folder.
+        page: is told of each photo, and written at the end.
 
     Returns:
         The exit code.
@@ -76,21 +46,14 @@ def work(
     tally = Tally()
     with console.display(files=len(plan.items)) as display:
         bars = _Bars(display)
-        going = Run(
-            journal,
-            restorer,
-            settings,
-            executor=executor(bars),
-            retry_failed=how.retry_failed,
-            max_time=how.max_time,
-        )
+        going = begin(bars)
 
         def tell(reports: Iterator[Report]) -> None:
             with closing(reports):  # type: ignore[type-var]
                 for each in reports:
                     tally.add(each)
-                    if how.page is not None:
-                        how.page.add(each.item.key, each.outcome.result)
+                    if page is not None:
+                        page.add(each.item.key, each.outcome.result)
                     bars.over(each.item)
                     if each.left:
                         console.record(each.outcome.result.as_dict())
@@ -100,7 +63,7 @@ def work(
         try:
             with going:
                 try:
-                    for part in _parts(console, plan, settings, how):
+                    for part in _parts(console, batch, plan, watched):
                         reports = going.do(part)
                         bars.expect(part)
                         tell(reports)
@@ -112,25 +75,25 @@ def work(
                     raise
         finally:
             tally.show(console, plan.into)
-            if how.page is not None:
-                how.page.write()
-                console.note(f"report in {how.page.target}")
+            if page is not None:
+                page.write()
+                console.note(f"report in {page.target}")
     return int(tally.exit_code)
 
 
-def _parts(console: "Console", plan: Plan, settings: "Settings", how: How) -> Iterator[Plan]:
+def _parts(console: "Console", batch: Batch, plan: Plan, watched: Path | None) -> Iterator[Plan]:
     """The plan, and then what is to be added to it."""
-    if how.watched is None:
+    if watched is None:
         yield plan
         return
     from mirnet_cli.batches.watch import Arrivals, looks
 
-    watched = how.watched
-    arrivals = Arrivals(settings.max_pixels)
-    until = math.inf if how.max_time is None else time.monotonic() + how.max_time
-    console.note(f"watching {watched.folder}; Ctrl-C ends it")
+    arrivals = Arrivals(batch.photo.max_pixels)
+    max_time = batch.options.max_time
+    until = math.inf if max_time is None else time.monotonic() + max_time
+    console.note(f"watching {watched}; Ctrl-C ends it")
     for _ in looks(until):
-        part = arrivals.ready(watched.find(arrivals.given))
+        part = arrivals.ready(batch.plan(arrivals.given))
         if part.items:
             yield part
 

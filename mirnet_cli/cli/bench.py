@@ -1,17 +1,18 @@
 """``mirnet bench``: how fast it is here."""
 
 import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mirnet_cli import extras
-from mirnet_cli.cli import values
 from mirnet_cli.cli.console import Console
-from mirnet_cli.cli.options import WEIGHTS, Computing, Task, flat, option
+from mirnet_cli.cli.options import WEIGHTS, Task, flat, option, scale_option, task_option
 from mirnet_cli.cli.table import memory
 from mirnet_cli.errors import ExitCode, UsageError
+from mirnet_cli.restore.options import LoadOptions
 
 if TYPE_CHECKING:
     from mirnet_cli.measure.bench import Row
@@ -25,28 +26,16 @@ _HEADER = (
 )
 
 
-@flat
-def command(
-    computing: Computing,
+@dataclass(frozen=True)
+class Measure:
+    """What is measured."""
+
     photo: Annotated[
         Path | None,
         typer.Argument(metavar="PHOTO", help="A photo of yours. [default: made ones]"),
-    ] = None,
-    task: Annotated[
-        Task,
-        option(
-            "--task",
-            metavar="enhance|denoise|upscale",
-            panel=WEIGHTS,
-            help="Which restoration. [default: denoise]",
-        ),
-    ] = "denoise",
-    scale: Annotated[
-        int | None,
-        option(
-            "--scale", metavar="1|2|3|4", panel=WEIGHTS, parser=values.scale, help="Of upscale."
-        ),
-    ] = None,
+    ] = None
+    task: Annotated[Task, task_option("Which restoration. [default: denoise]", WEIGHTS)] = "denoise"
+    scale: Annotated[int | None, scale_option("Of upscale.", WEIGHTS)] = None
     megapixels: Annotated[
         Any,
         option(
@@ -55,13 +44,13 @@ def command(
             panel=MEASURE,
             help="Sizes of the photos that are made. [default: 0.26,2]",
         ),
-    ] = "0.26,2",
+    ] = "0.26,2"
     repeat: Annotated[
         int,
         option(
             "--repeat", metavar="N", panel=MEASURE, min=1, max=100, help="Warm runs. [default: 2]"
         ),
-    ] = 2,
+    ] = 2
     compare: Annotated[
         bool,
         option(
@@ -69,7 +58,13 @@ def command(
             panel=MEASURE,
             help="Measure OpenCV's non-local means and plain float32 torch on the same photo too.",
         ),
-    ] = False,
+    ] = False
+
+
+@flat
+def command(
+    loading: LoadOptions,
+    wanted: Measure,
     json: Annotated[bool, option("--json", help="One JSON object a line on stdout.")] = False,
 ) -> int:
     """Measure seconds, megapixels a second, peak memory and share of the machine's peak.
@@ -83,18 +78,18 @@ def command(
     from mirnet_cli.measure import bench
 
     console = Console(json=json, quiet=False, verbose=False)
-    if compare and not extras.installed("torch"):
+    if wanted.compare and not extras.installed("torch"):
         console.note(f"mirnet: without torch only OpenCV is compared; {extras.remedy('torch')}")
     # Not within what is timed.
-    fetch_first(computing.model, computing.weights, console, task=task, scale=scale)
-    words, options = _options(computing)
-    settings = bench.Settings(task, scale, words, options, repeat, compare)
+    loading = replace(loading, task=wanted.task, scale=wanted.scale)
+    fetch_first(loading, console)
+    settings = bench.Settings(loading, wanted.repeat, wanted.compare)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         photos = (
-            [photo]
-            if photo is not None
-            else [bench.synthetic(size, Path(folder)) for size in _sizes(str(megapixels))]
+            [wanted.photo]
+            if wanted.photo is not None
+            else [bench.synthetic(size, Path(folder)) for size in _sizes(str(wanted.megapixels))]
         )
         with console.display(files=len(photos)) as display:
             for each in photos:
@@ -104,7 +99,7 @@ def command(
                     rows.append(row)
                 display.finish()
     if not json:
-        _show(task, rows)
+        _show(wanted.task, rows)
     return ExitCode.OK
 
 
@@ -116,20 +111,6 @@ def _sizes(text: str) -> list[float]:
     if not sizes or not all(0.01 <= size <= 500 for size in sizes):
         raise UsageError(f"--megapixels {text}", "write numbers from 0.01 to 500, like 1,12")
     return sizes
-
-
-def _options(computing: Computing) -> tuple[list[str], dict[str, Any]]:
-    """What was asked for, as words of a command and as arguments of ``load``."""
-    from dataclasses import asdict
-
-    defaults = asdict(Computing())
-    options = {key: value for key, value in asdict(computing).items() if value != defaults[key]}
-    words = [
-        word
-        for key, value in options.items()
-        for word in (f"--{key.replace('_', '-')}", str(value))
-    ]
-    return words, options
 
 
 def _show(task: str, rows: "list[Row]") -> None:

@@ -5,10 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from mirnet_cli.cli import values
+from mirnet_cli import values
 from mirnet_cli.cli.options import EPILOG as EPILOG
-from mirnet_cli.cli.options import WHERE, Words, flat, option
+from mirnet_cli.cli.options import WHERE, Words, flat, option, same
 from mirnet_cli.errors import UsageError
+from mirnet_cli.photo.options import MAX_PIXELS, ReadOptions, WriteOptions
 
 
 @flat
@@ -27,17 +28,10 @@ def command(
         ),
     ] = None,
     overwrite: Annotated[
-        bool, option("--overwrite", panel=WHERE, envvar=None, help="Replace a file that exists.")
+        bool, same(WriteOptions, "overwrite", help="Replace a file that exists.")
     ] = False,
     quality: Annotated[
-        int | None,
-        option(
-            "--quality",
-            metavar="1-100",
-            panel=WHERE,
-            parser=values.quality,
-            help="Of a picture as JPEG, WebP or AVIF.",
-        ),
+        int | None, same(WriteOptions, "quality", help="Of a picture as JPEG, WebP or AVIF.")
     ] = None,
     at: Annotated[
         list[Any] | None,
@@ -48,15 +42,7 @@ def command(
             help="Show this place at 100 %; may be repeated. [default: the telling ones]",
         ),
     ] = None,
-    max_pixels: Annotated[
-        int,
-        option(
-            "--max-pixels",
-            metavar="N",
-            parser=values.pixels,
-            help="Refuse larger pictures before decoding them. [default: 500M]",
-        ),
-    ] = 500_000_000,
+    max_pixels: Annotated[int, same(ReadOptions, "max_pixels", panel="Options")] = MAX_PIXELS,
     words: Words,
 ) -> int:
     """Show before and after: a page with a slider, crops at 100 % and what changed.
@@ -65,12 +51,12 @@ def command(
     """
     from dataclasses import asdict
 
-    from mirnet_cli.batches.names import output_name
-    from mirnet_cli.batches.work import check_input
     from mirnet_cli.cli.console import Console
     from mirnet_cli.cli.photos import ends_as_folder
     from mirnet_cli.files import is_folder, same_file
     from mirnet_cli.report.compare import NO_DIFFERENCE, compare, kind_of
+    from mirnet_cli.restore.names import output_name
+    from mirnet_cli.restore.outcome import check_input
 
     default = output_name(after.name, suffix="-compare", extension="html")
     target = after.with_name(default) if output is None else Path(output)

@@ -2,17 +2,18 @@
 
 import json as _json
 from copy import copy
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from mirnet_cli.cli import values
 from mirnet_cli.cli.app import Command
-from mirnet_cli.cli.options import Computing, Task, flat, option
+from mirnet_cli.cli.options import Task, flat, option, same, scale_option, task_option
 from mirnet_cli.errors import ExitCode, UsageError
 from mirnet_cli.files import printable
+from mirnet_cli.photo.options import ReadOptions, WriteOptions
+from mirnet_cli.restore.options import LoadOptions
 
 EPILOG = (
     "Exit code 0 where all is well, 1 where something is not (with --tiling: where tiles differ), "
@@ -58,10 +59,10 @@ class Doctor(Command):
 KIND = Doctor
 
 
-@flat
-def command(
-    computing: Computing,
-    json: Annotated[bool, option("--json", help="One JSON object on stdout.")] = False,
+@dataclass(frozen=True)
+class Tiling:
+    """What is compared with ``--tiling``."""
+
     tiling: Annotated[
         Path | None,
         option(
@@ -72,36 +73,18 @@ def command(
             help="Restore this photo in one piece and in tiles (of 256 and 512, or of --tile), "
             "measure what differs, and write a picture of it.",
         ),
-    ] = None,
-    task: Annotated[
-        Task,
-        option(
-            "--task",
-            metavar="enhance|denoise|upscale",
-            panel=TILING,
-            help="[default: denoise]",
-        ),
-    ] = "denoise",
-    scale: Annotated[
-        int | None,
-        option(
-            "--scale",
-            metavar="1|2|3|4",
-            panel=TILING,
-            parser=values.scale,
-            help="Of upscale.",
-        ),
-    ] = None,
+    ] = None
+    task: Annotated[Task, task_option("[default: denoise]", TILING)] = "denoise"
+    scale: Annotated[int | None, scale_option("Of upscale.", TILING)] = None
     crop: Annotated[
         Any,
-        option(
-            "--crop",
-            metavar="X,Y,W,H",
+        same(
+            ReadOptions,
+            "crop",
             panel=TILING,
-            parser=values.crop,
             help="Only this part, where the whole takes more memory than there is.",
         ),
-    ] = None,
+    ] = None
     output: Annotated[
         Path | None,
         option(
@@ -110,26 +93,30 @@ def command(
             panel=TILING,
             help="For PHOTO-tiling-256.png and the like. [default: beside the photo]",
         ),
-    ] = None,
-    overwrite: Annotated[
-        bool, option("--overwrite", panel=TILING, envvar=None, help="Replace files that exist.")
-    ] = False,
+    ] = None
+    overwrite: Annotated[bool, same(WriteOptions, "overwrite", panel=TILING)] = False
+
+
+@flat
+def command(
+    loading: LoadOptions,
+    wanted: Tiling,
+    json: Annotated[bool, option("--json", help="One JSON object on stdout.")] = False,
 ) -> int:
     """Check versions, devices, precisions, memory, cache and weights, and say what to do.
 
     With --tiling: measure whether a photo of yours comes out the same in tiles as in one piece.
     """
-    if tiling is not None:
+    if wanted.tiling is not None:
         from mirnet_cli.cli.tiling import check as check_tiling
 
+        loading = replace(loading, task=wanted.task, scale=wanted.scale)
         return check_tiling(
-            tiling,
-            computing,
-            task=task,
-            scale=scale,
-            crop=crop,
-            folder=output,
-            overwrite=overwrite,
+            wanted.tiling,
+            loading,
+            ReadOptions(crop=wanted.crop),
+            folder=wanted.output,
+            overwrite=wanted.overwrite,
             json=json,
         )
     from mirnet_cli._version import __version__

@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mirnet_cli.batches.journal import Choice, Decision
+from mirnet_cli.batches.journal import Choice, Decision, digest
 from mirnet_cli.batches.run import decide
-from mirnet_cli.batches.work import check_input, told
 from mirnet_cli.cli.tally import clock
 from mirnet_cli.errors import ExitCode, MirnetError
 from mirnet_cli.files import printable, reason
+from mirnet_cli.restore.options import PhotoOptions
+from mirnet_cli.restore.outcome import check_input, told
 
 if TYPE_CHECKING:
-    from mirnet_cli.batches.journal import Journal
     from mirnet_cli.batches.plan import Item, Plan
-    from mirnet_cli.batches.work import Settings
+    from mirnet_cli.batches.run import Batch
     from mirnet_cli.cli.console import Console
     from mirnet_cli.restore import Restorer
     from mirnet_cli.restore.sizing import Forecast
@@ -25,15 +25,7 @@ _SAMPLE = 256
 """Side in pixels of what is timed for an estimate."""
 
 
-def show_plan(
-    console: "Console",
-    plan: "Plan",
-    journal: "Journal",
-    restorer: "Restorer",
-    settings: "Settings",
-    *,
-    retry_failed: bool,
-) -> int:
+def show_plan(console: "Console", batch: "Batch", plan: "Plan", restorer: "Restorer") -> int:
     """Say what would be done: a line for each photo on stdout, and the sums on stderr.
 
     Returns:
@@ -42,18 +34,19 @@ def show_plan(
     counts = dict.fromkeys(Choice, 0)
     area = 0
     forecasts: list[Forecast] = []
+    options = batch.photo
     choices = decide(
         plan,
-        journal,
-        settings.digest(restorer),
-        overwrite=settings.overwrite,
-        retry_failed=retry_failed,
+        batch.journal,
+        digest(restorer, options),
+        overwrite=options.overwrite,
+        retry_failed=batch.options.retry_failed,
     )
     for item, decision in choices:
         size, forecast = None, None
         if decision.choice is Choice.RUN:
             try:
-                size = _measured(item, settings, restorer.scale)
+                size = _measured(item, options, restorer.scale)
                 forecast = restorer.foresee(*size)
             except MirnetError as error:
                 decision = Decision(Choice.FAIL, told(error))
@@ -64,7 +57,7 @@ def show_plan(
                 area += size[0] * size[1]
         counts[decision.choice] += 1
         _show(console, item, decision, size, forecast)
-    needed = f", about {clock(_seconds(restorer, settings, forecasts))}" if forecasts else ""
+    needed = f", about {clock(_seconds(restorer, options, forecasts))}" if forecasts else ""
     console.note(
         f"{len(plan.items)} photos: {counts[Choice.RUN]} to do ({area / 1e6:.1f} MP{needed}), "
         f"{counts[Choice.SKIP]} to skip, {counts[Choice.FAIL]} cannot be done; nothing was written"
@@ -80,22 +73,22 @@ def size_of(item: "Item") -> tuple[int, int] | None:
         return None
 
 
-def _measured(item: "Item", settings: "Settings | None" = None, scale: int = 1) -> tuple[int, int]:
+def _measured(item: "Item", options: PhotoOptions | None = None, scale: int = 1) -> tuple[int, int]:
     """Width and height of what is to be done of a photo."""
     from mirnet_cli.photo import MAX_PIXELS, probe
 
     check_input(item.source)
-    header = probe(item.source, max_pixels=settings.max_pixels if settings else MAX_PIXELS)
+    header = probe(item.source, max_pixels=options.max_pixels if options else MAX_PIXELS)
     width, height = header.width, header.height
-    if settings is None:
+    if options is None:
         return width, height
     from mirnet_cli.restore.photos import check_crop, check_size
 
-    if settings.crop is not None:
-        check_crop(settings.crop, width, height, item.source)
-        width, height = settings.crop[2:]
+    if options.crop is not None:
+        check_crop(options.crop, width, height, item.source)
+        width, height = options.crop[2:]
     full = (width * scale, height * scale)
-    check_size(header, item.source, item.target, *full, format=settings.format)
+    check_size(header, item.source, item.target, full, options)
     return width, height
 
 
@@ -141,7 +134,7 @@ def _takes(forecast: "Forecast | None") -> str:
     return f", {pieces}, {forecast.memory >> 20} MiB"
 
 
-def _seconds(restorer: "Restorer", settings: "Settings", forecasts: "list[Forecast]") -> float:
+def _seconds(restorer: "Restorer", options: PhotoOptions, forecasts: "list[Forecast]") -> float:
     """How long it takes here and now, by the pace of one small tile; reading and writing not."""
     import numpy as np
 
@@ -150,6 +143,6 @@ def _seconds(restorer: "Restorer", settings: "Settings", forecasts: "list[Foreca
     # The first run prepares what the others use.
     restorer(sample)
     begun = time.monotonic()
-    restorer(sample, strength=settings.strength, ensemble=settings.ensemble)
+    restorer(sample, options)
     pace = (time.monotonic() - begun) / restorer.foresee(side, side).pixels
     return pace * sum(each.pixels for each in forecasts)

@@ -1,25 +1,20 @@
 """``mirnet enhance``."""
 
-from typing import Annotated
-
-import typer
+from dataclasses import replace
 
 from mirnet_cli.cli.options import EPILOG as EPILOG
-from mirnet_cli.cli.options import Computing, Look, Output, Words, flat
+from mirnet_cli.cli.options import Files, OutputPath, Words, flat
+from mirnet_cli.restore.options import LoadOptions, PhotoOptions
 
 
 @flat
 def command(
-    output: Output,
-    look: Look,
-    computing: Computing,
+    *,
+    output: OutputPath = None,
+    options: PhotoOptions,
+    loading: LoadOptions,
     words: Words,
-    files: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="FILE", help="Photos or addresses; - is standard input.", show_default=False
-        ),
-    ] = None,
+    files: Files = None,
 ) -> int:
     """Brighten and retouch photos: low light, dull exposure. Good photos are left alone.
 
@@ -27,4 +22,4 @@ def command(
     """
     from mirnet_cli.cli.photos import improve
 
-    return improve("enhance", files or [], output, look, computing, words)
+    return improve(files or [], output, options, replace(loading, task="enhance"), words)

@@ -1,21 +1,31 @@
 """``mirnet evaluate``: pairs of pictures to PSNR and SSIM."""
 
-import dataclasses
 import math
-import os
 import shlex
 import sys
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mirnet_cli.cli import values
+from mirnet_cli import values
 from mirnet_cli.cli.console import Console
 from mirnet_cli.cli.options import EPILOG as EPILOG
-from mirnet_cli.cli.options import HOW, WEIGHTS, Computing, Task, Words, flat, option
+from mirnet_cli.cli.options import (
+    WEIGHTS,
+    Task,
+    Words,
+    flat,
+    option,
+    same,
+    scale_option,
+    task_option,
+)
 from mirnet_cli.cli.table import LEFT, RIGHT, lines
 from mirnet_cli.errors import ExitCode, UsageError
+from mirnet_cli.photo.options import MAX_PIXELS, ReadOptions
+from mirnet_cli.restore.options import LoadOptions, StepOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,52 +36,37 @@ if TYPE_CHECKING:
 MEASURE = "How it is measured"
 
 
-@flat
-def command(
+@dataclass(frozen=True)
+class Pairs:
+    """What is compared."""
+
     input_dir: Annotated[
         Path, typer.Argument(metavar="INPUT_DIR", help="A folder of pictures to start from.")
-    ],
+    ]
     target_dir: Annotated[
         Path,
         typer.Argument(
             metavar="TARGET_DIR",
             help="A folder of what they should become: the same names, any extension.",
         ),
-    ],
-    computing: Computing,
-    words: Words,
+    ]
     task: Annotated[
         Task | None,
-        option(
-            "--task",
-            metavar="enhance|denoise|upscale",
-            panel=WEIGHTS,
-            help="Restore the inputs first. [default: measure them as they are]",
-        ),
-    ] = None,
+        task_option("Restore the inputs first. [default: measure them as they are]", WEIGHTS),
+    ] = None
     scale: Annotated[
         int | None,
-        option(
-            "--scale",
-            metavar="1|2|3|4",
-            panel=WEIGHTS,
-            parser=values.scale,
-            help="Sides of the targets over sides of the inputs. [default: 2 with upscale, else 1]",
+        scale_option(
+            "Sides of the targets over sides of the inputs. [default: 2 with upscale, else 1]",
+            WEIGHTS,
         ),
-    ] = None,
-    strength: Annotated[
-        float,
-        option(
-            "--strength",
-            metavar="0..1",
-            panel=HOW,
-            parser=values.strength,
-            help="Blend with the original. [default: 1]",
-        ),
-    ] = 1.0,
-    ensemble: Annotated[
-        bool, option("--ensemble", panel=HOW, help="Average over the eight flips and rotations.")
-    ] = False,
+    ] = None
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How it is measured."""
+
     baseline: Annotated[
         bool,
         option(
@@ -79,7 +74,7 @@ def command(
             panel=MEASURE,
             help="Measure doing nothing beside it (with a scale: bicubic enlargement).",
         ),
-    ] = False,
+    ] = False
     border: Annotated[
         int,
         option(
@@ -89,7 +84,7 @@ def command(
             parser=values.overlap,
             help="Leave out so many pixels on each side of the target. [default: 0]",
         ),
-    ] = 0,
+    ] = 0
     luma: Annotated[
         bool,
         option(
@@ -97,17 +92,17 @@ def command(
             panel=MEASURE,
             help="Measure luma (BT.601) in place of RGB, as papers on super-resolution do.",
         ),
-    ] = False,
-    max_pixels: Annotated[
-        int,
-        option(
-            "--max-pixels",
-            metavar="N",
-            panel=MEASURE,
-            parser=values.pixels,
-            help="Refuse larger pictures before decoding them. [default: 500M]",
-        ),
-    ] = 500_000_000,
+    ] = False
+    max_pixels: Annotated[int, same(ReadOptions, "max_pixels", panel=MEASURE)] = MAX_PIXELS
+
+
+@flat
+def command(
+    pairs: Pairs,
+    step: StepOptions,
+    loading: LoadOptions,
+    measure: Measure,
+    words: Words,
 ) -> int:
     """Measure PSNR and SSIM over pairs of pictures.
 
@@ -115,48 +110,34 @@ def command(
     --weights the inputs are measured as they are.
     """
     from mirnet_cli.cli.photos import describe
-    from mirnet_cli.measure import evaluate as measure
     from mirnet_cli.measure import metrics
+    from mirnet_cli.measure.evaluate import evaluate, summarise
     from mirnet_cli.measure.pairs import find_pairs
 
     console = Console(json=words.json, quiet=words.quiet, verbose=words.verbose)
-    pairs, warnings = find_pairs(input_dir, target_dir)
-    restorer = _restorer(task, scale, computing, console)
-    if restorer is None and (ensemble or strength != 1):
+    found, warnings = find_pairs(pairs.input_dir, pairs.target_dir)
+    restorer = _restorer(replace(loading, task=pairs.task, scale=pairs.scale), console)
+    if restorer is None and step.given():
         raise UsageError(
             "--strength and --ensemble (or MIRNET_STRENGTH, MIRNET_ENSEMBLE) are for results",
             "give --task, --model or --weights too, or leave them out",
         )
-    factor = restorer.scale if restorer is not None else scale or 1
+    factor = restorer.scale if restorer is not None else pairs.scale or 1
     for warning in warnings:
-        console.warn(str(target_dir), warning)
+        console.warn(str(pairs.target_dir), warning)
     restore = None
     if restorer is not None:
         console.detail(describe(restorer))
-    table = _Table([pair.name for pair in pairs], baseline, console)
+    table = _Table([pair.name for pair in found], measure.baseline, console)
     rows: list[Row] = []
-    with console.display(files=len(pairs)) as display:
+    with console.display(files=len(found)) as display:
         if restorer is not None:
 
             def restore(pixels: Any, profile: bytes | None) -> Any:
-                return restorer(
-                    pixels,
-                    strength=strength,
-                    ensemble=ensemble,
-                    profile=profile,
-                    progress=display.tiles,
-                )
+                return restorer(pixels, step, profile=profile, progress=display.tiles)
 
-        results = measure.evaluate(
-            pairs,
-            restore,
-            scale=factor,
-            baseline=baseline,
-            border=border,
-            luma=luma,
-            max_pixels=max_pixels,
-        )
-        for pair in pairs:
+        results = evaluate(found, restore, scale=factor, **asdict(measure))
+        for pair in found:
             display.start(pair.name)
             row = next(results)
             rows.append(row)
@@ -167,17 +148,17 @@ def command(
                 console.error(row.error)
             console.record({"type": "pair", **row.as_dict()})
             table.row(row)
-    summary = measure.summarise(rows)
+    summary = summarise(rows)
+    luma = measure.luma
     console.record(
         {
             "type": "summary",
             **summary.as_dict(),
             **_circumstances(restorer),
             "scale": factor,
-            "border": border,
+            "border": measure.border,
             "luma": luma,
-            "strength": strength,
-            "ensemble": ensemble,
+            **asdict(step),
             "command": shlex.join(["mirnet", *sys.argv[1:]]),
             "psnr_implementation": metrics.psnr_name(luma),
             "ssim_implementation": metrics.ssim_name(luma),
@@ -186,32 +167,18 @@ def command(
     table.end(summary)
     if not words.json:
         typer.echo(f"PSNR in dB ({metrics.psnr_name(luma)}); SSIM ({metrics.ssim_name(luma)})")
-        if border:
-            typer.echo(f"without {border} pixels on each side")
+        if measure.border:
+            typer.echo(f"without {measure.border} pixels on each side")
     return ExitCode.FAILED if summary.failed else ExitCode.OK
 
 
-def _restorer(
-    task: str | None, scale: int | None, computing: Computing, console: Console
-) -> "Restorer | None":
+def _restorer(loading: LoadOptions, console: Console) -> "Restorer | None":
     """What restores the inputs; None to measure them as they are."""
-    named = computing.model or computing.weights
-    if task is None and named is None:
+    if loading.task is None and loading.model is None and loading.weights is None:
         return None
-    from mirnet_cli.cli.models_files import fetch_first
     from mirnet_cli.cli.photos import load_restorer
 
-    if task is not None:
-        return load_restorer(task, computing, scale=scale, console=console)
-    fetch_first(computing.model, computing.weights, console, task=None, scale=scale)
-    # Without a task, the model or the file says what it is for.
-    alone = dataclasses.replace(computing, model=None, weights=None)
-    return load_restorer(computing.model or _as_path(computing.weights or ""), alone, scale=scale)
-
-
-def _as_path(weights: str) -> str:
-    """A file's name so that it is not taken for a model's."""
-    return weights if "/" in weights or os.sep in weights else f".{os.sep}{weights}"
+    return load_restorer(loading, console)
 
 
 def _circumstances(restorer: "Restorer | None") -> dict[str, Any]:

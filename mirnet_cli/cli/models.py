@@ -173,6 +173,7 @@ def _verified(name: str) -> dict[str, Any]:
         return catalogue.verify(catalogue.find(name)).as_dict()
     from mirnet_cli.models.choose import read_named
     from mirnet_cli.models.weights import Weights
+    from mirnet_cli.restore.options import LoadOptions
     from mirnet_cli.restore.prepared import Prepared
 
     found: dict[str, Any] = {"name": name, "state": "intact", "path": name}
@@ -181,7 +182,7 @@ def _verified(name: str) -> dict[str, Any]:
         if isinstance(weights, Weights):
             # What is in somebody else's format was accounted for when it was recognised.
             for scale in weights.scales:
-                Prepared(weights, scale, runtime="auto", device="cpu", precision="fp32")
+                Prepared(weights, scale, LoadOptions(device="cpu", precision="fp32"))
         digest = weights.sha256
         found |= {"sha256": digest, "expected_sha256": None, "what": "", "remedy": ""}
     except ModelError as error:

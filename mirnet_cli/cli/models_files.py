@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mirnet_cli.cli import values
+from mirnet_cli import values
 from mirnet_cli.cli.options import option
 from mirnet_cli.errors import DiskFullError, ExitCode, ModelError, OutputError, UsageError
 from mirnet_cli.files import exists, expanded, is_folder, make_folder
 from mirnet_cli.models.catalogue import TASKS
+from mirnet_cli.restore.options import LoadOptions
 
 if TYPE_CHECKING:
     from mirnet_cli.cli.console import Console
@@ -200,29 +201,22 @@ def _elsewhere(target: Path, other: str, *, overwrite: bool) -> str:
     return f"use --overwrite to replace it or {other}" if taken else other
 
 
-def fetch_first(
-    model: str | None,
-    weights: str | None,
-    console: "Console",
-    *,
-    task: str | None,
-    scale: int | None,
-) -> None:
+def fetch_first(loading: LoadOptions, console: "Console") -> None:
     """Fetches what --model or --weights name and is not here, with a progress bar.
 
     Args:
-        model, weights: the options.
+        loading: the options; what they do not suit is not fetched.
         console: where the bar is shown.
-        task, scale: what the model has to be for, which is checked before it is fetched.
     """
     from mirnet_cli.models import catalogue, fetch, hub
 
+    model, weights = loading.model, loading.weights
     if model is not None and any(entry.name == model for entry in catalogue.entries()):
         entry = catalogue.find(model)
         if not entry.shipped and not catalogue.path_of(entry).is_file():
             from mirnet_cli.models.choose import suits
 
-            suits(entry.name, entry.task, entry.scales, task, scale)
+            suits(entry.name, entry.task, entry.scales, loading.task, loading.scale)
             with console.display(files=1) as display:
                 display.start(model)
                 fetch.ensure(entry, report=display.bytes)

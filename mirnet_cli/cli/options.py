@@ -1,6 +1,6 @@
-"""The options that mean the same everywhere, each declared once.
+"""Options on the command line: those of :mod:`mirnet_cli.options`, and what only commands have.
 
-A command takes a group of options as one argument annotated with a dataclass from here;
+A command takes a group of options as one argument annotated with a dataclass;
 :func:`flat` turns its fields into the command's own options.
 """
 
@@ -9,17 +9,26 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_origin, get_type_hints
 
 import typer
 
-from mirnet_cli.cli import values
-from mirnet_cli.errors import UsageError
+from mirnet_cli import values
+from mirnet_cli.options import COMPUTING, HOW, WEIGHTS, WHERE, WHICH, Setting, declared
 
-WHERE = "Where it goes"
-HOW = "How it looks"
-WEIGHTS = "Weights"
-COMPUTING = "Computing"
+__all__ = [
+    "COMPUTING",
+    "HOW",
+    "WEIGHTS",
+    "WHERE",
+    "WHICH",
+    "WORDS",
+    "Task",
+    "Words",
+    "flat",
+    "option",
+]
+
 WORDS = "What is said"
 EPILOG = (
     "Each option can be set by an environment variable too, say --tile by MIRNET_TILE; "
@@ -28,6 +37,7 @@ EPILOG = (
 
 Task = Literal["enhance", "denoise", "upscale"]
 """What a command can be asked to do; the parser refuses anything else."""
+TASKS = "enhance|denoise|upscale"
 
 
 def option(*names: str, help: str, panel: str | None = None, **more: Any) -> Any:
@@ -42,192 +52,43 @@ def option(*names: str, help: str, panel: str | None = None, **more: Any) -> Any
     )
 
 
-@dataclass(frozen=True)
-class Output:
-    """Where results go and which file is written."""
-
-    output: Annotated[
-        str | None,
-        option(
-            *("-o", "--output"),
-            metavar="PATH",
-            panel=WHERE,
-            help="A file, a folder (ends in / or exists), or - for standard output; "
-            "for batch always a folder. [default: see above]",
-        ),
-    ] = None
-    overwrite: Annotated[
-        bool,
-        option("--overwrite", panel=WHERE, envvar=None, help="Replace files that exist."),
-    ] = False
-    format: Annotated[
-        str | None,
-        option(
-            "--format",
-            metavar="EXT",
-            panel=WHERE,
-            parser=values.extension,
-            help="jpg, png, webp, tif, bmp … [default: as the input]",
-        ),
-    ] = None
-    quality: Annotated[
-        int | None,
-        option(
-            "--quality",
-            metavar="1-100",
-            panel=WHERE,
-            parser=values.quality,
-            help="Of JPEG, WebP, AVIF, HEIC, JPEG XL. [default: as the input]",
-        ),
-    ] = None
-    strip: Annotated[
-        bool, option("--strip", panel=WHERE, help="Drop metadata (EXIF, XMP, GPS …).")
-    ] = False
-    preserve: Annotated[
-        bool, option("--preserve", panel=WHERE, help="Keep the time of the file.")
-    ] = False
+def task_option(help: str, panel: str = HOW) -> Any:
+    """Declare ``--task``, whose words are each command's own."""
+    return option("--task", metavar=TASKS, panel=panel, help=help)
 
 
-@dataclass(frozen=True)
-class Look:
-    """How the result is made from the photo."""
-
-    strength: Annotated[
-        float,
-        option(
-            "--strength",
-            metavar="0..1",
-            panel=HOW,
-            parser=values.strength,
-            help="Blend with the original: 0 is the original. [default: 1]",
-        ),
-    ] = 1.0
-    ensemble: Annotated[
-        bool,
-        option(
-            "--ensemble",
-            panel=HOW,
-            help="Average over the eight flips and rotations: a little better, 8 times slower.",
-        ),
-    ] = False
-    crop: Annotated[
-        Any,
-        option(
-            "--crop",
-            metavar="X,Y,W,H",
-            panel=HOW,
-            parser=values.crop,
-            help="Only this part, in pixels, to try settings.",
-        ),
-    ] = None
-    max_pixels: Annotated[
-        int,
-        option(
-            "--max-pixels",
-            metavar="N",
-            panel=HOW,
-            parser=values.pixels,
-            help="Refuse larger pictures before decoding them. [default: 500M]",
-        ),
-    ] = 500_000_000
+def scale_option(help: str, panel: str = HOW) -> Any:
+    """Declare ``--scale``, whose words are each command's own."""
+    return option("--scale", metavar="1|2|3|4", panel=panel, parser=values.scale, help=help)
 
 
-@dataclass(frozen=True)
-class Computing:
-    """Which weights, and where and how the work is computed."""
+def same(kind: type, name: str, panel: str | None = None, help: str | None = None) -> Any:
+    """Declare one option of a group alone, perhaps under another heading and in other words."""
+    return _declared(
+        name, dataclasses.replace(declared(kind)[name], **_given(panel=panel, help=help))
+    )
 
-    model: Annotated[
-        str | None,
-        option(
-            "--model",
-            metavar="NAME",
-            panel=WEIGHTS,
-            help="A model by name; 'mirnet models list' shows them. [default: the task's own]",
-        ),
-    ] = None
-    weights: Annotated[
-        str | None,
-        option(
-            "--weights",
-            metavar="PATH",
-            panel=WEIGHTS,
-            help="A file of weights, or hf://owner/repo/file[@rev].",
-        ),
-    ] = None
-    device: Annotated[
-        str,
-        option(
-            "--device",
-            metavar="auto|cpu|cuda[:N]|mps",
-            panel=COMPUTING,
-            help="Where to compute. [default: auto]",
-        ),
-    ] = "auto"
-    precision: Annotated[
-        Literal["auto", "fp32", "fp16", "bf16"],
-        option(
-            "--precision",
-            metavar="auto|fp32|fp16|bf16",
-            panel=COMPUTING,
-            help="auto is the fastest within the stated tolerance. [default: auto]",
-        ),
-    ] = "auto"
-    runtime: Annotated[
-        Literal["auto", "torch", "openvino"],
-        option(
-            "--runtime",
-            metavar="auto|torch|openvino",
-            panel=COMPUTING,
-            help="What computes. [default: auto]",
-        ),
-    ] = "auto"
-    tile: Annotated[
-        Any,
-        option(
-            "--tile",
-            metavar="auto|0|N",
-            panel=COMPUTING,
-            parser=values.tile,
-            help="Side of the tiles in pixels; 0 never cuts. [default: auto, as fits]",
-        ),
-    ] = "auto"
-    overlap: Annotated[
-        int | None,
-        option(
-            "--overlap",
-            metavar="N",
-            panel=COMPUTING,
-            parser=values.overlap,
-            help="Pixels that tiles share. [default: per model]",
-        ),
-    ] = None
-    context: Annotated[
-        Literal["auto", "whole", "proxy", "sample", "refine", "window", "tile"],
-        option(
-            "--context",
-            metavar="auto|whole|proxy|sample|refine|window|tile",
-            panel=COMPUTING,
-            help="How tiles are made to agree with the whole. [default: per model]",
-        ),
-    ] = "auto"
-    max_memory: Annotated[
-        int | None,
-        option(
-            "--max-memory",
-            metavar="4G",
-            panel=COMPUTING,
-            parser=values.memory,
-            help="A ceiling for the process. [default: half of the machine's, 1.06G at most]",
-        ),
-    ] = None
 
-    def __post_init__(self) -> None:
-        """Refuse what contradicts itself (UsageError)."""
-        if self.model is not None and self.weights is not None:
-            raise UsageError(
-                "--model and --weights (or MIRNET_MODEL, MIRNET_WEIGHTS) exclude each other",
-                "leave one out",
-            )
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+OutputPath = Annotated[
+    str | None,
+    option(
+        *("-o", "--output"),
+        metavar="PATH",
+        panel=WHERE,
+        help="A file, a folder (ends in / or exists), or - for standard output; "
+        "for batch always a folder. [default: see above]",
+    ),
+]
+Files = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="FILE", help="Photos or addresses; - is standard input.", show_default=False
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -251,9 +112,6 @@ class Words:
     ] = False
 
 
-GROUPS = (Output, Look, Computing, Words)
-
-
 def flat(command: Callable[..., int]) -> Callable[..., int]:
     """Give ``command`` the fields of its option groups as options of its own.
 
@@ -267,13 +125,14 @@ def flat(command: Callable[..., int]) -> Callable[..., int]:
     annotations: dict[str, Any] = {}
     for name, parameter in signature.parameters.items():
         kind = hints[name]
-        if kind in GROUPS:
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
             groups[name] = kind
             found = _parameters(kind)
         else:
             found = [parameter.replace(annotation=kind, kind=inspect.Parameter.KEYWORD_ONLY)]
         parameters += found
         annotations |= {each.name: each.annotation for each in found}
+    parameters.sort(key=_heading)
 
     @wraps(command)
     def wrapped(*, _context: typer.Context, **given: Any) -> int:
@@ -287,6 +146,18 @@ def flat(command: Callable[..., int]) -> Callable[..., int]:
     wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     wrapped.__annotations__ = {**annotations, "return": int}
     return wrapped
+
+
+def _heading(parameter: inspect.Parameter) -> int:
+    """Where an option stands in the help: under the same headings in every command."""
+    (said,) = getattr(parameter.annotation, "__metadata__", None) or (None,)
+    panel = getattr(said, "rich_help_panel", None)
+    if isinstance(said, typer.models.ArgumentInfo):
+        return -1
+    return _HEADINGS.index(panel) if panel in _HEADINGS else _HEADINGS.index(COMPUTING)
+
+
+_HEADINGS = (WHICH, WHERE, HOW, WEIGHTS, COMPUTING, WORDS)
 
 
 def _settled(given: Mapping[str, Any], context: typer.Context) -> dict[str, Any]:
@@ -319,22 +190,41 @@ def _settled(given: Mapping[str, Any], context: typer.Context) -> dict[str, Any]
 
 
 def _parameters(group: type) -> list[inspect.Parameter]:
-    hints = get_type_hints(group, include_extras=True)
-    return [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=field.default,
-            annotation=hints[field.name],
+    """The options of a group; fields that nothing is said of are none."""
+    settings, hints = declared(group), get_type_hints(group, include_extras=True)
+    found = []
+    for field in dataclasses.fields(group):
+        kind, default = hints[field.name], field.default
+        if field.name in settings:
+            bare = kind.__origin__
+            if get_origin(bare) is tuple and bare.__args__[-1] is ...:
+                # May be given several times.
+                bare, default = list[str] | None, None
+            elif settings[field.name].parse is not None:
+                bare = Any
+            kind = Annotated[bare, _declared(field.name, settings[field.name])]
+        elif not hasattr(kind, "__metadata__"):
+            continue
+        found.append(
+            inspect.Parameter(
+                field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind
+            )
         )
-        for field in dataclasses.fields(group)
-    ]
+    return found
+
+
+def _declared(name: str, setting: Setting) -> Any:
+    flags = setting.flags or (f"--{name.replace('_', '-')}",)
+    more: dict[str, Any] = {} if setting.variable else {"envvar": None}
+    if setting.parse not in (None, values.patterns):
+        more["parser"] = setting.parse
+    return option(*flags, help=setting.help, panel=setting.panel, metavar=setting.metavar, **more)
 
 
 def _packed(groups: Mapping[str, type], given: Mapping[str, Any]) -> dict[str, Any]:
     rest = dict(given)
     packed = {
-        name: group(**{field.name: rest.pop(field.name) for field in dataclasses.fields(group)})
+        name: group(**{each.name: rest.pop(each.name) for each in _parameters(group)})
         for name, group in groups.items()
     }
     return rest | packed

@@ -3,18 +3,18 @@
 import os
 import stat
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from mirnet_cli import stores
-from mirnet_cli.batches.names import ending, output_name, refuse_clashes
-from mirnet_cli.batches.run import format_of
-from mirnet_cli.batches.work import Outcome, Settings, check_input, failure, perform
 from mirnet_cli.cli.console import Console
-from mirnet_cli.cli.options import Computing, Look, Output, Words
+from mirnet_cli.cli.options import Words
 from mirnet_cli.errors import ExitCode, InputError, MirnetError, ModelError, UsageError
 from mirnet_cli.files import is_folder
 from mirnet_cli.places import Place, Remote, place
+from mirnet_cli.restore.names import ending, output_name, refuse_clashes
+from mirnet_cli.restore.options import LoadOptions, PhotoOptions
+from mirnet_cli.restore.outcome import Outcome, check_input, failure, perform
 
 if TYPE_CHECKING:
     from mirnet_cli.restore import Restorer, Result
@@ -33,14 +33,11 @@ class Task:
 
 
 def improve(
-    task: str,
     files: list[str],
-    output: Output,
-    look: Look,
-    computing: Computing,
+    output: str | None,
+    options: PhotoOptions,
+    loading: LoadOptions,
     words: Words,
-    *,
-    scale: int | None = None,
 ) -> int:
     """Do each of ``files``; go on after one that fails.
 
@@ -50,11 +47,11 @@ def improve(
     Raises:
         UsageError, ModelError: before any work.
     """
-    settings = settings_of(output, look)
-    scale = known_scale(task, scale, computing)
+    task = str(loading.task)
+    loading = with_scale(loading)
     # Else results are named by a scale that only the weights tell, and those are read last.
-    named = task != "upscale" or scale is not None or output.output is not None
-    tasks = plan_tasks(files, output, ending(task, scale or 2), clashes=named)
+    named = task != "upscale" or loading.scale is not None or output is not None
+    tasks = plan_tasks(files, output, options, ending(task, loading.scale or 2), clashes=named)
     to_stdout = any(each.target is None for each in tasks)
     console = Console(
         json=words.json, quiet=words.quiet, verbose=words.verbose, json_to_stderr=to_stdout
@@ -70,10 +67,10 @@ def improve(
     problems = [_problem(each.source) if each.source else unread for each in tasks]
     restorer = None
     if None in problems:
-        restorer = load_restorer(task, computing, scale=scale, console=console)
+        restorer = load_restorer(loading, console)
         console.detail(describe(restorer))
         if not named:
-            tasks = plan_tasks(files, output, ending(task, restorer.scale))
+            tasks = plan_tasks(files, output, options, ending(task, restorer.scale))
     failed = 0
     with console.display(files=len(tasks)) as display:
         for each, problem in zip(tasks, problems, strict=True):
@@ -85,7 +82,7 @@ def improve(
                 )
             else:
                 display.start(str(each.source or "standard input"))
-                outcome = perform(restorer, source, target, settings, display.tiles)
+                outcome = perform(restorer, source, target, options, display.tiles)
                 display.finish()
             report(console, outcome)
             failed += outcome.result.status == "failed"
@@ -94,8 +91,8 @@ def improve(
     return int(ExitCode.FAILED if failed else ExitCode.OK)
 
 
-def known_scale(task: str, scale: int | None, computing: Computing) -> int | None:
-    """The scale that is asked for, or that of upscale where none is.
+def with_scale(loading: LoadOptions) -> LoadOptions:
+    """The options with the scale that upscale has where none is asked for.
 
     That is 2, or the smallest of a model that does not have it; None where a file of weights is
     named, which has to be read first.
@@ -103,82 +100,34 @@ def known_scale(task: str, scale: int | None, computing: Computing) -> int | Non
     Raises:
         ModelError: there is no such model.
     """
-    if task != "upscale" or scale is not None or computing.weights is not None:
-        return scale
-    if computing.model is None:
-        return 2
+    if loading.task != "upscale" or loading.scale is not None or loading.weights is not None:
+        return loading
+    if loading.model is None:
+        return replace(loading, scale=2)
     from mirnet_cli.models import catalogue
 
-    scales = catalogue.find(computing.model).scales
-    return 2 if 2 in scales else scales[0]
+    scales = catalogue.find(loading.model).scales
+    return replace(loading, scale=2 if 2 in scales else scales[0])
 
 
-def settings_of(output: Output, look: Look) -> Settings:
-    """The arguments of ``Restorer.file`` that the options say."""
-    return Settings(
-        strength=look.strength,
-        ensemble=look.ensemble,
-        crop=look.crop,
-        max_pixels=look.max_pixels,
-        quality=output.quality,
-        strip=output.strip,
-        preserve=output.preserve,
-        overwrite=output.overwrite,
-        format=format_of(output.format),
-    )
-
-
-def load_restorer(
-    task: str, computing: Computing, *, scale: int | None, console: Console | None = None
-) -> "Restorer":
-    """Load the weights that the options name; which scale where none is asked for: known_scale.
+def load_restorer(loading: LoadOptions, console: Console | None = None) -> "Restorer":
+    """Load the weights that the options name, fetched first if need be.
 
     Raises:
         UsageError, ModelError: what the options name is not there.
     """
-    scale = known_scale(task, scale, computing)
+    import mirnet_cli
+
+    loading = with_scale(loading)
     if console is not None:
         from mirnet_cli.cli.models_files import fetch_first
 
-        fetch_first(computing.model, computing.weights, console, task=task, scale=scale)
+        fetch_first(loading, console)
     try:
-        return _loaded(task, computing, scale)
+        return mirnet_cli.load(options=loading)
     except MemoryError as error:
         remedy = "close other programs, or use another --device"
         raise ModelError("not enough memory to load the weights", remedy) from error
-
-
-def _loaded(task: str, computing: Computing, scale: int | None) -> "Restorer":
-    import mirnet_cli
-
-    options = loading(computing)
-    if task != "upscale" or scale is not None or computing.weights is None:
-        return mirnet_cli.load(task, scale=scale, **options)
-    from mirnet_cli.models.choose import read_named, suits
-    from mirnet_cli.models.foreign import Foreign
-
-    found = read_named(computing.weights)
-    if isinstance(found, Foreign):
-        # Their files do not say it.
-        found = found.weights(task, 2)
-    suits(found.name, found.task, found.scales, task, None)
-    del options["model"], options["weights"]
-    return mirnet_cli.Restorer(found, **options)
-
-
-def loading(computing: Computing) -> dict[str, Any]:
-    """The arguments of :func:`mirnet_cli.load` that the options say."""
-    return {
-        "model": computing.model,
-        "weights": computing.weights,
-        "device": computing.device,
-        "precision": computing.precision,
-        "runtime": computing.runtime,
-        "tile": computing.tile,
-        "overlap": computing.overlap,
-        "context": computing.context,
-        "max_memory": computing.max_memory,
-    }
 
 
 def describe(restorer: "Restorer") -> str:
@@ -190,24 +139,26 @@ def describe(restorer: "Restorer") -> str:
     )
 
 
-def plan_tasks(files: list[str], output: Output, word: str, *, clashes: bool = True) -> list[Task]:
+def plan_tasks(
+    files: list[str], where: str | None, options: PhotoOptions, word: str, *, clashes: bool = True
+) -> list[Task]:
     """Name the result of each file; the rules of ``-o``.
 
     Args:
         files: as given; ``-`` is standard input, and so is no file at all.
-        output: the options.
+        where: what ``-o`` says.
+        options: which format, and whether files may be replaced.
         word: what the task adds to a name, where no output is named.
         clashes: refuse them.
 
     Raises:
         UsageError: several files and one output, clashing names, an output that is an input.
     """
-    if "" in files or output.output == "":
+    if "" in files or where == "":
         raise UsageError("an empty name", "look at the variable that it came from")
     sources = [None if name == "-" else place(name) for name in files or ["-"]]
     if sources.count(None) > 1:
         raise UsageError("given twice", "standard input holds one picture", subject="-")
-    where = output.output
     folder = where not in (None, "-") and _is_folder(str(where))
     if len(sources) > 1 and where is not None and not folder:
         raise UsageError(
@@ -218,13 +169,14 @@ def plan_tasks(files: list[str], output: Output, word: str, *, clashes: bool = T
     for source in sources:
         if source is not None:
             stores.check(source)
-    tasks = [Task(source, _target(source, output, word, folder=folder)) for source in sources]
+    extension = options.format
+    tasks = [Task(each, _target(each, where, extension, word, folder)) for each in sources]
     if where is not None and not folder and where != "-":
-        _check_format(where, output.format)
+        _check_format(where, options.format, options.format_name)
     if clashes:
         refuse_clashes(
             [(each.source, each.target) for each in tasks if each.source and each.target],
-            in_place=output.overwrite and where is not None and not folder,
+            in_place=options.overwrite and where is not None and not folder,
             remedy="name another output with -o; to replace the photo itself, add --overwrite"
             if where is not None and not folder
             else "name another output with -o",
@@ -246,15 +198,18 @@ def ends_as_folder(where: str) -> bool:
     return where.endswith(tuple(filter(None, (os.sep, os.altsep))))
 
 
-def _target(source: Place | None, output: Output, word: str, *, folder: bool) -> Place | None:
-    target = _named_target(source, output, word, folder=folder)
+def _target(
+    source: Place | None, where: str | None, extension: str | None, word: str, folder: bool
+) -> Place | None:
+    target = _named_target(source, where, extension, word, folder)
     if target is not None:
         stores.check(target, writing=True)
     return target
 
 
-def _named_target(source: Place | None, output: Output, word: str, *, folder: bool) -> Place | None:
-    where = output.output
+def _named_target(
+    source: Place | None, where: str | None, extension: str | None, word: str, folder: bool
+) -> Place | None:
     if where == "-" or (where is None and source is None):
         return None
     if where is not None and not folder:
@@ -266,11 +221,11 @@ def _named_target(source: Place | None, output: Output, word: str, *, folder: bo
     if not source.name:
         raise UsageError("has no file name", "name an output file with -o", subject=source)
     if where is not None:
-        return place(where) / output_name(source.name, extension=output.format)
-    return source.with_name(output_name(source.name, suffix=f"-{word}", extension=output.format))
+        return place(where) / output_name(source.name, extension=extension)
+    return source.with_name(output_name(source.name, suffix=f"-{word}", extension=extension))
 
 
-def _check_format(where: str, extension: str | None) -> None:
+def _check_format(where: str, extension: str | None, format: str | None) -> None:
     """Refuse a name that says another format than --format, or none that can be written here."""
     from mirnet_cli.photo.formats import FORMATS, WRITABLE, format_from_name
 
@@ -286,7 +241,7 @@ def _check_format(where: str, extension: str | None) -> None:
                 subject=where,
             )
         return
-    if named is not None and named != format_of(extension):
+    if named is not None and named != format:
         raise UsageError(f"--format {extension} does not fit this name", "drop one", subject=where)
 
 

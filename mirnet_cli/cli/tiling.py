@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from mirnet_cli.cli.console import Console
-from mirnet_cli.cli.options import Computing
 from mirnet_cli.cli.table import LEFT, RIGHT, lines
 from mirnet_cli.errors import ExitCode, OutputError, UsageError
+from mirnet_cli.photo.options import ReadOptions
+from mirnet_cli.restore.options import LoadOptions
 
 if TYPE_CHECKING:
     from mirnet_cli.measure.tiling import Tiling
@@ -25,11 +26,9 @@ _ALIGN = (RIGHT, RIGHT, LEFT, RIGHT, RIGHT, RIGHT, RIGHT, LEFT)
 
 def check(
     photo: Path,
-    computing: Computing,
+    loading: LoadOptions,
+    options: ReadOptions,
     *,
-    task: str,
-    scale: int | None,
-    crop: tuple[int, int, int, int] | None,
     folder: Path | None,
     overwrite: bool,
     json: bool,
@@ -38,8 +37,8 @@ def check(
 
     Args:
         photo: the file.
-        computing: model, device, tile, context ... as of the photo commands.
-        task, scale, crop: as there.
+        loading: task, model, device, tile, context ... as of the photo commands.
+        options: which part of it.
         folder: for the pictures of the difference; None is beside the photo.
         overwrite: they may replace files.
         json: print one object instead of a table.
@@ -53,12 +52,12 @@ def check(
     from mirnet_cli.restore import photos
 
     console = Console(json=json, quiet=False, verbose=False)
-    sides = SIDES if computing.tile in ("auto", 0) else (int(computing.tile),)
+    sides = SIDES if loading.tile in ("auto", 0) else (int(loading.tile),)
     targets = [_target(photo, folder, side) for side in sides]
     for target in targets:
         if exists(target) and not overwrite:
             raise OutputError("exists already", "use --overwrite to replace it", subject=target)
-    found = photos.read(photo, crop=crop, max_pixels=500_000_000)
+    found = photos.read(photo, options)
     pixels = tiling.as_floats(found.pixels)
     height, width = pixels.shape[:2]
     results: list[dict[str, Any]] = []
@@ -75,10 +74,10 @@ def check(
                 console.warn(f"{photo} {what}", str(each.message))
             return result
 
-        whole_in = load_restorer(task, replace(computing, tile=0), scale=scale, console=console)
+        whole_in = load_restorer(replace(loading, tile=0), console)
         whole = restored(whole_in, "in one piece")
         for side, target in zip(sides, targets, strict=True):
-            restorer = load_restorer(task, replace(computing, tile=side), scale=scale)
+            restorer = load_restorer(replace(loading, tile=side))
             plan = restorer.tiles(width, height)
             if plan.whole:
                 what = f"one tile of {side} holds all its {width}x{height} pixels"
@@ -102,7 +101,7 @@ def check(
             "input": str(photo),
             "width": width,
             "height": height,
-            "task": task,
+            "task": loading.task,
             "scale": whole_in.scale,
             "model": whole_in.weights.name,
             "sha256": whole_in.weights.sha256,

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mirnet_cli import extras
-from mirnet_cli.cli import values
+from mirnet_cli import extras, values
 from mirnet_cli.cli.options import COMPUTING, Words, flat, option
 from mirnet_cli.cli.options import EPILOG as EPILOG
 from mirnet_cli.errors import UsageError

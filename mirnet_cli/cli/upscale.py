@@ -1,37 +1,27 @@
 """``mirnet upscale``."""
 
+from dataclasses import replace
 from typing import Annotated
 
-import typer
-
-from mirnet_cli.cli import values
 from mirnet_cli.cli.options import EPILOG as EPILOG
-from mirnet_cli.cli.options import HOW, Computing, Look, Output, Words, flat, option
+from mirnet_cli.cli.options import Files, OutputPath, Words, flat, scale_option
+from mirnet_cli.restore.options import LoadOptions, PhotoOptions
 
 
 @flat
 def command(
     *,
-    files: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="FILE", help="Photos or addresses; - is standard input.", show_default=False
-        ),
-    ] = None,
-    output: Output,
+    files: Files = None,
+    output: OutputPath = None,
     scale: Annotated[
         int | None,
-        option(
-            "--scale",
-            metavar="1|2|3|4",
-            panel=HOW,
-            parser=values.scale,
-            help="How many times larger; 1 sharpens at the size given. "
-            "[default: 2, or the only one of the weights]",
+        scale_option(
+            "How many times larger; 1 sharpens at the size given. "
+            "[default: 2, or the only one of the weights]"
         ),
     ] = None,
-    look: Look,
-    computing: Computing,
+    options: PhotoOptions,
+    loading: LoadOptions,
     words: Words,
 ) -> int:
     """Enlarge photos 2, 3 or 4 times, with detail; or restore blur at the size given.
@@ -40,4 +30,5 @@ def command(
     """
     from mirnet_cli.cli.photos import improve
 
-    return improve("upscale", files or [], output, look, computing, words, scale=scale)
+    loading = replace(loading, task="upscale", scale=scale)
+    return improve(files or [], output, options, loading, words)

@@ -17,6 +17,7 @@ from typing import Any
 
 from mirnet_cli import extras
 from mirnet_cli.errors import ExitCode, MirnetError, ModelError, UsageError
+from mirnet_cli.restore.options import LoadOptions
 
 NLM, PLAIN = "opencv nlm", "plain torch"
 """What ``--compare`` measures beside mirnet."""
@@ -67,19 +68,19 @@ class Settings:
     """What is measured.
 
     Attributes:
-        task, scale: of the command.
-        words: further options of the command, which are those of ``load`` too.
-        options: the same for :func:`mirnet_cli.load`.
+        loading: task, weights and what computes.
         repeat: runs after the first.
         compare: OpenCV's non-local means and plain float32 torch too.
     """
 
-    task: str
-    scale: int | None
-    words: Sequence[str]
-    options: dict[str, Any]
+    loading: LoadOptions
     repeat: int = 2
     compare: bool = False
+
+    @property
+    def task(self) -> str:
+        """The command."""
+        return str(self.loading.task)
 
 
 class MeasureError(MirnetError):
@@ -100,9 +101,7 @@ def measure(photo: Path, settings: Settings) -> Iterator[Row]:
     yield command
     request = {
         "photo": str(photo),
-        "task": settings.task,
-        "scale": settings.scale,
-        "options": settings.options,
+        "loading": settings.loading.given(),
         "repeat": settings.repeat,
     }
     found, memory = _process("network", request)
@@ -128,9 +127,10 @@ def _command(photo: Path, settings: Settings) -> Row:
     """The whole command, as it is called."""
     with tempfile.TemporaryDirectory() as folder:
         words = [sys.executable, "-m", "mirnet_cli", settings.task, str(photo), "-o", folder]
-        words += ["--overwrite", "--json", *settings.words]
-        if settings.scale is not None:
-            words += ["--scale", str(settings.scale)]
+        words += ["--overwrite", "--json"]
+        for name, value in settings.loading.given().items():
+            if name != "task":
+                words += [f"--{name.replace('_', '-')}", str(value)]
         runs = [_timed(words) for _ in range(1 + settings.repeat)]
     said = json.loads(runs[0][2].splitlines()[-1])
     memories = [memory for _, memory, _ in runs if memory is not None]

@@ -26,9 +26,10 @@ _PLAIN_TILE = 512
 
 
 def _pixels(request: Request) -> NDArray[Any]:
+    from mirnet_cli.photo.options import ReadOptions
     from mirnet_cli.restore import photos
 
-    return photos.read(Path(request["photo"]), crop=None, max_pixels=1 << 62).pixels
+    return photos.read(Path(request["photo"]), ReadOptions(max_pixels=1 << 62)).pixels
 
 
 def _timed(run: Callable[[], Any], repeat: int) -> tuple[float, float]:
@@ -46,7 +47,7 @@ def network(request: Request) -> Figures:
     import mirnet_cli
 
     pixels = _pixels(request)
-    restorer = mirnet_cli.load(request["task"], scale=request["scale"], **request["options"])
+    restorer = mirnet_cli.load(**request["loading"])
     cold, seconds = _timed(lambda: restorer(pixels), request["repeat"])
     height, width = pixels.shape[:2]
     plan = restorer.tiles(width, height)
@@ -82,21 +83,19 @@ def plain(request: Request) -> Figures:
 
     from mirnet_cli.models.choose import resolve
     from mirnet_cli.networks import FAMILIES
+    from mirnet_cli.restore.options import LoadOptions
     from mirnet_cli.restore.tiles import plan
 
-    options = request["options"]
+    loading = LoadOptions(**request["loading"])
     weights = resolve(
-        request["task"],
-        model=options.get("model"),
-        weights=options.get("weights"),
-        scale=request["scale"],
+        loading.task, model=loading.model, weights=loading.weights, scale=loading.scale
     )
     spec = weights.network
     family = FAMILIES[spec.family]
     module = family.build(spec.config).eval()
     tensors = {key: torch.tensor(value, dtype=torch.float32) for key, value in spec.tensors.items()}
     module.load_state_dict(tensors)
-    scale = request["scale"] or weights.default_scale
+    scale = loading.scale or weights.default_scale
     extra = {"scale": scale} if len(family.scales(spec.config)) > 1 else {}
     pixels = _pixels(request)
     height, width = pixels.shape[:2]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mirnet_cli.errors import ExitCode, InputError, MirnetError
 from mirnet_cli.measure import metrics
 from mirnet_cli.measure.pairs import Pair
+from mirnet_cli.photo.options import MAX_PIXELS
 
 Pixels = NDArray[Any]
 Restore = Callable[[Pixels, bytes | None], Pixels]
@@ -120,7 +121,7 @@ def evaluate(
     baseline: bool = False,
     border: int = 0,
     luma: bool = False,
-    max_pixels: int = 500_000_000,
+    max_pixels: int = MAX_PIXELS,
 ) -> Iterator[Row]:
     """Measures each pair, one after the other; a pair that fails does not stop the others.
 

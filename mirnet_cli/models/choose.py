@@ -41,7 +41,8 @@ def resolve(
     if weights is not None:
         found = read_named(weights)
         if isinstance(found, Foreign):
-            return found.weights(task, scale)
+            # Their files do not say by how much they enlarge.
+            return found.weights(task, 2 if task == "upscale" and scale is None else scale)
         suits(found.name, found.task, found.scales, task, scale)
         return found
     if model is not None:

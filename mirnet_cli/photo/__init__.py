@@ -14,6 +14,7 @@ from mirnet_cli.photo.formats import (
     format_from_name,
     format_from_option,
 )
+from mirnet_cli.photo.options import MAX_PIXELS, ReadOptions, WriteOptions
 
 if TYPE_CHECKING:
     from mirnet_cli.photo.picture import Encoded as Encoded
@@ -22,13 +23,11 @@ if TYPE_CHECKING:
     from mirnet_cli.photo.picture import Metadata as Metadata
     from mirnet_cli.photo.picture import Part as Part
     from mirnet_cli.photo.picture import Photo as Photo
-    from mirnet_cli.photo.reading import MAX_PIXELS as MAX_PIXELS
     from mirnet_cli.photo.reading import decode as decode
     from mirnet_cli.photo.reading import probe as probe
     from mirnet_cli.photo.writing import encode as encode
 
 _LAZY = {
-    "MAX_PIXELS": "reading",
     "decode": "reading",
     "probe": "reading",
     "encode": "writing",
@@ -51,6 +50,8 @@ __all__ = [
     "Metadata",
     "Part",
     "Photo",
+    "ReadOptions",
+    "WriteOptions",
     "decode",
     "encode",
     "extension_for",

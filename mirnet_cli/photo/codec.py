@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from mirnet_cli.photo.options import WriteOptions
 from mirnet_cli.photo.picture import Array, JpegSettings, Metadata
 from mirnet_cli.photo.source import Data
 
@@ -52,7 +53,7 @@ class Order:
     Attributes:
         pixels, alpha: as the codec's ``DEPTHS``, ``GREY`` and ``ALPHA`` allow.
         metadata: with everything outside the codec's ``HOLDS`` taken out.
-        quality: 1 to 100, or None for the file's own or the format's usual one.
+        options: as asked for.
         jpeg, lossless: how the input was compressed.
         again: whether the input was of this format.
     """
@@ -60,10 +61,15 @@ class Order:
     pixels: Array = field(repr=False)
     alpha: Array | None = field(repr=False)
     metadata: Metadata
-    quality: int | None = None
+    options: WriteOptions = field(default_factory=WriteOptions)
     jpeg: JpegSettings | None = None
     lossless: bool = False
     again: bool = False
+
+    @property
+    def quality(self) -> int | None:
+        """1 to 100, or None for the file's own or the format's usual one."""
+        return self.options.quality
 
 
 class OtherFormatError(Exception):

@@ -7,12 +7,10 @@ from mirnet_cli.errors import InputError, MirnetError, OutOfMemoryError
 from mirnet_cli.files import reason
 from mirnet_cli.photo import exif, formats, xmp
 from mirnet_cli.photo.codec import Codec, Layout, OtherFormatError, Raster
+from mirnet_cli.photo.options import MAX_PIXELS
 from mirnet_cli.photo.picture import Header, Metadata, Photo
 from mirnet_cli.photo.source import DamageError, Data, opened, whole
 from mirnet_cli.places import Place
-
-MAX_PIXELS = 500_000_000
-"""Between a bomb and a large photo: a 500-megapixel mosaic still passes."""
 
 _UNKNOWN = ("unsupported", "unknown pixel mode", "cannot handle", "not implemented")
 """What Pillow says of files that are whole but of a rare kind."""

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from typing import Any
 
 from mirnet_cli.errors import OutputError
 from mirnet_cli.photo import exif, formats, png_chunks, xmp
 from mirnet_cli.photo.codec import Codec, Order
 from mirnet_cli.photo.colour import space_of
+from mirnet_cli.photo.options import WriteOptions
 from mirnet_cli.photo.picture import Array, Encoded, Header, Metadata, Photo
 from mirnet_cli.photo.reading import codec_of
 from mirnet_cli.photo.source import DamageError
@@ -24,11 +26,10 @@ _NAMES = {
 
 def encode(
     photo: Photo,
+    options: WriteOptions | None = None,
     *,
-    format: str | None = None,
-    quality: int | None = None,
-    strip: bool = False,
     provenance: Mapping[str, str] | None = None,
+    **named: Any,
 ) -> Encoded:
     """Make a file of a photo, with all the metadata it has.
 
@@ -38,22 +39,23 @@ def encode(
 
     Args:
         photo: what to write.
-        format: a name of :data:`WRITABLE` or an extension; the photo's own by default.
-        quality: 1 to 100 for JPEG, WebP, AVIF, HEIC and JPEG XL.
-        strip: leave out all metadata but what the colours need: profile, and PNG's equivalents.
-        provenance: what was done, recorded in XMP unless ``strip``; "tool" and free keys.
+        options: how. With ``strip`` all metadata is left out but what the colours need: profile,
+            and PNG's equivalents.
+        provenance: what was done, recorded in XMP unless stripped; "tool" and free keys.
+        **named: options by their names, in the place of those of ``options``.
 
     Raises:
         OutputError: the format cannot hold a picture of this size.
         UsageError: there is no such format.
     """
+    options = WriteOptions.of(options, named)
     height, width = photo.pixels.shape[:2]
-    name = format_for(photo.header, width, height, format)
+    name = format_for(photo.header, width, height, options.format_name)
     codec = codec_of(name)
     warnings: list[str] = []
     photo = _with_colours(photo, codec, name, warnings)
     pixels, alpha, metadata = _shaped(photo, codec, name, warnings)
-    if strip:
+    if options.strip:
         parts = (p for p in metadata.parts if p.format == "PNG")
         colour = tuple(p for p in parts if p.kind.encode() in png_chunks.COLOUR)
         metadata = Metadata(icc=metadata.icc, parts=colour)
@@ -64,9 +66,7 @@ def encode(
     metadata = _holdable(metadata, codec, name, warnings)
     again = name == photo.header.format
     lossless = photo.lossless and again
-    # Pillow takes no NumPy integers.
-    quality = None if quality is None else int(quality)
-    order = Order(pixels, alpha, metadata, quality, photo.jpeg, lossless, again)
+    order = Order(pixels, alpha, metadata, options, photo.jpeg, lossless, again)
     try:
         pieces, lost = codec.write(order)
     except DamageError as error:
@@ -80,15 +80,12 @@ def format_for(header: Header, width: int, height: int, format: str | None) -> s
     Args:
         header: of the photo.
         width, height: of what is written, in pixels.
-        format: as :func:`encode` takes it.
+        format: the name of the one asked for; None is the photo's own.
 
     Raises:
         OutputError: the format cannot hold a picture of this size.
-        UsageError: there is no such format.
     """
-    name = formats.FORMATS[header.format].written or header.format
-    if format is not None:
-        name = format if format in formats.FORMATS else formats.format_from_option(format)
+    name = format or formats.FORMATS[header.format].written or header.format
     limit = codec_of(name).MAX_SIDE
     if max(height, width) > limit:
         raise OutputError(

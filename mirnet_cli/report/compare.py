@@ -13,6 +13,7 @@ from mirnet_cli._version import __version__
 from mirnet_cli.errors import InputError, UsageError
 from mirnet_cli.files import printable, write_atomically
 from mirnet_cli.photo.formats import FORMATS, WRITABLE, format_from_name
+from mirnet_cli.photo.options import MAX_PIXELS
 
 if TYPE_CHECKING:
     from mirnet_cli.report import pictures
@@ -71,7 +72,7 @@ def compare(
     at: Sequence[tuple[int, int]] = (),
     quality: int | None = None,
     overwrite: bool = False,
-    max_pixels: int = 500_000_000,
+    max_pixels: int = MAX_PIXELS,
 ) -> Comparison:
     """Write a page, or a picture with both side by side; the name of ``target`` says which.
 

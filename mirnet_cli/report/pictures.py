@@ -14,6 +14,7 @@ from PIL import Image
 from mirnet_cli.errors import InputError
 from mirnet_cli.photo import decode
 from mirnet_cli.photo.colour import transform
+from mirnet_cli.photo.options import MAX_PIXELS
 from mirnet_cli.photo.picture import Photo
 from mirnet_cli.photo.raster import on_white, to_depth
 
@@ -65,7 +66,7 @@ def read_pair(
     before: Path,
     after: Path,
     *,
-    max_pixels: int = 500_000_000,
+    max_pixels: int = MAX_PIXELS,
     crop: tuple[int, int, int, int] | None = None,
 ) -> Pair:
     """Decode two photos for the screen.

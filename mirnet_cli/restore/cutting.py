@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from mirnet_cli.errors import OutOfMemoryError
 from mirnet_cli.restore.context import Refinement, choose, refinement
-from mirnet_cli.restore.passes import Job, Progress, Report
+from mirnet_cli.restore.options import LoadOptions, StepOptions
+from mirnet_cli.restore.passes import Cut, Job, Report
 from mirnet_cli.restore.picture import Picture
 from mirnet_cli.restore.prepared import Prepared
 from mirnet_cli.restore.sizing import (
@@ -24,23 +25,6 @@ from mirnet_cli.runtime.memory import Ceiling, device_ceiling
 
 _FAIR_TILE = 320
 """Side in pixels of tiles for which memory is taken without being asked."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked for one picture.
-
-    Attributes:
-        strength: share of the result in the blend with the original, above 0, up to 1.
-        ensemble: average over the eight flips and rotations.
-        progress: told of each run of the network.
-        around: the picture's left and right sides meet, as those of a panorama of 360 degrees.
-    """
-
-    strength: float = 1.0
-    ensemble: bool = False
-    progress: Report | None = None
-    around: bool = False
 
 
 @dataclass
@@ -70,47 +54,49 @@ class Cutter:
         refinement: when the context "refine" ends.
     """
 
-    def __init__(
-        self,
-        network: Prepared,
-        tile: int | None,
-        overlap: int | None,
-        context: str,
-        ceiling: Ceiling,
-    ) -> None:
+    def __init__(self, network: Prepared, options: LoadOptions, ceiling: Ceiling) -> None:
         """Checks what was asked for.
 
         Args:
             network: what computes.
-            tile: largest side of a tile; 0 never cuts, None decides for each picture.
-            overlap: of tiles; None is the network's own.
-            context: "auto", or one of :data:`mirnet_cli.models.catalogue.CONTEXTS`.
+            options: tiles, their overlap and context.
             ceiling: what the process may take.
 
         Raises:
             UsageError: for an overlap without room in the tile, or an unknown context.
         """
+        overlap = options.overlap
         self._network = network
-        self._tile = tile
+        self._tile = None if options.tile == "auto" else int(options.tile)
         self._overlap_is_own = overlap is None
-        self._context_is_own = context == "auto"
+        self._context_is_own = options.context == "auto"
         self._ceiling = ceiling
         self._device_ceiling = device_ceiling(network.runner.device)
         # Set when memory ran out, so that later pictures do not run into the same wall.
         self._largest: int | None = None
-        self.context = choose(context, network.weights.context)
+        self.context = choose(options.context, network.weights.context)
         self.overlap = network.halo if overlap is None else overlap
         self.refinement: Refinement = refinement(network.runner.precision)
         if overlap is not None:
-            check_overlap(tile or 0, overlap, network.stride)
+            check_overlap(self._tile or 0, overlap, network.stride)
 
-    def restore(self, picture: Picture, out: NDArray[Any], request: Request) -> Outcome:
+    def restore(
+        self,
+        picture: Picture,
+        out: NDArray[Any],
+        options: StepOptions,
+        progress: Report | None = None,
+        *,
+        around: bool = False,
+    ) -> Outcome:
         """Restores a picture, with smaller tiles whenever memory does not suffice.
 
         Args:
             picture: what comes in.
             out: what goes out, ``(scale * H, scale * W[, 3])``; filled.
-            request: how.
+            options: what the result is like.
+            progress: told of each run of the network.
+            around: the picture's left and right sides meet.
 
         A picture with a side of less than half a training crop is mirrored to that size before.
 
@@ -124,74 +110,52 @@ class Cutter:
             rows, columns = mirrored.pixels.shape[:2]
             scale = out.shape[0] // height
             large = np.empty((rows * scale, columns * scale, *out.shape[2:]), out.dtype)
-            outcome = self.restore(mirrored, large, request)
+            outcome = self.restore(mirrored, large, options, progress)
             out[...] = large[: out.shape[0], : out.shape[1]]
             return outcome
         outcome = Outcome()
-        if request.around:
+        if around:
             picture = replace(picture, around=self._network.margin(picture.width))
         picture = self._network.seen(picture)
         room = self._room(picture.pixels.nbytes + out.nbytes)
         tile = self._choose_tile(picture.height, picture.width, room)
         context = self._affordable_context(picture, tile, room, outcome)
         while True:
+            cut = self._cut(picture, tile, context, room)
             try:
-                self._run(picture, out, tile, context, room, request, outcome)
+                job = Job(self._network, picture, out, cut, options, progress)
+                self._run(job, context, outcome)
             except MemoryError as error:
                 tile = self._smaller(picture, tile, error, outcome)
                 context = "refine" if context == "whole" else context
             else:
                 return outcome
 
-    def _run(
-        self,
-        picture: Picture,
-        out: NDArray[Any],
-        tile: int,
-        context: str,
-        room: Room,
-        request: Request,
-        outcome: Outcome,
-    ) -> None:
-        network = self._network
-        overlap = self._fitting(tile)
-        tiles = self._plan(picture.height, picture.width, tile, context)
-        watch = network.watch()
-        base, unsafe = network.base(picture, request.ensemble, watch)
-        evaluate = network.evaluator(request.ensemble)
-        progress = Progress(request.progress, len(tiles))
-        converged = Job(
-            picture=picture,
-            out=out,
-            evaluate=evaluate,
-            plan=tiles,
-            base=base,
-            scale=network.scale,
-            base_beside=network.base_beside,
-            watch=watch,
-            strength=request.strength,
-            overlap=overlap,
-            window=network.window,
-            # After "out of memory", what fits is what the smaller tile takes.
-            limit=min(room.tile, self._largest**2) if self._largest else room.tile,
-            progress=progress,
-        ).run(context, self.refinement)
-        progress.finish()
-        if unsafe := unsafe + evaluate.unsafe:
+    def _cut(self, picture: Picture, tile: int, context: str, room: Room) -> Cut:
+        # After "out of memory", what fits is what the smaller tile takes.
+        limit = min(room.tile, self._largest**2) if self._largest else room.tile
+        plan = self._plan(picture.height, picture.width, tile, context)
+        return Cut(plan, self._fitting(tile), limit)
+
+    def _run(self, job: Job, context: str, outcome: Outcome) -> None:
+        converged = job.run(context, self.refinement)
+        plan, overlap = job.cut.plan, job.cut.overlap
+        if job.unsafe:
             outcome.warnings.append(
-                f"{unsafe} {'result was' if unsafe == 1 else 'results were'} not finite, black or"
-                f" off in colour in {network.runner.precision} and computed again in fp32"
+                f"{job.unsafe} {'result was' if job.unsafe == 1 else 'results were'} not finite,"
+                f" black or off in colour in {self._network.runner.precision} and computed again in"
+                " fp32"
             )
-        if watch.odd:
+        if job.watch.odd:
             outcome.warnings.append(
                 "these weights change the mean colour far more than usual, in fp32 too: look at"
                 " the result"
             )
-        if tiles.whole:
+        if plan.whole:
             outcome.context = "window" if context == "window" else "whole"
             return
-        outcome.tile, outcome.context = max(tiles.tile_shape), context
-        outcome.overlap = tiles.overlap
+        outcome.tile, outcome.context = max(plan.tile_shape), context
+        outcome.overlap = plan.overlap
         if overlap < self.overlap:
             outcome.warnings.append(
                 f"the overlap is {outcome.overlap} instead of {self.overlap} pixels, because the"

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirnet_cli.restore import drift
-from mirnet_cli.restore.base import Base, BicubicBase
+from mirnet_cli.restore.base import BicubicBase
 from mirnet_cli.restore.blend import Finished, Stitcher
 from mirnet_cli.restore.context import PROXY_SIDE, Merger, Refinement, change
-from mirnet_cli.restore.drift import Watch
-from mirnet_cli.restore.evaluate import Evaluator
 from mirnet_cli.restore.gamut import in_own_space
+from mirnet_cli.restore.options import StepOptions
 from mirnet_cli.restore.picture import Picture, pad, store
+from mirnet_cli.restore.prepared import Prepared
 from mirnet_cli.restore.resample import Floats
 from mirnet_cli.restore.sample import sample
 from mirnet_cli.restore.tiles import Plan, Tile
@@ -64,38 +64,58 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Cut:
+    """How a picture is cut.
+
+    Attributes:
+        plan: the tiles.
+        overlap: that they were to have.
+        limit: pixels that one run may take while it records.
+    """
+
+    plan: Plan
+    overlap: int
+    limit: int
+
+
 class Job:
     """A picture on its way through a network.
 
     Attributes:
-        picture: what comes in.
-        out: what goes out, ``(scale * H, scale * W[, 3])``; filled band by band.
-        evaluate: the network.
-        plan: the tiles.
-        base: what the residual is added to.
-        scale: output pixels for each input pixel, along one axis.
-        base_beside: the network sees the base beside the picture.
+        cut: how the picture is cut.
         watch: looks at the network's results.
-        strength: share of the result in the blend with the original, 0 to 1.
-        overlap: of tiles.
-        window: side of the sliding window of the context "window".
-        limit: pixels that one run may take while it records.
-        progress: told of every run of the network.
     """
 
-    picture: Picture
-    out: NDArray[Any]
-    evaluate: Evaluator
-    plan: Plan
-    base: Base
-    scale: int
-    base_beside: bool
-    watch: Watch
-    strength: float
-    overlap: int
-    window: int
-    limit: int
-    progress: Progress
+    def __init__(
+        self,
+        network: Prepared,
+        picture: Picture,
+        out: NDArray[Any],
+        cut: Cut,
+        options: StepOptions,
+        report: Report | None,
+    ) -> None:
+        """Computes what the residual is added to.
+
+        Args:
+            network: what computes.
+            picture: what comes in, as the network sees it.
+            out: what goes out, ``(scale * H, scale * W[, 3])``; filled band by band.
+            cut: how the picture is cut.
+            options: what the result is like.
+            report: told of every run of the network.
+        """
+        self.cut, self.watch = cut, network.watch()
+        self._network, self._picture, self._out, self._options = network, picture, out, options
+        self._plan = cut.plan
+        self._base, self._unsafe = network.base(picture, options.ensemble, self.watch)
+        self._evaluate = network.evaluator(options.ensemble)
+        self._progress = Progress(report, len(cut.plan))
+
+    @property
+    def unsafe(self) -> int:
+        """How many results had to be computed again in float32 so far."""
+        return self._unsafe + self._evaluate.unsafe
 
     def run(self, context: str, refinement: Refinement) -> bool:
         """Restores the picture.
@@ -112,10 +132,15 @@ class Job:
                 overwritten.
             ResultError: where the network's result is not finite, or not of this picture.
         """
+        converged = self._passes(context, refinement)
+        self._progress.finish()
+        return converged
+
+    def _passes(self, context: str, refinement: Refinement) -> bool:
         if context == "window":
-            self._sweep(None, record=False, window=self.window)
+            self._sweep(None, record=False, window=self._network.window)
             return True
-        if self.plan.whole or context == "tile":
+        if self._plan.whole or context == "tile":
             self._sweep(None, record=False)
             return True
         measure = {"whole": self._whole, "proxy": self._proxy}.get(context, self._sample)
@@ -124,8 +149,8 @@ class Job:
             self._sweep(contexts, record=False)
             return True
         for _ in range(refinement.rounds):
-            probes = dict.fromkeys(refinement.probed(len(self.plan)), _NOTHING)
-            self.progress.expect(len(self.plan) + len(probes))
+            probes = dict.fromkeys(refinement.probed(len(self._plan)), _NOTHING)
+            self._progress.expect(len(self._plan) + len(probes))
             measured = self._sweep(contexts, record=True, probes=probes)
             if change(contexts, measured) <= refinement.settled or self._agree(
                 probes, measured, refinement
@@ -139,12 +164,12 @@ class Job:
     ) -> bool:
         """Whether other vectors leave some tiles what they were."""
         squares, values = 0.0, 0
-        for index, tile in enumerate(self.plan):
+        for index, tile in enumerate(self._plan):
             if index not in probes:
                 continue
             # Recorded as the probes were: in half precision other kinds of runs round otherwise.
-            residual, _ = self.evaluate(self._seen(tile), contexts, _core(tile))
-            self.progress.step()
+            residual, _ = self._evaluate(self._seen(tile), contexts, _core(tile))
+            self._progress.step()
             moved = np.abs(residual[::_PROBED, ::_PROBED] - probes[index])
             if float(moved.max()) > refinement.peak:
                 return False
@@ -153,27 +178,27 @@ class Job:
         return squares <= refinement.deviation**2 * values
 
     def _whole(self) -> tuple[Contexts, bool]:
-        rows, columns = (0, self.plan.rows.padded), (0, self.plan.columns.padded)
-        x = self._input(self.picture.padded(rows, columns), rows, columns)
+        rows, columns = (0, self._plan.rows.padded), (0, self._plan.columns.padded)
+        x = self._input(self._picture.padded(rows, columns), rows, columns)
         return self._measure(x, np.ones((*x.shape[:2], 1), np.float32)), True
 
     def _proxy(self) -> tuple[Contexts, bool]:
-        side = min(PROXY_SIDE, max(self.plan.tile_shape))
-        reduced = self.picture.reduced(side)
+        side = min(PROXY_SIDE, max(self._plan.tile_shape))
+        reduced = self._picture.reduced(side)
         x = reduced
-        if self.base_beside:
-            x = np.concatenate([reduced, self.base.reduced(reduced)], axis=2)
-        x = pad(x, self.plan.stride)
+        if self._network.base_beside:
+            x = np.concatenate([reduced, self._base.reduced(reduced)], axis=2)
+        x = pad(x, self._plan.stride)
         return self._measure(x, np.ones((*x.shape[:2], 1), np.float32)), False
 
     def _sample(self) -> tuple[Contexts, bool]:
-        size = (self.plan.rows.padded, self.plan.columns.padded)
-        chosen = sample(*size, self.overlap, self.plan.stride, self.limit)
+        size = (self._plan.rows.padded, self._plan.columns.padded)
+        chosen = sample(*size, self.cut.overlap, self._plan.stride, self.cut.limit)
         if chosen is None:
             return self._whole()
         lines = [
             [
-                self._input(self.picture.padded(rows, columns), rows, columns)
+                self._input(self._picture.padded(rows, columns), rows, columns)
                 for columns in chosen.columns
             ]
             for rows in chosen.rows
@@ -182,8 +207,8 @@ class Job:
         return self._measure(mosaic, chosen.mask()), False
 
     def _measure(self, x: Floats, mask: Floats) -> Contexts:
-        _, records = self.evaluate(x, None, mask)
-        self.progress.step()
+        _, records = self._evaluate(x, None, mask)
+        self._progress.step()
         return [[vector for vector, _ in record] for record in records]
 
     def _sweep(
@@ -205,9 +230,9 @@ class Job:
         Returns:
             The vectors it measured.
         """
-        stitcher = Stitcher(self.plan, self.scale)
-        mergers = [Merger() for _ in self.evaluate.symmetries]
-        for index, tile in enumerate(self.plan):
+        stitcher = Stitcher(self._plan, self._network.scale)
+        mergers = [Merger() for _ in self._evaluate.symmetries]
+        for index, tile in enumerate(self._plan):
             x = self._seen(tile)
             residual, records = self._plausible(tile, x, contexts, record, window)
             for merger, measured in zip(mergers, records, strict=False):
@@ -216,7 +241,7 @@ class Job:
                 # Before stitching, which writes to the residual.
                 probes[index] = residual[::_PROBED, ::_PROBED].copy()
             self._finish(stitcher.add(tile, residual), tile, x)
-            self.progress.step()
+            self._progress.step()
         return [merger.vectors() for merger in mergers]
 
     def _plausible(
@@ -226,33 +251,35 @@ class Job:
         mask = _core(tile) if record else None
         seen = drift.means(x)
         before = seen[:3]
-        base = seen[3:] if self.base_beside else self.base.means(x, tile.rows, tile.columns)
-        residual, records = self.evaluate(x, contexts, mask, window)
+        base = (
+            seen[3:] if self._network.base_beside else self._base.means(x, tile.rows, tile.columns)
+        )
+        residual, records = self._evaluate(x, contexts, mask, window)
         if base is None:
             return residual, records
         after = base + drift.means(residual)
         if self.watch.suspects(before, after):
-            residual, records = self.evaluate.again(x, contexts, mask, window)
+            residual, records = self._evaluate.again(x, contexts, mask, window)
             after_again = base + drift.means(residual)
-            self.evaluate.unsafe += self.watch.better(before, after, after_again)
+            self._evaluate.unsafe += self.watch.better(before, after, after_again)
         return residual, records
 
     def _seen(self, tile: Tile) -> Floats:
-        pixels = self.picture.padded(tile.rows, tile.columns)
+        pixels = self._picture.padded(tile.rows, tile.columns)
         return self._input(pixels, tile.rows, tile.columns)
 
     def _input(self, pixels: Floats, rows: tuple[int, int], columns: tuple[int, int]) -> Floats:
-        if not self.base_beside:
+        if not self._network.base_beside:
             return pixels
-        return np.concatenate([pixels, self.base.at(pixels, rows, columns)], axis=2)
+        return np.concatenate([pixels, self._base.at(pixels, rows, columns)], axis=2)
 
     def _finish(self, finished: Finished, tile: Tile, x: Floats) -> None:
         """Adds base and residual, blends with the original, and writes the pixels."""
-        s = self.scale
-        top, bottom = finished.rows[0], min(finished.rows[1], self.picture.height)
-        margin = self.picture.margin
+        s = self._network.scale
+        top, bottom = finished.rows[0], min(finished.rows[1], self._picture.height)
+        margin = self._picture.margin
         left = max(finished.columns[0], margin)
-        right = min(finished.columns[1], self.picture.width - margin)
+        right = min(finished.columns[1], self._picture.width - margin)
         if left >= right:
             return
         across = slice(left - tile.columns[0], right - tile.columns[0])
@@ -262,8 +289,8 @@ class Job:
             pixels = part[..., :3]
             base = (
                 part[..., 3:]
-                if self.base_beside
-                else self.base.at(pixels, (start, end), (left, right))
+                if self._network.base_beside
+                else self._base.at(pixels, (start, end), (left, right))
             )
             residual = finished.values[
                 (start - finished.rows[0]) * s : (end - finished.rows[0]) * s,
@@ -271,13 +298,13 @@ class Job:
             ]
             # Enlarged, the original is the base; beside it, "doing nothing" has no other meaning.
             original = base if s > 1 else pixels
-            values = _restored(base, residual, original, self.strength, self.picture.grey)
-            if self.picture.space is not None:
-                shown = original[..., 0] if self.picture.grey else original
+            values = _restored(base, residual, original, self._options.strength, self._picture.grey)
+            if self._picture.space is not None:
+                shown = original[..., 0] if self._picture.grey else original
                 rectangle = (start, end), (left, right)
-                values = in_own_space(self.picture, values, np.clip(shown, 0, 1), *rectangle, s)
+                values = in_own_space(self._picture, values, np.clip(shown, 0, 1), *rectangle, s)
             columns = slice((left - margin) * s, (right - margin) * s)
-            store(values, self.out[start * s : end * s, columns])
+            store(values, self._out[start * s : end * s, columns])
 
 
 def enlarged(picture: Picture, scale: int, out: NDArray[Any]) -> None:

@@ -1,51 +1,20 @@
 """A photo's file before and after the network."""
 
 import os
-from collections.abc import Iterable, Mapping
-from numbers import Integral, Real
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
 
 from mirnet_cli import stores
 from mirnet_cli.errors import InputError, OutputError, UsageError
 from mirnet_cli.files import exists, exists_already, is_folder, same_file, write_atomically
 from mirnet_cli.photo import Header, Photo, decode, encode, extension_for, format_from_name
 from mirnet_cli.photo.formats import FORMATS, check_writable
+from mirnet_cli.photo.options import ReadOptions, WriteOptions
 from mirnet_cli.places import Place, Remote
-
-Source = Place | bytes
-Target = Place | BinaryIO
+from mirnet_cli.restore.work import Source, Target, Work
 
 
-def check_options(*, strength: float = 1.0, quality: int | None = None) -> None:
-    """Refuses values of these options, as :meth:`Restorer.file` takes them, that no photo can have.
-
-    Raises:
-        UsageError: for the first that is none.
-    """
-    if not (isinstance(strength, Real) and 0 <= strength <= 1):
-        raise UsageError(f"a strength of {strength!r}", "use a number from 0 to 1")
-    if quality is not None and not (isinstance(quality, Integral) and 1 <= quality <= 100):
-        raise UsageError(f"a quality of {quality!r}", "use a whole number from 1 to 100")
-
-
-def as_crop(crop: Iterable[int] | None) -> tuple[int, int, int, int] | None:
-    """A crop as four of Python's integers, whatever holds them (a list, a NumPy array, ...).
-
-    Raises:
-        UsageError: for one that is none.
-    """
-    if crop is None:
-        return None
-    numbers = list(crop) if isinstance(crop, Iterable) else []
-    whole = len(numbers) == 4 and all(isinstance(number, Integral) for number in numbers)
-    if not whole or min(numbers) < 0 or 0 in numbers[2:]:
-        raise UsageError(f"a crop of {crop!r}", "use X,Y,W,H in pixels")
-    x, y, width, height = map(int, numbers)
-    return x, y, width, height
-
-
-def check_target(source: Source, target: Target, *, overwrite: bool, format: str | None) -> None:
+def check_target(source: Source, target: Target, options: WriteOptions) -> None:
     """Refuses a target before any work is done.
 
     Raises:
@@ -56,14 +25,14 @@ def check_target(source: Source, target: Target, *, overwrite: bool, format: str
     if not isinstance(target, Path | Remote):
         return
     named = format_from_name(target.name)
-    if named is not None and format is None:
+    if named is not None and options.format is None:
         check_writable(named)
     stores.check(target, writing=True)
     if isinstance(target, Remote) and not target.name:
         raise UsageError("names a bucket, no object", "write s3://BUCKET/KEY", subject=target)
     if isinstance(target, Path) and is_folder(target):
         raise OutputError("is a folder", "name a file", subject=target)
-    if not overwrite:
+    if not options.overwrite:
         if not isinstance(source, bytes) and same_file(source, target):
             raise UsageError(
                 "output and input are the same file",
@@ -84,27 +53,21 @@ def status_of(source: Source) -> os.stat_result | None:
         return None
 
 
-def read(source: Source, *, crop: tuple[int, int, int, int] | None, max_pixels: int) -> Photo:
+def read(source: Source, options: ReadOptions) -> Photo:
     """Decodes a photo, or a part of it.
-
-    Args:
-        source: a place, or the bytes of a file.
-        crop: ``(x, y, width, height)`` in pixels of the upright photo.
-        max_pixels: more are refused before decoding.
 
     Raises:
         InputError: for a photo that cannot be read, or does not reach as far as the crop.
-        UsageError: for a crop that is none.
     """
-    crop = as_crop(crop)
-    photo = decode(source, max_pixels=max_pixels)
-    if crop is None:
+    photo = decode(source, max_pixels=options.max_pixels)
+    if options.crop is None:
         return photo
     full_height, full_width = photo.pixels.shape[:2]
-    check_crop(crop, full_width, full_height, None if isinstance(source, bytes) else source)
+    subject = None if isinstance(source, bytes) else source
+    check_crop(options.crop, full_width, full_height, subject)
     from mirnet_cli.photo.placing import part
 
-    return part(photo, crop)
+    return part(photo, options.crop)
 
 
 def check_crop(
@@ -126,20 +89,15 @@ def check_crop(
 
 
 def check_size(
-    header: Header,
-    source: Source,
-    target: Target,
-    width: int,
-    height: int,
-    *,
-    format: str | None,
+    header: Header, source: Source, target: Target, size: tuple[int, int], options: WriteOptions
 ) -> None:
     """Refuses a result that is too large for the format that it would be written in.
 
     Args:
         header: of the photo.
-        source, target, format: as :func:`write` takes them.
-        width, height: of the result, in pixels.
+        source, target: where it comes from and goes to.
+        size: width and height of the result, in pixels.
+        options: how it is written.
 
     Raises:
         InputError: the format holds fewer pixels a side.
@@ -147,7 +105,7 @@ def check_size(
     from mirnet_cli.photo.writing import format_for
 
     try:
-        format_for(header, width, height, format or _named(target))
+        format_for(header, *size, options.format_name or _named(target))
     except OutputError as error:
         subject = None if isinstance(source, bytes) else source
         raise InputError(error.what, error.remedy, subject=subject) from error
@@ -158,31 +116,8 @@ def _named(target: Target) -> str | None:
     return format_from_name(target.name) if isinstance(target, Path | Remote) else None
 
 
-def write(
-    photo: Photo,
-    source: Source,
-    target: Target,
-    status: os.stat_result | None,
-    *,
-    format: str | None,
-    quality: int | None,
-    strip: bool,
-    preserve: bool,
-    overwrite: bool,
-    provenance: Mapping[str, str],
-) -> tuple[str, ...]:
+def write(work: Work, options: WriteOptions) -> tuple[str, ...]:
     """Encodes a photo and writes it, whole or not at all.
-
-    Args:
-        photo: with the pixels to write.
-        source: where it came from.
-        target: a place or a stream.
-        status: of the source when it was read.
-        format: None is what the target's name says, else what the photo was.
-        quality, strip: as :func:`mirnet_cli.photo.encode` takes them.
-        preserve: the target gets the times of the source.
-        overwrite: an existing target may be replaced.
-        provenance: what was done to it; left out with ``strip``.
 
     Returns:
         What was lost.
@@ -190,21 +125,17 @@ def write(
     Raises:
         OutputError: where it cannot be encoded or written.
     """
+    source, target, status = work.source, work.target, work.status
     named = _named(target)
-    encoded = encode(
-        photo,
-        format=format or named,
-        quality=quality,
-        strip=strip,
-        provenance=None if strip else provenance,
-    )
+    as_named = options if options.format or named is None else replace(options, format=named)
+    encoded = encode(work.photo, as_named, provenance=work.provenance)
     said = list(encoded.warnings)
-    if format is None and isinstance(source, Path | Remote):
-        said += _misnamed(photo.header.format, source.name, named)
-    if preserve and Remote in (type(source), type(target)):
+    if options.format is None and isinstance(source, Path | Remote):
+        said += _misnamed(work.photo.header.format, source.name, named)
+    if options.preserve and Remote in (type(source), type(target)):
         said.append("the photo's time is not kept: object stores set their own")
     if isinstance(target, Remote):
-        stores.put(target, encoded.data, overwrite=overwrite, kind=encoded.media_type)
+        stores.put(target, encoded.data, overwrite=options.overwrite, kind=encoded.media_type)
         return tuple(said)
     if not isinstance(target, Path):
         target.write(encoded.data)
@@ -213,13 +144,13 @@ def write(
     if isinstance(source, Path) and same_file(source, target) and _changed(source, status):
         what = "the photo was changed while it was worked on, and is left as it is"
         raise OutputError(what, "run again", subject=target)
-    times_from = status if preserve else None
+    times_from = status if options.preserve else None
     # A file that is replaced keeps its own permissions; a new one has those of the photo.
     mode_from = None if os.path.lexists(target) else status
     refused = write_atomically(
         target,
         encoded.data,
-        overwrite=overwrite,
+        overwrite=options.overwrite,
         times_from=times_from,
         mode_from=mode_from,
     )

@@ -9,6 +9,7 @@ from mirnet_cli.networks import FAMILIES, NetworkSpec
 from mirnet_cli.restore import drift
 from mirnet_cli.restore.base import Base, BicubicBase, Guide, InputBase, NoBase, guided_base
 from mirnet_cli.restore.evaluate import Evaluator
+from mirnet_cli.restore.options import LoadOptions
 from mirnet_cli.restore.picture import Enlarged, Picture, pad
 from mirnet_cli.restore.resample import BICUBIC_REACH, Floats
 from mirnet_cli.restore.symmetry import ALL, IDENTITY
@@ -36,15 +37,13 @@ class Prepared:
         need: memory for each pixel.
     """
 
-    def __init__(
-        self, weights: Weights, scale: int, *, runtime: str, device: str, precision: str
-    ) -> None:
+    def __init__(self, weights: Weights, scale: int, options: LoadOptions) -> None:
         """Builds the networks.
 
         Args:
             weights: which.
             scale: one of theirs.
-            runtime, device, precision: as :func:`mirnet_cli.runtime.prepare` takes them.
+            options: what computes.
 
         Raises:
             UsageError: for a scale the weights do not have, or something that is not here.
@@ -58,9 +57,9 @@ class Prepared:
         self.weights = weights
         self.enlarge = scale if weights.base == "enlarged" else 1
         self.scale = scale // self.enlarge
-        self._options = {"runtime": runtime, "device": device}
+        self._options = options
         # First, because it refuses configurations that the following lines could not read.
-        self.runner = self._prepare(spec, self.scale, precision)
+        self.runner = self._prepare(spec, self.scale, options.precision)
         self.stride = family.stride(spec.config)
         self.halo = family.halo if weights.overlap is None else weights.overlap
         self.window = family.window
@@ -88,7 +87,7 @@ class Prepared:
             config = dict(weights.thumbnail.config)
             guide = Guide(**{name: config.pop(name) for name in GUIDE if name in config})
             small = replace(weights.thumbnail, config=config)
-            self._thumbnail = small, self._prepare(small, None, precision), guide
+            self._thumbnail = small, self._prepare(small, None, options.precision), guide
 
     def evaluator(self, ensemble: bool) -> Evaluator:
         """The network for one picture, averaged over the eight symmetries or not."""
@@ -151,4 +150,5 @@ class Prepared:
         )
 
     def _prepare(self, spec: NetworkSpec, scale: int | None, precision: str) -> Runner:
-        return prepare(spec, scale=scale, precision=precision, **self._options)
+        runtime, device = self._options.runtime, self._options.device
+        return prepare(spec, scale=scale, runtime=runtime, device=device, precision=precision)

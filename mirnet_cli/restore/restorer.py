@@ -2,9 +2,9 @@
 
 import time
 import warnings
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,21 +16,23 @@ from mirnet_cli.models.catalogue import TASKS
 from mirnet_cli.models.choose import names_file, resolve
 from mirnet_cli.models.weights import Weights
 from mirnet_cli.photo import placing, xmp_places
+from mirnet_cli.photo.options import WriteOptions
 from mirnet_cli.photo.space import Space, space_of, space_of_photo
-from mirnet_cli.places import Place, Remote, place
+from mirnet_cli.places import Remote, place
 from mirnet_cli.restore import photos
 from mirnet_cli.restore.alpha import enlarged_alpha, without_hidden
 from mirnet_cli.restore.context import Refinement
-from mirnet_cli.restore.cutting import Cutter, Outcome, Request
+from mirnet_cli.restore.cutting import Cutter, Outcome
+from mirnet_cli.restore.options import LoadOptions, PhotoOptions, StepOptions
 from mirnet_cli.restore.passes import Report, enlarged
 from mirnet_cli.restore.picture import Picture, check
 from mirnet_cli.restore.prepared import Prepared
 from mirnet_cli.restore.resample import BICUBIC_REACH
 from mirnet_cli.restore.result import Result
-from mirnet_cli.restore.sizing import Forecast, parse_tile
+from mirnet_cli.restore.sizing import Forecast
 from mirnet_cli.restore.tiles import Plan
-from mirnet_cli.restore.work import Work
-from mirnet_cli.runtime.memory import ceiling, parse_size
+from mirnet_cli.restore.work import Source, Target, Work
+from mirnet_cli.runtime.memory import ceiling
 
 
 class RestoreWarning(UserWarning):
@@ -38,56 +40,36 @@ class RestoreWarning(UserWarning):
 
 
 def load(
-    task: str | Path,
-    *,
-    scale: int | None = None,
-    model: str | None = None,
-    weights: str | None = None,
-    device: str = "auto",
-    precision: str = "auto",
-    runtime: str = "auto",
-    tile: int | str = "auto",
-    overlap: int | None = None,
-    context: str = "auto",
-    max_memory: int | str | None = None,
+    task: str | Path | None = None, options: LoadOptions | None = None, **named: Any
 ) -> "Restorer":
     """Loads a network, ready to restore photos.
 
     Args:
-        task: "denoise", "enhance" or "upscale", the name of a model, or the path of weights.
-        scale: sides of the output over sides of the input, for upscaling; 2 by default.
-        model, weights: a model's name or the path of weights for the task.
-        device, precision, runtime: as :func:`mirnet_cli.runtime.prepare` takes them.
-        tile: "auto", 0 (pictures are never cut), or the largest side of a tile in pixels.
-        overlap: what a tile sees beyond its part on each inner side; None is the model's own.
-        context: "auto" (the model's own), or one of :data:`mirnet_cli.models.catalogue.CONTEXTS`.
-        max_memory: a ceiling for the process, in bytes or like "4G"; None is half of the machine's
-            (or container's) memory, and less where more buys no speed.
+        task: "denoise", "enhance" or "upscale", the name of a model, or the path of weights; by
+            default what the options say.
+        options: which weights, and what computes.
+        **named: options by their names, in the place of those of ``options``.
 
     Raises:
-        UsageError: for a value that is none of these.
+        UsageError: for an option that is none.
         ModelError: for weights that are not found, not intact or not understood.
     """
-    named = str(task)
-    if named in TASKS:
-        chosen = resolve(named, model=model, weights=weights, scale=scale)
-    elif model is not None or weights is not None:
-        raise UsageError(f"unknown task {named!r}", f"use {', '.join(TASKS)}")
-    elif names_file(named):
-        chosen = resolve(None, weights=named, scale=scale)
-    else:
-        chosen = resolve(None, model=named, scale=scale)
-    return Restorer(
-        chosen,
-        scale=scale,
-        device=device,
-        precision=precision,
-        runtime=runtime,
-        tile=tile,
-        overlap=overlap,
-        context=context,
-        max_memory=max_memory,
+    options = LoadOptions.of(options, named)
+    if task is not None:
+        options = LoadOptions.of(options, _meant(str(task), options))
+    chosen = resolve(
+        options.task, model=options.model, weights=options.weights, scale=options.scale
     )
+    return Restorer(chosen, options)
+
+
+def _meant(name: str, options: LoadOptions) -> dict[str, str]:
+    """Which option the name of a task, a model or a file stands for."""
+    if name in TASKS:
+        return {"task": name}
+    if options.model is not None or options.weights is not None:
+        raise UsageError(f"unknown task {name!r}", f"use {', '.join(TASKS)}")
+    return {"weights" if names_file(name) else "model": name}
 
 
 class Restorer:
@@ -104,32 +86,20 @@ class Restorer:
             take less where more buys no speed; what they leave may hold other photos.
     """
 
-    def __init__(
-        self,
-        weights: Weights,
-        *,
-        scale: int | None = None,
-        device: str = "auto",
-        precision: str = "auto",
-        runtime: str = "auto",
-        tile: int | str = "auto",
-        overlap: int | None = None,
-        context: str = "auto",
-        max_memory: int | str | None = None,
-    ) -> None:
-        """See :func:`load`."""
+    def __init__(self, weights: Weights, options: LoadOptions | None = None, **named: Any) -> None:
+        """See :func:`load`; which weights is said by ``weights`` alone."""
+        options = LoadOptions.of(options, named)
         self.weights = weights
         self.task = weights.task
-        self.scale = weights.default_scale if scale is None else scale
+        self.scale = weights.default_scale if options.scale is None else options.scale
         machine = settings.memory_limit()
-        size, limit = parse_tile(tile), ceiling(max_memory, machine)
-        self.max_memory = machine // 2 if max_memory is None else parse_size(max_memory)
-        network = Prepared(weights, self.scale, runtime=runtime, device=device, precision=precision)
+        self.max_memory = machine // 2 if options.max_memory is None else options.max_memory
+        network = Prepared(weights, self.scale, options)
         self.runtime = network.runner.runtime
         self.device = network.runner.device
         self.precision = network.runner.precision
         self._two_views = network.two_views
-        self._cutter = Cutter(network, size, overlap, context, limit)
+        self._cutter = Cutter(network, options, ceiling(options.max_memory, machine))
         self.overlap = self._cutter.overlap
         self.context = self._cutter.context
 
@@ -145,11 +115,11 @@ class Restorer:
     def __call__(
         self,
         pixels: NDArray[Any],
+        options: StepOptions | None = None,
         *,
-        strength: float = 1.0,
-        ensemble: bool = False,
         profile: bytes | None = None,
         progress: Report | None = None,
+        **named: Any,
     ) -> NDArray[Any]:
         """Restores a picture.
 
@@ -157,25 +127,26 @@ class Restorer:
             pixels: ``(H, W)`` grey, ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGB with straight alpha;
                 uint8, uint16, or float32 in 0..1. Not written to. Networks for dual-pixel sensors
                 take ``(H, W, 6)``, the left view and the right one, and give ``(H, W, 3)``.
-            strength: share of the result in the blend with the original, 0 to 1.
-            ensemble: average over the eight flips and rotations.
+            options: what the result is like.
             profile: the ICC profile that the pixels are in; None is sRGB.
             progress: told of each run of the network.
+            **named: options by their names, in the place of those of ``options``.
 
         Returns:
             A new array of the same type and layout, ``scale`` times as high and wide. Alpha is
             kept, enlarged with the picture.
 
         Raises:
-            UsageError: for an array that is no picture, or a strength that is none.
+            UsageError: for an array that is no picture, or an option that is none.
             InputError: for values that are not finite.
             OutOfMemoryError: where memory does not suffice at the smallest tile.
             ResultError: where the network's result is not finite.
         """
+        options = StepOptions.of(options, named)
         if not isinstance(pixels, np.ndarray):
             what = f"{type(pixels).__name__} is no array of pixels"
             raise UsageError(what, "give one, such as numpy.asarray(image)")
-        if self._two_views and ensemble:
+        if self._two_views and options.ensemble:
             raise UsageError("flipping exchanges the two views", "leave ensemble out")
         if self._two_views and profile is not None:
             raise UsageError("two views of a sensor have no profile", "leave it out")
@@ -186,8 +157,8 @@ class Restorer:
         out_colours = out if alpha is None else out[..., :3]
         space, doubt = space_of(profile, grey=pixels.ndim == 2)
         said += [doubt] if doubt else []
-        request = Request(strength, ensemble, progress)
-        outcome = self._restore(colours, alpha, space, out_colours, request)
+        view = View(colours, alpha, space)
+        outcome = self._restore(view, out_colours, options, progress)
         if alpha is not None:
             self._keep_alpha(alpha, out[..., 3])
         for text in [*said, *outcome.warnings]:
@@ -196,19 +167,12 @@ class Restorer:
 
     def file(
         self,
-        source: str | Place | bytes,
-        target: str | Place | BinaryIO,
+        source: str | Source,
+        target: str | Target,
+        options: PhotoOptions | None = None,
         *,
-        strength: float = 1.0,
-        ensemble: bool = False,
-        crop: tuple[int, int, int, int] | None = None,
-        format: str | None = None,
-        quality: int | None = None,
-        strip: bool = False,
-        preserve: bool = False,
-        overwrite: bool = False,
-        max_pixels: int = 500_000_000,
         progress: Report | None = None,
+        **named: Any,
     ) -> Result:
         """Restores a photo from file to file.
 
@@ -216,15 +180,9 @@ class Restorer:
             source: a path, an address (``s3://``, ``https://`` …), or the bytes of a file.
             target: a path, whose folder exists, an address of an object that is to be written, or
                 a stream open for writing bytes.
-            strength, ensemble, progress: as for an array.
-            crop: ``(x, y, width, height)`` in pixels of the upright photo; only that is restored
-                and written.
-            format: "PNG", ...; by default what the target's name says, else the source's.
-            quality: of a lossy format, 1 to 100; by default what the source has.
-            strip: leave metadata out.
-            preserve: the target gets the times of the source.
-            overwrite: replace an existing target, which may be the source itself.
-            max_pixels: larger photos are refused before they are decoded.
+            options: what is read, what is done and how it is written.
+            progress: told of each run of the network.
+            **named: options by their names, in the place of those of ``options``.
 
         Raises:
             UsageError: for the source as target without ``overwrite``, or a wrong option.
@@ -233,30 +191,12 @@ class Restorer:
             OutputError: for a target that exists or cannot be written.
             OutOfMemoryError, ResultError: as for an array.
         """
-        photos.check_options(strength=strength, quality=quality)
-        work = self.read(
-            source, target, crop=crop, format=format, max_pixels=max_pixels, overwrite=overwrite
-        )
-        self.improve(work, strength=strength, ensemble=ensemble, progress=progress)
-        return self.write(
-            work,
-            format=format,
-            quality=quality,
-            strip=strip,
-            preserve=preserve,
-            overwrite=overwrite,
-        )
+        options = PhotoOptions.of(options, named)
+        work = self.read(source, target, options)
+        self.improve(work, options, progress)
+        return self.write(work, options)
 
-    def read(
-        self,
-        source: str | Place | bytes,
-        target: str | Place | BinaryIO,
-        *,
-        crop: tuple[int, int, int, int] | None = None,
-        format: str | None = None,
-        max_pixels: int = 500_000_000,
-        overwrite: bool = False,
-    ) -> Work:
+    def read(self, source: str | Source, target: str | Target, options: PhotoOptions) -> Work:
         """The first of the three steps of :meth:`file`, with its arguments: decodes the photo.
 
         Each step may run in a thread of its own; of :meth:`improve` only one at a time.
@@ -267,24 +207,17 @@ class Restorer:
         started = time.monotonic()
         source = place(source) if isinstance(source, str) else source
         target = place(target) if isinstance(target, str) else target
-        photos.check_target(source, target, overwrite=overwrite, format=format)
+        photos.check_target(source, target, options)
         status = photos.status_of(source)
-        photo = photos.read(source, crop=crop, max_pixels=max_pixels)
+        photo = photos.read(source, options)
         height, width = photo.pixels.shape[:2]
         full = (width * self.scale, height * self.scale)
-        photos.check_size(photo.header, source, target, *full, format=format)
+        photos.check_size(photo.header, source, target, full, options)
         said = [*photo.warnings, *check(photo.pixels)]
         seconds = time.monotonic() - started
         return Work(source, target, status, photo, width, height, said, seconds)
 
-    def improve(
-        self,
-        work: Work,
-        *,
-        strength: float = 1.0,
-        ensemble: bool = False,
-        progress: Report | None = None,
-    ) -> None:
+    def improve(self, work: Work, options: StepOptions, progress: Report | None = None) -> None:
         """The second step: the photo's pixels become those of the result."""
         started = time.monotonic()
         photo = work.photo
@@ -294,41 +227,21 @@ class Restorer:
         work.said += [doubt] if doubt else []
         height, width = photo.pixels.shape[:2]
         around = xmp_places.goes_around(photo.metadata.xmp, width, height)
-        request = Request(strength, ensemble, progress, around)
-        work.outcome = self._restore(photo.pixels, photo.alpha, space, out, request)
+        view = View(photo.pixels, photo.alpha, space, around)
+        work.outcome = self._restore(view, out, options, progress)
         if photo.alpha is not None:
             alpha = np.empty(out.shape[:2], out.dtype)
             self._keep_alpha(photo.alpha, alpha)
         # The input's pixels go before the encoder takes memory of its own.
         work.photo = placing.enlarged(photo, out, alpha)
-        work.provenance = self._provenance(strength, ensemble)
+        work.provenance = self._provenance(options)
         work.said += work.outcome.warnings
         work.seconds += time.monotonic() - started
 
-    def write(
-        self,
-        work: Work,
-        *,
-        format: str | None = None,
-        quality: int | None = None,
-        strip: bool = False,
-        preserve: bool = False,
-        overwrite: bool = False,
-    ) -> Result:
+    def write(self, work: Work, options: WriteOptions) -> Result:
         """The third step: encodes the result and writes it, whole or not at all."""
         started = time.monotonic()
-        said = photos.write(
-            work.photo,
-            work.source,
-            work.target,
-            work.status,
-            format=format,
-            quality=quality,
-            strip=strip,
-            preserve=preserve,
-            overwrite=overwrite,
-            provenance=work.provenance,
-        )
+        said = photos.write(work, options)
         height, width = work.photo.pixels.shape[:2]
         return Result(
             input="-" if isinstance(work.source, bytes) else str(work.source),
@@ -369,7 +282,7 @@ class Restorer:
         """
         return self._cutter.tiles(height, width)
 
-    def _provenance(self, strength: float, ensemble: bool) -> dict[str, str]:
+    def _provenance(self, options: StepOptions) -> dict[str, str]:
         said = {
             "tool": f"mirnet {__version__}",
             "task": self.task,
@@ -378,9 +291,9 @@ class Restorer:
         }
         if self.scale > 1:
             said["scale"] = str(self.scale)
-        if strength != 1:
-            said["strength"] = f"{strength:g}"
-        return said | ({"ensemble": "8"} if ensemble else {})
+        if options.strength != 1:
+            said["strength"] = f"{options.strength:g}"
+        return said | ({"ensemble": "8"} if options.ensemble else {})
 
     def _shape(self, pixels: NDArray[Any]) -> tuple[int, ...]:
         height, width = pixels.shape[:2]
@@ -394,25 +307,37 @@ class Restorer:
             enlarged_alpha(alpha, self.scale, out)
 
     def _restore(
-        self,
-        pixels: NDArray[Any],
-        alpha: NDArray[Any] | None,
-        space: Space | None,
-        out: NDArray[Any],
-        request: Request,
+        self, view: "View", out: NDArray[Any], options: StepOptions, progress: Report | None
     ) -> Outcome:
         """Fills ``out`` with the restored colours."""
-        photos.check_options(strength=request.strength)
-        picture = Picture(pixels if alpha is None else without_hidden(pixels, alpha), space)
-        if request.strength == 0:
-            if request.around:
+        pixels, alpha = view.pixels, view.alpha
+        picture = Picture(pixels if alpha is None else without_hidden(pixels, alpha), view.space)
+        if options.strength == 0:
+            if view.around:
                 picture = replace(picture, around=BICUBIC_REACH)
             enlarged(Picture(pixels[..., :3]) if self._two_views else picture, self.scale, out)
             outcome = Outcome()
         else:
-            outcome = self._cutter.restore(picture, out, request)
+            outcome = self._cutter.restore(picture, out, options, progress, around=view.around)
         if alpha is not None and self.scale == 1:
             # What nobody sees stays what it was.
             hidden = alpha == 0
             np.copyto(out, pixels, where=hidden if pixels.ndim == 2 else hidden[..., None])
         return outcome
+
+
+@dataclass(frozen=True)
+class View:
+    """What is restored.
+
+    Attributes:
+        pixels: the colours.
+        alpha: their transparency.
+        space: that the colours are in.
+        around: the left and right sides meet, as those of a panorama of 360 degrees.
+    """
+
+    pixels: NDArray[Any]
+    alpha: NDArray[Any] | None
+    space: Space | None
+    around: bool = False

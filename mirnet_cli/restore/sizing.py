@@ -10,9 +10,6 @@ from mirnet_cli.runtime.memory import Need
 SMALLEST = 128
 """Smallest automatic tile, and where halving after "out of memory" ends."""
 
-LEAST = 16
-"""Smallest tile that can be asked for."""
-
 
 @dataclass(frozen=True)
 class Room:
@@ -56,25 +53,6 @@ class Forecast:
     tile: int
     memory: int
     pixels: int
-
-
-def parse_tile(tile: int | str) -> int | None:
-    """``--tile``: None for "auto", else a number of pixels.
-
-    Raises:
-        UsageError: for anything that is not "auto", 0 or a whole number from :data:`LEAST` on.
-    """
-    text = str(tile).strip().lower()
-    if text == "auto":
-        return None
-    size = int(text) if text.isascii() and text.isdecimal() else -1
-    if size != 0 and size < LEAST:
-        raise UsageError(
-            f"{tile!r} is not a tile size",
-            f"use auto, 0 (never cut) or a number of pixels from {LEAST} on",
-            subject="--tile",
-        )
-    return size
 
 
 def automatic_tile(height: int, width: int, stride: int, room: Room) -> int:

@@ -9,6 +9,9 @@ from mirnet_cli.photo import Photo
 from mirnet_cli.places import Place
 from mirnet_cli.restore.cutting import Outcome
 
+Source = Place | bytes
+Target = Place | BinaryIO
+
 
 @dataclass
 class Work:
@@ -26,8 +29,8 @@ class Work:
         provenance: what was done.
     """
 
-    source: Place | bytes
-    target: Place | BinaryIO
+    source: Source
+    target: Target
     status: os.stat_result | None
     photo: Photo
     width: int

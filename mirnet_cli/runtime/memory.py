@@ -1,14 +1,8 @@
 """How much memory a network needs for a tile, and how much it may have: numbers, no allocation."""
 
-import math
-import re
 from dataclasses import dataclass
 
-from mirnet_cli.errors import UsageError
 from mirnet_cli.networks.spec import NetworkSpec
-
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-_SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE | re.ASCII)
 
 USEFUL = 17 << 26
 """Bytes (1.06 GiB) beyond which a ceiling that nobody set is not used.
@@ -87,19 +81,6 @@ OUTPUTS = 8
 copied from the device, the base, the sum, and what stitching and finishing hold."""
 
 
-def parse_size(text: str | int) -> int:
-    """Bytes from "4G", "1.5 GB", "800MiB" or a plain number; K, M, G, T are powers of 1024.
-
-    Raises:
-        UsageError: for anything else, and for nothing.
-    """
-    match = _SIZE.fullmatch(str(text).strip())
-    size = float(match[1]) * _UNITS[match[2].upper()] if match else 0.0
-    if not 1 <= size < math.inf:
-        raise UsageError(f"{text!r} is not an amount of memory", "write it like 800M or 4G")
-    return int(size)
-
-
 @dataclass(frozen=True)
 class Ceiling:
     """Bytes that the process may take.
@@ -117,20 +98,16 @@ class Ceiling:
         return min(max(self.usual, needed), self.most)
 
 
-def ceiling(max_memory: int | str | None, limit: int) -> Ceiling:
+def ceiling(max_memory: int | None, limit: int) -> Ceiling:
     """Bytes that the process may take.
 
     Args:
         max_memory: ``--max-memory``; None is half of ``limit``, and less where more buys no speed.
         limit: memory of the machine or container.
-
-    Raises:
-        UsageError: for an amount that cannot be read.
     """
     if max_memory is None:
         return Ceiling(min(limit // 2, USEFUL), limit // 2)
-    size = parse_size(max_memory)
-    return Ceiling(size, size)
+    return Ceiling(max_memory, max_memory)
 
 
 def device_ceiling(device: str) -> int | None:

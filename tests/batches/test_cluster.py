@@ -23,13 +23,15 @@ import mirnet_cli
 from mirnet_cli.batches import cluster, cluster_worker
 from mirnet_cli.batches.cluster import Cluster
 from mirnet_cli.batches.cluster_worker import Ready, Request
+from mirnet_cli.batches.job import Job, Nobody
 from mirnet_cli.batches.journal import Journal
 from mirnet_cli.batches.plan import Item, Selection, make_plan
 from mirnet_cli.batches.run import Report, Run
 from mirnet_cli.batches.scheduler import News, Scheduler, connect, start
-from mirnet_cli.batches.work import Job, Nobody, Outcome, Settings, make_result
 from mirnet_cli.errors import InputError, MirnetError, ModelError, UsageError
 from mirnet_cli.models import weights
+from mirnet_cli.restore.options import LoadOptions, PhotoOptions
+from mirnet_cli.restore.outcome import Outcome, make_result
 from tests.cli.conftest import ROOT
 from tests.cli.test_process import until
 from tests.models.builders import tiny_network, values
@@ -90,7 +92,7 @@ class Clustered:
         path = str(self.photos / "tiny.safetensors")
         return Cluster(
             mirnet_cli.load(path),
-            {"weights": path, **loading},
+            LoadOptions(weights=path, **loading),
             self.scheduler.address,
             watcher,
             say=self.said.append,
@@ -100,7 +102,7 @@ class Clustered:
     def reports(self, executor: Cluster, **how: Any) -> Iterator[Report]:
         plan = make_plan([self.photos / "in"], self.into, Selection(recursive=True))
         restorer = executor._restorer
-        with Run(Journal(self.into), restorer, Settings(), executor=executor, **how) as going:
+        with Run(Journal(self.into), restorer, PhotoOptions(), executor=executor, **how) as going:
             yield from going.do(plan)
 
     def statuses(self, executor: Cluster) -> dict[str, str]:
@@ -263,7 +265,7 @@ def test_other_versions_are_refused(clustered: Clustered, monkeypatch: pytest.Mo
 
 def test_a_worker_that_does_not_see_the_photos_is_refused(photos: Path) -> None:
     found = cluster_worker.prepare(
-        Request("", {}, "", cluster_worker.versions(), sees=(str(photos), "/gone/a.png"))
+        Request("", LoadOptions(), "", cluster_worker.versions(), sees=(str(photos), "/gone/a.png"))
     )
     assert isinstance(found, InputError)
     assert "does not see /gone/a.png" in str(found)
@@ -277,7 +279,9 @@ def test_a_gpu_has_to_be_declared(clustered: Clustered) -> None:
 def test_nothing_is_begun_when_the_time_is_over(clustered: Clustered) -> None:
     executor = clustered.executor()
     plan = make_plan([clustered.photos / "in"], clustered.into, Selection(recursive=True))
-    with Run(Journal(clustered.into), executor._restorer, Settings(), executor=executor) as going:
+    with Run(
+        Journal(clustered.into), executor._restorer, PhotoOptions(), executor=executor
+    ) as going:
         found = []
         for each in going.do(plan):
             going._stop = "the time is over"
@@ -353,7 +357,7 @@ def test_a_scheduler_that_goes_away(
         said.append(text)
         other.close()
 
-    executor = Cluster(restorer, {}, str(path), say=say)
+    executor = Cluster(restorer, LoadOptions(), str(path), say=say)
     with pytest.raises(MirnetError, match="the scheduler has gone away; start it and run again"):
         list(clustered.reports(executor))
     assert said[0].startswith("no worker is at tcp://127.0.0.1:")

@@ -17,8 +17,8 @@ from mirnet_cli.batches.journal import Journal
 from mirnet_cli.batches.plan import Item, Plan
 from mirnet_cli.batches.room import Cost, fits
 from mirnet_cli.batches.run import Run
-from mirnet_cli.batches.work import Settings
 from mirnet_cli.models.catalogue import Model
+from mirnet_cli.restore.options import PhotoOptions
 from tests import fakes
 from tests.models.builders import tiny_network
 
@@ -33,7 +33,7 @@ def plan(folder: Path, **contents: str) -> Plan:
 
 
 def statuses(restorer: fakes.Restorer, made: Plan) -> dict[str, str]:
-    with Run(Journal(made.into), restorer, Settings()) as going:  # type: ignore[arg-type]
+    with Run(Journal(made.into), restorer, PhotoOptions()) as going:  # type: ignore[arg-type]
         return {each.item.key: each.outcome.result.status for each in going.do(made)}
 
 
@@ -116,7 +116,7 @@ def test_what_fits_never_exceeds_the_ceiling(queue: list[tuple[int, int]], writi
 
 def test_an_error_of_each_step_is_its_own_photos(restorer: fakes.Restorer, tmp_path: Path) -> None:
     made = plan(tmp_path, a="1", b="READ", c="2", d="BAD", e="3", f="LATE", g="4")
-    with Run(Journal(made.into), restorer, Settings()) as going:  # type: ignore[arg-type]
+    with Run(Journal(made.into), restorer, PhotoOptions()) as going:  # type: ignore[arg-type]
         reports = {each.item.key: each.outcome.result for each in going.do(made)}
     found = {key: result.error for key, result in reports.items()}
     assert {key for key, error in found.items() if error} == {"b.jpg", "d.jpg", "f.jpg"}
@@ -127,7 +127,7 @@ def test_an_error_of_each_step_is_its_own_photos(restorer: fakes.Restorer, tmp_p
 
 def test_stopped_while_one_is_written(restorer: fakes.Restorer, tmp_path: Path) -> None:
     made = plan(tmp_path, a="LONG", b="INTERRUPT", c="3", d="4")
-    with Run(Journal(made.into), restorer, Settings()) as going:  # type: ignore[arg-type]
+    with Run(Journal(made.into), restorer, PhotoOptions()) as going:  # type: ignore[arg-type]
         with pytest.raises(KeyboardInterrupt):
             list(going.do(made))
         rest = {each.item.key: each for each in going.rest("stopped")}
@@ -145,11 +145,11 @@ def test_memory_that_neighbours_took_is_asked_for_again(
 ) -> None:
     real, failed = restorer.read, set[str]()
 
-    def read(source: Path, target: Path, **more: Any) -> Any:
+    def read(source: Path, target: Path, options: PhotoOptions) -> Any:
         if source.stem == "b" and source.stem not in failed:
             failed.add(source.stem)
             raise MemoryError
-        return real(source, target, **more)
+        return real(source, target, options)
 
     monkeypatch.setattr(restorer, "read", read)
     assert set(statuses(restorer, plan(tmp_path, a="1", b="2")).values()) == {"done"}

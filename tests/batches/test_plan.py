@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mirnet_cli.batches import plan
-from mirnet_cli.batches.names import refuse_clashes
 from mirnet_cli.batches.plan import Selection, in_shard, make_plan
 from mirnet_cli.errors import InputError, UsageError
+from mirnet_cli.restore.names import refuse_clashes
 
 
 def tree(root: Path, *names: str) -> None:
@@ -165,7 +165,7 @@ def test_a_shard_is_the_same_whatever_else_is_there(tmp_path: Path) -> None:
 def test_names_that_differ_by_case_clash_where_the_disk_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folds: bool
 ) -> None:
-    monkeypatch.setattr("mirnet_cli.batches.names.folds_case", lambda folder: folds)
+    monkeypatch.setattr("mirnet_cli.restore.names.folds_case", lambda folder: folds)
     tree(tmp_path, "a.jpg", "b.jpg")
     out = tmp_path / "out"
     pairs = [(tmp_path / "a.jpg", out / "X.jpg"), (tmp_path / "b.jpg", out / "x.jpg")]

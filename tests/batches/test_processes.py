@@ -10,12 +10,13 @@ from PIL import Image
 
 import mirnet_cli
 from mirnet_cli.batches.elsewhere import share, split_cores
+from mirnet_cli.batches.job import Nobody
 from mirnet_cli.batches.journal import Journal
 from mirnet_cli.batches.plan import Item, Selection, make_plan
 from mirnet_cli.batches.processes import Processes
 from mirnet_cli.batches.run import Run
-from mirnet_cli.batches.work import Nobody, Settings
 from mirnet_cli.models import weights
+from mirnet_cli.restore.options import LoadOptions, PhotoOptions
 from mirnet_cli.runtime.memory import USEFUL
 from tests.models.builders import tiny_network, values
 
@@ -61,10 +62,10 @@ def test_they_do_what_one_does_and_survive_each_other(small: Path, tmp_path: Pat
     for times, status in ((1, "done"), (2, "failed")):
         into = tmp_path / f"out{times}"
         killer = Killer(times)
-        executor = Processes(restorer, {"weights": str(small)}, 2, killer)
+        executor = Processes(restorer, LoadOptions(weights=str(small)), 2, killer)
         killer.executor = executor
         plan = make_plan([tmp_path / "in"], into, Selection())
-        with Run(Journal(into), restorer, Settings(), executor=executor) as going:
+        with Run(Journal(into), restorer, PhotoOptions(), executor=executor) as going:
             found = {each.item.key: each.outcome.result for each in going.do(plan)}
         assert {key: result.status for key, result in found.items()} == {
             **dict.fromkeys(("a.png", "c.png", "d.png", "e.png"), "done"),

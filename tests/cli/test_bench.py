@@ -15,6 +15,7 @@ import pytest
 
 from mirnet_cli.measure import bench, bench_process
 from mirnet_cli.photo import decode
+from mirnet_cli.restore.options import LoadOptions
 from mirnet_cli.runtime.openvino_graph import operations
 from tests.runtime.networks import random_spec
 
@@ -113,7 +114,7 @@ def test_the_command_writes_what_came_in(tmp_path: Path, monkeypatch: pytest.Mon
 
     real = bench._timed
     monkeypatch.setattr(bench, "_timed", timed)
-    bench._command(bench.synthetic(0.01, tmp_path), bench.Settings("denoise", None, (), {}, 0))
+    bench._command(bench.synthetic(0.01, tmp_path), bench.Settings(LoadOptions(task="denoise"), 0))
     assert written == ["0.01mp.jpg"]
 
 

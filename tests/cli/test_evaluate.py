@@ -148,8 +148,6 @@ def test_quiet_while_weights_are_fetched(
     from mirnet_cli.cli import models_files
 
     heard: list[bool] = []
-    monkeypatch.setattr(
-        models_files, "fetch_first", lambda _, __, console, **___: heard.append(console.quiet)
-    )
+    monkeypatch.setattr(models_files, "fetch_first", lambda _, console: heard.append(console.quiet))
     real("evaluate", "i", "t", *words, "--weights", "w.safetensors", "--quiet")
     assert heard == [True]

@@ -200,16 +200,16 @@ def test_what_the_options_say_arrives(mirnet: Mirnet, monkeypatch: pytest.Monkey
     words = "--tile 512 --max-memory 4G --strength 0.5 --ensemble --crop 1,2,3,4 --max-pixels 2M"
     assert mirnet("denoise", "a.jpg", *words.split(), "--context", "tile").code == 0
     options, call = made[0].options, made[0].calls[0]
-    assert options["tile"] == 512
-    assert options["overlap"] == 24
-    assert options["max_memory"] == 4 << 30
-    assert options["context"] == "tile"
-    assert call["strength"] == 0.5
-    assert call["crop"] == (1, 2, 3, 4)
-    assert call["max_pixels"] == 2_000_000
-    assert call["ensemble"]
-    assert call["strip"]
-    assert call["quality"] is None
+    assert options.tile == 512
+    assert options.overlap == 24
+    assert options.max_memory == 4 << 30
+    assert options.context == "tile"
+    assert call.strength == 0.5
+    assert call.crop == (1, 2, 3, 4)
+    assert call.max_pixels == 2_000_000
+    assert call.ensemble
+    assert call.strip
+    assert call.quality is None
 
 
 def test_overwrite_cannot_be_set_by_the_environment(

@@ -291,13 +291,13 @@ def test_the_task_is_said_by_the_user(v2: str) -> None:
     large = resolve("upscale", weights=v2, scale=4)
     assert (large.base, large.scales) == ("enlarged", (4,))
     assert resolve("upscale", weights=v2, scale=1).base == "input"
+    assert resolve("upscale", weights=v2).scales == (2,)
 
 
 @pytest.mark.parametrize(
     ("task", "scale", "expected"),
     [
         (None, None, "--task denoise|enhance|upscale"),
-        ("upscale", None, "--scale 1|2|3|4"),
         ("denoise", 2, "only upscale has scales"),
     ],
 )

@@ -4,9 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
-import pytest
 
-from mirnet_cli.errors import UsageError
 from mirnet_cli.networks import NetworkSpec
 from mirnet_cli.runtime.memory import (
     INPUTS,
@@ -18,32 +16,7 @@ from mirnet_cli.runtime.memory import (
     ceiling,
     footprint,
     need,
-    parse_size,
 )
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [
-        ("4G", 4 << 30),
-        ("4g", 4 << 30),
-        ("1.5 GB", 3 << 29),
-        ("800MiB", 800 << 20),
-        (".5K", 512),
-        (" 7 ", 7),
-        (12345, 12345),
-    ],
-)
-def test_sizes(text: str | int, size: int) -> None:
-    assert parse_size(text) == size
-
-
-@pytest.mark.parametrize(
-    "text", ["", "G", "4 G B", "-1G", "4P", "1e9", "nan", "٤G", 0, "0.2", "4GG", "9" * 400]
-)
-def test_what_is_no_size(text: str | int) -> None:
-    with pytest.raises(UsageError, match="memory"):
-        parse_size(text)
 
 
 def test_the_ceiling() -> None:

@@ -6,10 +6,14 @@ ValueError with what is wrong and what would be right.
 
 import math
 import re
+from collections.abc import Iterable
+from numbers import Integral, Real
 from typing import Any
 
 _DECIMAL = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 _BINARY = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+LEAST_TILE = 16
+"""Smallest tile that can be asked for, in pixels."""
 
 
 def extension(text: str) -> str:
@@ -29,7 +33,7 @@ def strength(text: float | str) -> float:
     """0 to 1."""
     try:
         number = float(text)
-    except ValueError:
+    except (TypeError, ValueError):
         number = -1.0
     if not 0 <= number <= 1:
         raise ValueError(f"{text!r} is not a number from 0 to 1")
@@ -53,21 +57,28 @@ def tile(text: int | str) -> int | str:
     if str(text).strip().lower() == "auto":
         return "auto"
     try:
-        return _integer(text, 0, 1 << 20)
+        side = _integer(text, 0, 1 << 20)
     except ValueError:
-        raise ValueError(f"{text!r} is not auto, 0 or a number of pixels") from None
+        side = -1
+    if side != 0 and side < LEAST_TILE:
+        raise ValueError(f"{text!r} is not auto, 0 or a number of pixels from {LEAST_TILE} on")
+    return side
 
 
-def crop(text: Any) -> tuple[int, int, int, int]:
-    """``X,Y,W,H`` in pixels; width and height at least 1."""
-    if isinstance(text, tuple):
-        return text
-    parts = re.split(r"[,x ]+", str(text).strip())
-    if len(parts) != 4 or not all(part.isascii() and part.isdigit() for part in parts):
-        raise ValueError(f"{text!r} is not X,Y,WIDTH,HEIGHT in pixels, such as 100,100,512,512")
-    left, top, width, height = (int(part) for part in parts)
+def crop(given: str | Iterable[int]) -> tuple[int, int, int, int]:
+    """``X,Y,W,H`` in pixels, or four whole numbers; width and height at least 1."""
+    numbers: list[Any] = []
+    if isinstance(given, str):
+        parts = re.split(r"[,x ]+", given.strip())
+        if all(part.isascii() and part.isdigit() for part in parts):
+            numbers = [int(part) for part in parts]
+    elif isinstance(given, Iterable):
+        numbers = [int(each) if isinstance(each, Integral) else -1 for each in given]
+    if len(numbers) != 4 or min(numbers) < 0:
+        raise ValueError(f"{given!r} is not X,Y,WIDTH,HEIGHT in pixels, such as 100,100,512,512")
+    left, top, width, height = numbers
     if not width or not height:
-        raise ValueError(f"{text!r} has no pixels; width and height are at least 1")
+        raise ValueError(f"{given!r} has no pixels; width and height are at least 1")
     return left, top, width, height
 
 
@@ -82,21 +93,26 @@ def point(text: Any) -> tuple[int, int]:
 def pixels(text: int | str) -> int:
     """A number of pixels: ``500M`` or ``500000000``."""
     number = _sized(str(text), _DECIMAL)
-    if number is None or number < 1:
+    if number is None:
         raise ValueError(f"{text!r} is not a number of pixels, such as 500M")
     return number
 
 
 def memory(text: int | str) -> int:
     """An amount of memory in bytes: ``4G``, ``800M``; multiples of 1024."""
-    number = _sized(re.sub(r"i?b$", "", str(text).strip().lower()), _BINARY)
-    if number is None or number < 1:
+    number = _sized(str(text), _BINARY, "(?:i?b)?")
+    if number is None:
         raise ValueError(f"{text!r} is not an amount of memory, such as 4G or 800M")
     return number
 
 
 def seconds(text: float | str) -> float:
-    """A time: ``90``, ``90s``, ``30m``, ``1.5h``, ``1h30m`` or ``1:30:00``; more than 0."""
+    """A time: ``90``, ``90s``, ``30m``, ``1.5h``, ``1h30m`` or ``1:30:00``; more than 0.
+
+    A number of seconds may be 0.
+    """
+    if isinstance(text, Real) and text >= 0:
+        return float(text)
     words = str(text).strip().lower()
     total: float | None = None
     if re.fullmatch(r"\d+(:\d\d){1,2}(\.\d+)?", words):
@@ -117,13 +133,20 @@ def seconds(text: float | str) -> float:
 
 
 def shard(text: Any) -> tuple[int, int]:
-    """``i/n``: part i of n, counted from 1."""
-    if isinstance(text, tuple):
-        return text
-    found = re.fullmatch(r"(\d+)/(\d+)", str(text).strip())
-    if not found or not 1 <= int(found[1]) <= int(found[2]):
-        raise ValueError(f"{text!r} is not i/n with i from 1 to n, such as 1/4")
-    return int(found[1]), int(found[2])
+    """``i/n`` or (i, n): part i of n, counted from 1."""
+    match text:
+        case (int(index), int(count)) if 1 <= index <= count:
+            return index, count
+        case str() if found := re.fullmatch(r"(\d+)/(\d+)", text.strip()):
+            index, count = int(found[1]), int(found[2])
+            if 1 <= index <= count:
+                return index, count
+    raise ValueError(f"{text!r} is not i/n with i from 1 to n, such as 1/4")
+
+
+def patterns(given: str | Iterable[str] | None) -> tuple[str, ...]:
+    """One pattern, several or none."""
+    return (given,) if isinstance(given, str) else tuple(given or ())
 
 
 def jobs(text: int | str) -> int:
@@ -178,9 +201,9 @@ def _integer(text: int | str, least: int, most: int) -> int:
     return int(words)
 
 
-def _sized(text: str, sizes: dict[str, int]) -> int | None:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]?)", text.strip().lower())
-    if not found or found[2] not in sizes:
-        return None
-    amount = float(found[1]) * sizes[found[2]]
-    return int(amount) if math.isfinite(amount) else None
+def _sized(text: str, sizes: dict[str, int], ending: str = "") -> int | None:
+    letters = "".join(sizes)
+    pattern = rf"(\d+(?:\.\d*)?|\.\d+)\s*([{letters}]?){ending}"
+    found = re.fullmatch(pattern, text.strip().lower(), re.ASCII)
+    amount = float(found[1]) * sizes[found[2]] if found else 0.0
+    return int(amount) if 1 <= amount < math.inf else None

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mirnet_cli.cli import values
+from mirnet_cli import values
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,7 @@ from mirnet_cli.cli import values
         (values.tile, "512", 512),
         (values.crop, "1,2,3,4", (1, 2, 3, 4)),
         (values.crop, (1, 2, 3, 4), (1, 2, 3, 4)),
+        (values.crop, [1, 2, 3, 4], (1, 2, 3, 4)),
         (values.point, "10,20", (10, 20)),
         (values.pixels, "500M", 500_000_000),
         (values.pixels, "1.5k", 1500),
@@ -27,6 +28,10 @@ from mirnet_cli.cli import values
         (values.memory, "4 GiB", 4 << 30),
         (values.memory, "800MB", 800 << 20),
         (values.memory, "1000000", 1_000_000),
+        (values.memory, "1.5 GB", 3 << 29),
+        (values.memory, ".5K", 512),
+        (values.memory, " 7 ", 7),
+        (values.memory, 12345, 12345),
         (values.seconds, "90", 90),
         (values.seconds, "90s", 90),
         (values.seconds, "30m", 1800),
@@ -59,6 +64,13 @@ def test_right(read: Callable[[Any], Any], text: Any, expected: Any) -> None:
         (values.overlap, "-1"),
         (values.overlap, "٣"),
         (values.tile, "9" * 30),
+        (values.tile, "15"),
+        (values.tile, -1),
+        (values.tile, 64.5),
+        (values.strength, None),
+        (values.crop, 5),
+        (values.crop, (1, 2, 3)),
+        (values.crop, (1, 2, 3.5, 4)),
         (values.crop, "1,2,3"),
         (values.crop, "1,2,0,4"),
         (values.crop, "-1,2,3,4"),
@@ -68,6 +80,15 @@ def test_right(read: Callable[[Any], Any], text: Any, expected: Any) -> None:
         (values.pixels, "9" * 400),
         (values.memory, "9" * 308 + "G"),
         (values.memory, "G"),
+        (values.memory, ""),
+        (values.memory, "4 G B"),
+        (values.memory, "4P"),
+        (values.memory, "1e9"),
+        (values.memory, "nan"),
+        (values.memory, "٤G"),
+        (values.memory, 0),
+        (values.memory, "0.2"),
+        (values.memory, "4GG"),
         (values.memory, "-4G"),
         (values.seconds, ""),
         (values.seconds, "0"),

@@ -1,16 +1,12 @@
-"""Doing it: one photo at a time, every failure turned into an outcome."""
+"""One photo from file to file, with every failure turned into an outcome."""
 
-import dataclasses
 import errno
-import hashlib
-import json
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from mirnet_cli.batches.plan import Item
 from mirnet_cli.errors import (
     DiskFullError,
     InputError,
@@ -22,59 +18,14 @@ from mirnet_cli.errors import (
 )
 from mirnet_cli.files import exists, make_folder, reason
 from mirnet_cli.places import Place, Remote
+from mirnet_cli.restore.options import PhotoOptions
+from mirnet_cli.restore.result import Result
 
 if TYPE_CHECKING:
-    from mirnet_cli.restore import Restorer, Result
+    from mirnet_cli.restore.restorer import Restorer
 
 Tiles = Callable[[int, int], None]
 """Told how many tiles of how many are done."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How each photo is treated; the arguments of :meth:`Restorer.file` of the same names."""
-
-    strength: float = 1.0
-    ensemble: bool = False
-    crop: tuple[int, int, int, int] | None = None
-    format: str | None = None
-    quality: int | None = None
-    strip: bool = False
-    preserve: bool = False
-    overwrite: bool = False
-    max_pixels: int = 500_000_000
-
-    def arguments(self) -> dict[str, Any]:
-        """As keyword arguments."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-
-    def digest(self, restorer: "Restorer") -> str:
-        """Identify everything that makes a result what it is.
-
-        What only decides where and how fast it is computed does not count: the device, the
-        runtime, the precision and the size of tiles change a result within the stated tolerance.
-        """
-        what = {
-            "task": restorer.task,
-            "scale": restorer.scale,
-            "weights": restorer.weights.sha256,
-            "context": restorer.context,
-            "overlap": restorer.overlap,
-            **self.arguments(),
-        }
-        for name in ("overwrite", "preserve", "max_pixels"):
-            del what[name]
-        # NumPy's numbers count as what they are.
-        text = json.dumps(what, sort_keys=True, default=lambda number: number.item())
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True)
-class Job:
-    """One photo to be done; plain data that can be sent to another process."""
-
-    item: Item
-    settings: Settings
 
 
 @dataclass(frozen=True)
@@ -88,62 +39,17 @@ class Outcome:
         full: whether the disk is full, so that nothing further can be written.
     """
 
-    result: "Result"
+    result: Result
     error: Exception | None = None
     lasting: bool = False
     full: bool = False
-
-
-class Executor(Protocol):
-    """Something that does jobs, here or elsewhere."""
-
-    def run(self, jobs: Iterable[Job], wanted: Callable[[], bool]) -> Iterator[tuple[Job, Outcome]]:
-        """Do the jobs, taken from ``jobs`` as there is room for them; yield each as it is done.
-
-        Args:
-            jobs: what is to be done; may be taken somewhat ahead of the work.
-            wanted: asked before the long part of each job. When it says no, everything that has
-                not come so far is dropped, and never yielded.
-        """
-        ...
-
-    def finished(self) -> Iterator[tuple[Job, Outcome]]:
-        """What came to its end although :meth:`run` was left early (Ctrl-C) and never yielded."""
-        ...
-
-    def close(self) -> None:
-        """Give back what is held for further runs."""
-        ...
-
-
-class Watcher(Protocol):
-    """Someone who is told how the work goes on."""
-
-    def begin(self, item: Item) -> None:
-        """The long part of the work on a photo begins."""
-
-    def tiles(self, done: int, total: int) -> None:
-        """So many tiles of the photo begun last are done; not told by other processes."""
-
-    def end(self, item: Item) -> None:
-        """The long part of the work on a photo is over."""
-
-
-class Nobody:
-    """A :class:`Watcher` that does not look."""
-
-    def begin(self, item: Item) -> None: ...
-
-    def tiles(self, done: int, total: int) -> None: ...
-
-    def end(self, item: Item) -> None: ...
 
 
 def perform(
     restorer: "Restorer",
     source: Place | bytes,
     target: Place | BinaryIO,
-    settings: Settings,
+    options: PhotoOptions,
     tiles: Tiles | None = None,
 ) -> Outcome:
     """Do one photo; what goes wrong with it is returned, not raised.
@@ -153,7 +59,7 @@ def perform(
     """
     try:
         check(source, target)
-        result = restorer.file(source, target, progress=tiles, **settings.arguments())
+        result = restorer.file(source, target, options, progress=tiles)
     except BrokenPipeError:
         raise
     except Exception as error:
@@ -208,10 +114,8 @@ def make_result(
     restorer: "Restorer | None" = None,
     error: str | None = None,
     warnings: tuple[str, ...] = (),
-) -> "Result":
+) -> Result:
     """A result for a photo that no network has seen: skipped or failed."""
-    from mirnet_cli.restore import Result
-
     return Result(
         input="-" if isinstance(source, bytes) else str(source),
         output=str(target) if isinstance(target, Path | Remote) and status == "skipped" else None,

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from mirnet_cli.batches import names
-from mirnet_cli.batches.names import ending, output_name, refuse_clashes
 from mirnet_cli.errors import UsageError
+from mirnet_cli.restore import names
+from mirnet_cli.restore.names import ending, output_name, refuse_clashes
 
 
 @pytest.mark.parametrize(

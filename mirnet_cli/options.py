@@ -1,0 +1,103 @@
+"""How an option is declared: one field of a frozen dataclass, with its default, parser and words.
+
+The command line, the environment, Python, the journal of a batch and its workers all take the
+dataclasses whole. They stand where their options are used: :mod:`mirnet_cli.photo.options`,
+:mod:`mirnet_cli.restore.options`, :mod:`mirnet_cli.batches.options`.
+"""
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from typing import Any, Self, cast, get_type_hints
+
+from mirnet_cli.errors import UsageError
+
+WHICH = "Which photos"
+WHERE = "Where it goes"
+HOW = "How it looks"
+WEIGHTS = "Weights"
+COMPUTING = "Computing"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is said of an option beside its name, type and default.
+
+    Attributes:
+        help: what it does, in a line.
+        panel: under which heading.
+        metavar: how its value is written.
+        parse: what the user wrote, or a value, to the value; ValueError says what is wrong with it.
+        flags: on the command line; ``--`` and the field's name by default.
+        variable: whether an environment variable may set it.
+        alters: whether another value makes another result.
+    """
+
+    help: str
+    panel: str
+    metavar: str | None = None
+    parse: Callable[[Any], Any] | None = None
+    flags: tuple[str, ...] = ()
+    variable: bool = True
+    alters: bool = True
+
+
+@dataclass(frozen=True)
+class Options:
+    """Base of the dataclasses of options, whose values are parsed and checked as they are made.
+
+    Raises:
+        UsageError: for a value that is none.
+    """
+
+    def __post_init__(self) -> None:
+        """Parse the values; None stands where it is the default."""
+        for name, setting in declared(type(self)).items():
+            value = getattr(self, name)
+            if setting.parse is None or (
+                value is None and self.__dataclass_fields__[name].default is None
+            ):
+                continue
+            try:
+                object.__setattr__(self, name, setting.parse(value))
+            except (TypeError, ValueError, OverflowError) as error:
+                raise UsageError(f"{name}: {error}") from error
+
+    @classmethod
+    def of(cls, options: Self | None, named: Mapping[str, Any]) -> Self:
+        """Take ``options`` with the values of ``named``; the defaults where there are none.
+
+        Raises:
+            UsageError: there is no such option, or no such value.
+        """
+        try:
+            if options is None:
+                return cls(**named)
+            return replace(options, **named) if named else options
+        except TypeError as error:
+            what = str(error).partition("() ")[2] or str(error)
+            raise UsageError(what, f"see help(mirnet_cli.{cls.__name__})") from error
+
+    def given(self) -> dict[str, Any]:
+        """The values that are not the defaults."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if getattr(self, field.name) != field.default
+        }
+
+
+def declared(kind: type) -> dict[str, Setting]:
+    """What is said of each option of a dataclass, by the field's name."""
+    return _declared(cast(Hashable, kind))
+
+
+@cache
+def _declared(kind: Any) -> dict[str, Setting]:
+    hints = get_type_hints(kind, include_extras=True)
+    return {
+        field.name: each
+        for field in fields(kind)
+        for each in getattr(hints[field.name], "__metadata__", ())
+        if isinstance(each, Setting)
+    }

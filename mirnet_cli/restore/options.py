@@ -1,0 +1,146 @@
+"""What can be asked for of a restoration: of one step, of a photo, and of the weights."""
+
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal
+
+from mirnet_cli import values
+from mirnet_cli.errors import UsageError
+from mirnet_cli.options import COMPUTING, HOW, WEIGHTS, Options, Setting, declared
+from mirnet_cli.photo.options import ReadOptions, WriteOptions
+
+
+@dataclass(frozen=True)
+class StepOptions(Options):
+    """What one network's result is like."""
+
+    strength: Annotated[
+        float,
+        Setting(
+            "Blend with the original: 0 is the original. [default: 1]",
+            HOW,
+            metavar="0..1",
+            parse=values.strength,
+        ),
+    ] = 1.0
+    ensemble: Annotated[
+        bool,
+        Setting(
+            "Average over the eight flips and rotations: a little better, 8 times slower.", HOW
+        ),
+    ] = False
+
+
+@dataclass(frozen=True)
+class PhotoOptions(ReadOptions, StepOptions, WriteOptions):
+    """What is done to a photo and how it is written: the options of reading, a step and writing.
+
+    It goes wherever one of the three is wanted.
+    """
+
+    def fingerprint(self) -> dict[str, Any]:
+        """The values that make a result what it is, for the journal of a batch.
+
+        Options that came after the first journals are left out at their default, so that those
+        journals hold.
+        """
+        altering = {name for name, setting in declared(type(self)).items() if setting.alters}
+        kept = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.name in altering
+            and (field.name in _FIRST or getattr(self, field.name) != field.default)
+        }
+        return kept | {"format": self.format_name}
+
+
+_FIRST = frozenset({"strength", "ensemble", "crop", "format", "quality", "strip"})
+
+
+@dataclass(frozen=True)
+class LoadOptions(Options):
+    """Which weights, and where and how the work is computed.
+
+    Attributes:
+        task: "denoise", "enhance" or "upscale"; None where the weights tell it.
+        scale: sides of the output over sides of the input, for upscaling; None is 2, or the
+            smallest of weights that do not have it.
+    """
+
+    task: str | None = None
+    scale: int | None = None
+    model: Annotated[
+        str | None,
+        Setting(
+            "A model by name; 'mirnet models list' shows them. [default: the task's own]",
+            WEIGHTS,
+            metavar="NAME",
+        ),
+    ] = None
+    weights: Annotated[
+        str | None,
+        Setting("A file of weights, or hf://owner/repo/file[@rev].", WEIGHTS, metavar="PATH"),
+    ] = None
+    device: Annotated[
+        str,
+        Setting("Where to compute. [default: auto]", COMPUTING, metavar="auto|cpu|cuda[:N]|mps"),
+    ] = "auto"
+    precision: Annotated[
+        Literal["auto", "fp32", "fp16", "bf16"],
+        Setting(
+            "auto is the fastest within the stated tolerance. [default: auto]",
+            COMPUTING,
+            metavar="auto|fp32|fp16|bf16",
+        ),
+    ] = "auto"
+    runtime: Annotated[
+        Literal["auto", "torch", "openvino"],
+        Setting("What computes. [default: auto]", COMPUTING, metavar="auto|torch|openvino"),
+    ] = "auto"
+    tile: Annotated[
+        int | str,
+        Setting(
+            "Side of the tiles in pixels; 0 never cuts. [default: auto, as fits]",
+            COMPUTING,
+            metavar="auto|0|N",
+            parse=values.tile,
+        ),
+    ] = "auto"
+    overlap: Annotated[
+        int | None,
+        Setting(
+            "Pixels that tiles share. [default: per model]",
+            COMPUTING,
+            metavar="N",
+            parse=values.overlap,
+        ),
+    ] = None
+    context: Annotated[
+        Literal["auto", "whole", "proxy", "sample", "refine", "window", "tile"],
+        Setting(
+            "How tiles are made to agree with the whole. [default: per model]",
+            COMPUTING,
+            metavar="auto|whole|proxy|sample|refine|window|tile",
+        ),
+    ] = "auto"
+    max_memory: Annotated[
+        int | None,
+        Setting(
+            "A ceiling for the process. [default: half of the machine's, 1.06G at most]",
+            COMPUTING,
+            metavar="4G",
+            parse=values.memory,
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself, too.
+
+        Raises:
+            UsageError: it does, or a value is none.
+        """
+        super().__post_init__()
+        if self.model is not None and self.weights is not None:
+            raise UsageError(
+                "--model and --weights (or MIRNET_MODEL, MIRNET_WEIGHTS) exclude each other",
+                "leave one out",
+            )
