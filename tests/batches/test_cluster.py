@@ -92,7 +92,7 @@ class Clustered:
         path = str(self.photos / "tiny.safetensors")
         return Cluster(
             mirnet_cli.load(path),
-            LoadOptions(weights=path, **loading),
+            LoadOptions(**{"weights": path, **loading}),
             self.scheduler.address,
             watcher,
             say=self.said.append,
