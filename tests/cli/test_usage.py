@@ -17,7 +17,10 @@ from tests.cli.conftest import Mirnet
         ("doctor --device cuda", "--device: goes with --tiling; the checks look at all devices"),
         ("denoise a.jpg -z", "-z: no such option; see 'mirnet denoise --help'"),
         ("denoise a.jpg --tile", "--tile: needs a value; see 'mirnet denoise --help'"),
-        ("denoise a.jpg --tile x", "--tile: 'x' is not auto, 0 or a number of pixels from 16 on; see "),
+        (
+            "denoise a.jpg --tile x",
+            "--tile: 'x' is not auto, 0 or a number of pixels from 16 on; see ",
+        ),
         ("denoise a.jpg --strength 2", "--strength: '2' is not a number from 0 to 1; see "),
         ("denoise a.jpg --strength nan", "--strength: 'nan' is not a number from 0 to 1; see "),
         ("denoise a.jpg --quality 0", "--quality: '0' is not a whole number from 1 to 100; see "),
