@@ -41,7 +41,7 @@ _CURVES: dict[int, tuple[float, ...]] = {
 PNG_CHUNKS = ("cICP", "sRGB", "gAMA", "cHRM")
 """Chunks that :func:`from_png` understands."""
 
-_UNKNOWN = 2
+_UNKNOWN, _DCI = 2, 17
 _HDR = {16: "PQ", 18: "HLG"}
 _D50 = np.array([0.9642, 1.0, 0.8249])
 _BRADFORD = np.array(
@@ -77,13 +77,45 @@ def from_points_or_refuse(primaries: int, transfer: int) -> bytes | None:
     Raises:
         InputError: high dynamic range.
     """
+    _refuse_hdr(transfer)
+    return from_points(primaries, transfer)
+
+
+def from_colours(where: _XY, transfer: int, gamma: float | None) -> bytes | None:
+    """The profile for a JPEG XL's colours, whose curves are taken as they are named.
+
+    Args:
+        where: red, green, blue and white as x and y.
+        transfer: one of H.273's curves.
+        gamma: the power that encodes light, in place of it.
+
+    Returns:
+        None for sRGB and what nobody knows.
+
+    Raises:
+        InputError: high dynamic range.
+    """
+    if gamma is not None:
+        curve: tuple[float, ...] | None = (1 / gamma,) if 0.1 <= gamma <= 1 else None
+    else:
+        _refuse_hdr(transfer)
+        curve = {**_CURVES, _UNKNOWN: _SRGB_CURVE, _DCI: (2.6,)}.get(transfer)
+    same = np.abs(np.subtract(where, _PRIMARIES[1])).max() < 0.001
+    if curve is None or (curve is _SRGB_CURVE and same):
+        return None
+    try:
+        return _profile(where, curve, "JPEG XL")
+    except (np.linalg.LinAlgError, struct.error, ZeroDivisionError):
+        return None
+
+
+def _refuse_hdr(transfer: int) -> None:
     name = hdr(transfer)
     if name is not None:
         raise InputError(
             f"a picture of high dynamic range ({name}), which no network here knows",
             "convert it to a standard dynamic range first",
         )
-    return from_points(primaries, transfer)
 
 
 def from_png(parts: Iterable[Part]) -> tuple[bytes | None, str]:

@@ -3,20 +3,25 @@
 Source: ISO/IEC 18181-2:2024 (container).
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from mirnet_cli.errors import InputError
 from mirnet_cli.photo import coded, exif, jxl_header
 from mirnet_cli.photo.boxes import box, boxes
-from mirnet_cli.photo.codec import Layout, Order, Raster
+from mirnet_cli.photo.codec import NUMBERS, Layout, Order, Raster
 from mirnet_cli.photo.picture import Array, Metadata
 from mirnet_cli.photo.source import DamageError, Data, whole
+
+if TYPE_CHECKING:
+    from mirnet_cli.photo.space import Space
 
 DEPTHS = ("uint8", "uint16", "float32")
 GREY = True
 ALPHA = True
 GREY_ALPHA = True
-# No profile: imagecodecs writes sRGB alone.
-HOLDS = frozenset({"exif", "xmp"})
+HOLDS = frozenset({"exif", "xmp", "icc"})
 MAX_SIDE = 1 << 18
 PIECEMEAL = False
 
@@ -25,32 +30,39 @@ QUALITY = 90
 MAX_METADATA = 16 << 20
 """Bytes a compressed box may unpack to."""
 
+CONVERTED = "the colours were converted to sRGB: its profile is not made of curves and a matrix"
+
 _SIGNATURE = b"\0\0\0\x0cJXL \r\n\x87\n"
 _TYPE = b"\0\0\0\x14ftypjxl \0\0\0\0jxl "
 _HEAD = 1 << 16
 
 
-def _start(data: Data) -> bytes:
-    """The beginning of the codestream."""
+def _codestream(data: Data, most: int | None = None) -> bytes:
+    """The codestream, or as much of its beginning."""
     if data[0:2] == b"\xff\x0a":
-        return data[0:_HEAD]
+        return data[0 : len(data) if most is None else most]
+    pieces: list[bytes] = []
     for name, body in boxes(data):
         if name == b"jxlc":
-            return body[:_HEAD]
+            return body[:most]
         if name == b"jxlp":
-            return body[4 : 4 + _HEAD]
-    raise DamageError("it has no codestream")
+            pieces.append(body[4:])
+            if most is not None and sum(map(len, pieces)) >= most:
+                break
+    if not pieces:
+        raise DamageError("it has no codestream")
+    return b"".join(pieces)[:most]
 
 
 def header(data: Data) -> Layout:
     """Read the codestream's header; the size is that after rotation."""
-    found = jxl_header.parse(_start(data))
+    found = jxl_header.parse(_codestream(data, _HEAD))
     return Layout(found.width, found.height, turned=found.turn)
 
 
 def metadata(data: Data) -> tuple[Metadata, list[str]]:
     """Read the boxes for EXIF and XMP, and the codestream's colours."""
-    found = jxl_header.parse(_start(data))
+    found = jxl_header.parse(_codestream(data, _HEAD))
     warnings: list[str] = []
     block: bytes | None = None
     packet: bytes | None = None
@@ -76,11 +88,13 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
     block = exif.of_turned(block, warnings)
     if found.animation:
         warnings.append("an animation: only its first picture was read")
-    icc = None
-    if found.icc:
-        warnings.append("its colour profile cannot be read: the colours are taken as sRGB")
+    if found.extras not in ((), (jxl_header.ALPHA,)):
+        warnings.append("channels beside colours and transparency are not kept")
+    colours = found.colours
+    if colours.icc:
+        icc: bytes | None = jxl_header.profile(_codestream(data))
     else:
-        icc = coded.from_points_or_refuse(found.primaries, found.transfer)
+        icc = coded.from_colours(colours.where, colours.transfer, colours.gamma)
     return Metadata(exif=block, xmp=packet, icc=icc), warnings
 
 
@@ -96,30 +110,77 @@ def _unpacked(packed: bytes, warnings: list[str]) -> bytes:
 
 
 def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
-    """Decode the first picture, upright."""
+    """Decode the first picture, upright.
+
+    Colours that are coded with loss, and for which there is a profile, libjxl gives as linear
+    light; here they become samples of that profile.
+    """
     import imagecodecs
 
     from mirnet_cli.photo.raster import unpremultiply
 
-    found = jxl_header.parse(_start(data))
-    samples: Array = imagecodecs.jpegxl_decode(whole(data), index=0)
-    if samples.dtype == np.float16:
-        samples = samples.astype(np.float32)
+    found = jxl_header.parse(_codestream(data, _HEAD))
+    if jxl_header.BLACK in found.extras:
+        raise InputError(
+            "a JPEG XL in CMYK, which this tool does not read", "save it anew with another program"
+        )
+    source = whole(data)
+    if found.as_light:
+        source = jxl_header.rewritten(_codestream(data), "float32", linear=True)
+    samples: Array = imagecodecs.jpegxl_decode(source, index=0)
+    with_alpha = jxl_header.ALPHA in found.extras
+    if found.colours.grey and found.extras and not with_alpha:
+        samples = samples[0]  # other channels than alpha are put behind each other
+    if found.colours.grey:
+        colours = samples if samples.ndim == 2 else samples[..., 0]
+    else:
+        colours = samples[..., :3]
+    alpha = _fitted(samples[..., -1], found) if with_alpha else None
     warnings: tuple[str, ...] = ()
-    if samples.dtype == np.float32:
-        clipped = np.clip(np.nan_to_num(samples), 0, 1)
-        if not np.array_equal(clipped, samples):
-            warnings = ("samples outside 0..1 were clipped",)
-        samples = clipped
-    channels = 1 if samples.ndim == 2 else samples.shape[2]
-    colours = 3 if channels >= 3 else 1
-    alpha = np.ascontiguousarray(samples[..., colours]) if channels > colours else None
-    kept = samples if samples.ndim == 2 else samples[..., :colours]
-    kept = kept[..., 0] if kept.ndim == 3 and colours == 1 else kept
-    kept = np.ascontiguousarray(kept)
+    converted = False
+    if found.as_light:
+        colours, warnings = _of_profile(colours, metadata.icc)
+        converted = bool(warnings)
+    elif colours.dtype.kind == "f" and not ((colours >= 0) & (colours <= 1)).all():
+        warnings = ("samples outside 0..1 were clipped",)
+    kept = _fitted(colours, found)
     if alpha is not None and found.premultiplied:
         unpremultiply(kept, alpha)
-    return Raster(kept, alpha, lossless=not (found.xyb or _was_jpeg(data)), warnings=warnings)
+    lossless = not (found.xyb or _was_jpeg(data))
+    return Raster(kept, alpha, converted, lossless=lossless, warnings=warnings)
+
+
+def _fitted(samples: Array, found: jxl_header.Head) -> Array:
+    """Samples as arrays have them: integers of 8 or 16 bits over their whole range, or 0..1."""
+    from mirnet_cli.photo.raster import to_depth
+
+    if samples.dtype.kind == "f":
+        samples = np.clip(np.nan_to_num(samples.astype(np.float32)), 0, 1)
+    if found.floats or found.bits > 16:
+        return np.ascontiguousarray(samples)
+    name = "uint8" if found.bits <= 8 else "uint16"
+    if samples.dtype.kind == "f":
+        return to_depth(samples, name)
+    if found.bits not in (8, 16):
+        # imagecodecs has them as they are stored.
+        share = np.arange(1 << found.bits) * (NUMBERS[name] / ((1 << found.bits) - 1))
+        samples = np.rint(share).astype(name)[np.minimum(samples, len(share) - 1)]
+    return np.ascontiguousarray(samples)
+
+
+def _of_profile(light: Array, icc: bytes | None) -> tuple[Array, tuple[str, ...]]:
+    """Linear light of sRGB's primaries as samples of a profile; of sRGB, which is said, if that
+    cannot be computed with."""
+    from mirnet_cli.photo.raster import bands
+    from mirnet_cli.photo.space import space_of, srgb_encoded
+
+    space, doubt = space_of(icc, grey=light.ndim == 2)
+    out = np.empty(light.shape, np.float32)
+    for top, bottom in bands(*light.shape[:2]):
+        part = np.nan_to_num(light[top:bottom])
+        encoded = srgb_encoded(np.clip(part, 0, 1)) if space is None else space.of_light(part)
+        out[top:bottom] = encoded
+    return out, ((CONVERTED,) if doubt else ())
 
 
 def _was_jpeg(data: Data) -> bool:
@@ -131,13 +192,28 @@ def write(order: Order) -> tuple[list[bytes], list[str]]:
     """Encode with imagecodecs: without loss if the input was so and no quality is given."""
     import imagecodecs
 
-    samples = order.pixels
-    if order.alpha is not None:
-        grey = samples[..., None] if samples.ndim == 2 else samples
-        samples = np.concatenate([grey, order.alpha[..., None]], axis=2)
+    from mirnet_cli.photo.space import space_of
+
+    metadata, grey = order.metadata, order.pixels.ndim == 2
+    warnings: list[str] = []
     lossless = order.lossless and order.quality is None
-    if samples.dtype != np.uint8 and not lossless:
-        samples = _linear(samples, order.pixels.ndim)
+    space, doubt = space_of(metadata.icc, grey=grey)
+    if not lossless and (doubt or (space is not None and order.alpha is not None)):
+        # With loss it takes light in floating point, and alpha would have to be the same.
+        why = "its profile is not made of curves and a matrix" if doubt else "profile and alpha"
+        warnings.append(f"written without loss ({why})")
+        lossless = True
+    samples, alpha, depth = order.pixels, order.alpha, ""
+    if not lossless and space is not None:
+        samples, depth = _lit(samples, space), samples.dtype.name
+    elif not lossless and samples.dtype != np.uint8:
+        samples = _lit(samples, None)
+    if alpha is not None:
+        from mirnet_cli.photo.raster import to_depth
+
+        samples = samples[..., None] if grey else samples
+        alpha = to_depth(alpha, samples.dtype.name)
+        samples = np.concatenate([samples, alpha[..., None]], axis=2)
     # As libjxl's JxlEncoderDistanceFromQuality does from quality 30 on.
     distance = 0.1 + (100 - max(order.quality or QUALITY, 30)) * 0.09
     stream = bytes(
@@ -153,8 +229,8 @@ def write(order: Order) -> tuple[list[bytes], list[str]]:
         # libjxl insists on a container where a decoder has to be of level 10.
         found = dict(boxes(stream))
         level, stream = found.get(b"jxll", b""), found[b"jxlc"]
-    stream = jxl_header.marked_as_srgb(stream)
-    metadata = order.metadata
+    if metadata.icc is not None or samples.dtype != np.uint8:
+        stream = jxl_header.rewritten(stream, depth, icc=metadata.icc, linear=False)
     further = []
     if level:
         further += box(b"jxll", level)
@@ -163,18 +239,21 @@ def write(order: Order) -> tuple[list[bytes], list[str]]:
     if metadata.xmp is not None:
         further += box(b"xml ", metadata.xmp)
     if not further:
-        return [stream], []
-    return [_SIGNATURE, _TYPE, *further, *box(b"jxlc", stream)], []
+        return [stream], warnings
+    return [_SIGNATURE, _TYPE, *further, *box(b"jxlc", stream)], warnings
 
 
-def _linear(samples: Array, dimensions: int) -> Array:
-    """Colours as linear light, which is what imagecodecs takes deep samples for; alpha stays."""
-    from mirnet_cli.photo.raster import to_depth
+def _lit(samples: Array, space: "Space | None") -> Array:
+    """Colours as linear light, which is what imagecodecs takes deep samples for.
+
+    Those of a space become float32, for some lie beyond sRGB's; sRGB's own keep their depth.
+    """
+    from mirnet_cli.photo.raster import bands, to_depth
     from mirnet_cli.photo.space import srgb_light
 
-    colours = 3 if dimensions == 3 else 1
-    part = samples if samples.ndim == 2 else samples[..., :colours]
-    light = to_depth(srgb_light(to_depth(part, "float32")), samples.dtype.name)
-    if part.shape == samples.shape:
-        return light
-    return np.concatenate([light, samples[..., colours:]], axis=2)
+    if space is None:
+        return to_depth(srgb_light(to_depth(samples, "float32")), samples.dtype.name)
+    out = np.empty(samples.shape, np.float32)
+    for top, bottom in bands(*samples.shape[:2]):
+        out[top:bottom] = space.light(samples[top:bottom])
+    return out

@@ -1,18 +1,58 @@
-"""What the beginning of a JPEG XL codestream says: size, turn, depth, colours.
+"""What the beginning of a JPEG XL codestream says: size, turn, depth, colours; and saying other.
 
-imagecodecs tells none of it before it decodes. Source: ISO/IEC 18181-1:2024, annexes B.2 (fields),
-D.2 (SizeHeader), D.3 (ImageMetadata), E.2 (ColourEncoding).
+imagecodecs tells none of it before it decodes, knows no profiles, and marks deep samples as linear.
+Source: ISO/IEC 18181-1:2024, annexes B.2 (fields), D.2 (SizeHeader), D.3 (ImageMetadata), E.2
+(ColourEncoding).
 """
 
 from dataclasses import dataclass
 
+from mirnet_cli.photo import jxl_icc
+from mirnet_cli.photo.jxl_codes import Bits
 from mirnet_cli.photo.source import DamageError
 
+ALPHA, BLACK = 0, 4
+"""Kinds of further channels."""
+
+_SPOT, _FILTER = 2, 5
 _RATIOS = {1: (1, 1), 2: (12, 10), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 7: (2, 1)}
-_ALPHA, _SPOT, _FILTER = 0, 2, 5
 _CUSTOM = 2
 _GREY, _XYB = 1, 2
-_LINEAR, _SRGB = 8, 13
+
+_XY = tuple[float, float]
+_D65 = (0.3127, 0.3290)
+_WHITES = {1: _D65, 10: (1 / 3, 1 / 3), 11: (0.314, 0.351)}
+_PRIMARIES = {
+    1: ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06)),
+    9: ((0.708, 0.292), (0.17, 0.797), (0.131, 0.046)),
+    11: ((0.68, 0.32), (0.265, 0.69), (0.15, 0.06)),
+}
+
+DEPTHS: dict[str, tuple[tuple[int, int], ...]] = {
+    "uint8": ((0, 1), (0, 2)),
+    "uint16": ((0, 1), (3, 2), (15, 6)),
+    "float32": ((1, 1), (0, 2), (7, 4)),
+}
+"""How a header says what samples are: values and their bits."""
+
+
+@dataclass(frozen=True)
+class Colours:
+    """What a codestream's colours are.
+
+    Attributes:
+        grey: whether there is one channel of them.
+        icc: whether a profile tells; the rest says nothing then.
+        where: red, green, blue and white as x and y.
+        transfer: their curve, as ITU-T H.273 counts them, if there is no
+        gamma: the power that encodes light.
+    """
+
+    grey: bool = False
+    icc: bool = False
+    where: tuple[_XY, _XY, _XY, _XY] = (*_PRIMARIES[1], _D65)
+    transfer: int = 13
+    gamma: float | None = None
 
 
 @dataclass(frozen=True)
@@ -22,51 +62,34 @@ class Head:
     Attributes:
         width, height: upright.
         animation: whether there may be several pictures.
-        xyb: whether it is coded with loss, as far as can be told.
-        icc: whether its colours are told by a profile.
-        primaries, transfer: its colours as code points (ITU-T H.273), where there is none.
-        transfer_at: the bit at which the transfer function is stored; 0 if it is nowhere.
-        turn: the orientation that decoders apply, as EXIF counts, 1 to 8.
+        bits: of a sample; integers that are decoded reach to 2 ** bits - 1.
+        floats: whether samples are floating-point numbers.
+        extras: the kinds of further channels.
         premultiplied: whether the colours are multiplied by alpha.
+        xyb: whether it is coded with loss, as far as can be told.
+        colours: what it says of them.
+        turn: the orientation that decoders apply, as EXIF counts, 1 to 8.
+        places: the bits at which begin and end: all fields, the depth, the colours; and the header.
+            The depth and colours of a header that has none begin and end with the fields.
     """
 
     width: int
     height: int
-    animation: bool = False
-    xyb: bool = True
-    icc: bool = False
-    primaries: int = 1
-    transfer: int = 13
-    transfer_at: int = 0
-    turn: int = 1
-    premultiplied: bool = False
+    animation: bool
+    bits: int
+    floats: bool
+    extras: tuple[int, ...]
+    premultiplied: bool
+    xyb: bool
+    colours: Colours
+    turn: int
+    places: tuple[int, int, int, int, int, int]
 
-
-class _Bits:
-    def __init__(self, data: bytes) -> None:
-        self._bits = int.from_bytes(data[:4096], "little")
-        self._left = 8 * min(len(data), 4096)
-        self.at = 0
-
-    def u(self, count: int) -> int:
-        self._left -= count
-        self.at += count
-        if self._left < 0:
-            raise DamageError("it ends within its header")
-        value = self._bits & ((1 << count) - 1)
-        self._bits >>= count
-        return value
-
-    def yes(self) -> bool:
-        return self.u(1) == 1
-
-    def u32(self, *choices: tuple[int, int]) -> int:
-        """U32(): two bits choose an offset and a number of bits to add to it."""
-        offset, count = choices[self.u(2)]
-        return offset + (self.u(count) if count else 0)
-
-    def enum(self) -> int:
-        return self.u32((0, 0), (1, 0), (2, 4), (18, 6))
+    @property
+    def as_light(self) -> bool:
+        """Whether libjxl gives linear light of sRGB's primaries, for it has no name for others."""
+        colours = self.colours
+        return self.xyb and (colours.icc or (colours.grey and colours.where[3] != _D65))
 
 
 def parse(data: bytes) -> Head:
@@ -77,12 +100,17 @@ def parse(data: bytes) -> Head:
     """
     if data[:2] != b"\xff\x0a":
         raise DamageError("it has no codestream")
-    bits = _Bits(data[2:])
+    bits = Bits(data, 16)
     width, height = _size(bits)
+    fields = bits.at
     if bits.yes():
-        return Head(width, height)
+        behind = bits.at
+        _transform(bits, True)
+        places = fields, behind, behind, behind, behind, bits.at
+        return Head(width, height, False, 8, False, (), False, True, Colours(), 1, places)
     turn, animation = 1, False
-    if bits.yes():
+    further = bits.yes()
+    if further:
         turn = 1 + bits.u(3)
         if bits.yes():
             _size(bits)
@@ -94,35 +122,113 @@ def parse(data: bytes) -> Head:
             bits.u32((1, 0), (1001, 0), (1, 8), (1, 10))
             bits.u32((0, 0), (0, 3), (0, 16), (0, 32))
             bits.yes()
-    _depth(bits)
+    depth = bits.at
+    depth_bits, floats = _depth(bits)
+    behind_depth = bits.at
     bits.yes()
     extras = [_extra(bits) for _ in range(bits.u32((0, 0), (1, 0), (2, 4), (1, 12)))]
     xyb = bits.yes()
-    icc, primaries, transfer, transfer_at = _colours(bits)
+    colour = bits.at
+    colours = _colours(bits)
+    behind = bits.at
+    if further and not bits.yes():
+        bits.skip(16 * 2 + 1 + 16)
+    _extensions(bits)
+    _transform(bits, xyb)
     if turn >= 5:
         width, height = height, width
+    kinds = tuple(kind for kind, _ in extras)
+    places = fields, depth, behind_depth, colour, behind, bits.at
+    premultiplied = any(each for _, each in extras)
     return Head(
-        width, height, animation, xyb, icc, primaries, transfer, transfer_at, turn, any(extras)
+        width,
+        height,
+        animation,
+        depth_bits,
+        floats,
+        kinds,
+        premultiplied,
+        xyb,
+        colours,
+        turn,
+        places,
     )
 
 
-def marked_as_srgb(stream: bytes) -> bytes:
-    """A codestream that says its colours are linear, saying that they are sRGB.
+def profile(stream: bytes) -> bytes:
+    """The profile of a codestream that has one.
 
-    imagecodecs marks all samples deeper than 8 bits as linear. Both values take the same bits.
+    Raises:
+        DamageError: it is corrupt.
     """
-    found = parse(stream)
-    if found.transfer != _LINEAR:
-        return stream
-    # Two bits choose 2 + u(4), four bits are the rest; the codestream begins with two bytes.
-    at = 16 + found.transfer_at + 2
-    size = at // 8 + 2
-    bits = int.from_bytes(stream[:size], "little")
-    bits ^= ((_LINEAR - 2) ^ (_SRGB - 2)) << at
-    return bits.to_bytes(size, "little") + stream[size:]
+    return jxl_icc.read(Bits(stream, parse(stream).places[-1]))
 
 
-def _size(bits: _Bits) -> tuple[int, int]:
+def rewritten(stream: bytes, depth: str = "", *, icc: bytes | None = None, linear: bool) -> bytes:
+    """A codestream that says other things of its samples, whose codes stay.
+
+    Args:
+        stream: the codestream.
+        depth: what its samples are, a key of :data:`DEPTHS`; they stay what they are without. A
+            picture that is coded with loss may have any.
+        icc: the profile that its colours have now.
+        linear: they are linear light of sRGB, if there is no profile; otherwise sRGB.
+    """
+    head = parse(stream)
+    fields, depth_at, behind_depth, colours_at, behind, end = head.places
+    bits = Bits(stream, end)
+    if head.colours.icc:
+        jxl_icc.read(bits)
+    new = _Writer(stream)
+    new.copy(0, fields)
+    space = (int(head.colours.grey), 2)
+    if depth_at == behind:
+        new.put((0, 1), (0, 1), *DEPTHS[depth or "uint8"], (1, 1), (0, 2), (1, 1))
+    else:
+        new.copy(fields, depth_at)
+        new.put(*DEPTHS[depth]) if depth else new.copy(depth_at, behind_depth)
+        new.copy(behind_depth, colours_at)
+    if icc is not None:
+        new.put((0, 1), (1, 1), space)
+    elif linear:
+        primaries = () if head.colours.grey else ((1, 2),)
+        new.put((0, 1), (0, 1), space, (1, 2), *primaries, (0, 1), (2, 2), (6, 4), (1, 2))
+    elif head.colours.grey:
+        new.put((0, 1), (0, 1), space, (1, 2), (0, 1), (2, 2), (11, 4), (1, 2))
+    else:
+        new.put((1, 1))
+    if depth_at == behind:
+        new.put((0, 2))
+    new.copy(behind, end)
+    if icc is not None:
+        new.put(jxl_icc.packed(icc))
+    return new.bytes() + stream[-(-bits.at // 8) :]
+
+
+class _Writer:
+    """Bits in the order in which :class:`Bits` reads them."""
+
+    def __init__(self, source: bytes) -> None:
+        self._source = source
+        self._value = 0
+        self._at = 0
+
+    def put(self, *fields: tuple[int, int]) -> None:
+        for value, count in fields:
+            self._value |= value << self._at
+            self._at += count
+
+    def copy(self, start: int, end: int) -> None:
+        bits = Bits(self._source, start)
+        while bits.at < end:
+            count = min(32, end - bits.at)
+            self.put((bits.u(count), count))
+
+    def bytes(self) -> bytes:
+        return self._value.to_bytes(-(-self._at // 8), "little")
+
+
+def _size(bits: Bits) -> tuple[int, int]:
     small = bits.yes()
 
     def side() -> int:
@@ -138,7 +244,7 @@ def _size(bits: _Bits) -> tuple[int, int]:
     return height * across // down, height
 
 
-def _preview(bits: _Bits) -> None:
+def _preview(bits: Bits) -> None:
     eighths = bits.yes()
     choices = (
         ((16, 0), (32, 0), (1, 5), (33, 9)) if eighths else ((1, 6), (65, 8), (321, 10), (1345, 12))
@@ -148,60 +254,75 @@ def _preview(bits: _Bits) -> None:
         bits.u32(*choices)
 
 
-def _depth(bits: _Bits) -> None:
+def _depth(bits: Bits) -> tuple[int, bool]:
     if bits.yes():
-        bits.u32((32, 0), (16, 0), (24, 0), (1, 6))
+        count = bits.u32((32, 0), (16, 0), (24, 0), (1, 6))
         bits.u(4)
-    else:
-        bits.u32((8, 0), (10, 0), (12, 0), (1, 6))
+        return count, True
+    return bits.u32((8, 0), (10, 0), (12, 0), (1, 6)), False
 
 
-def _extra(bits: _Bits) -> bool:
-    """Whether a further channel is an alpha that the colours are multiplied by."""
+def _extra(bits: Bits) -> tuple[int, bool]:
+    """A further channel's kind, and whether it is an alpha that the colours are multiplied by."""
     if bits.yes():
-        return False
+        return ALPHA, False
     kind = bits.enum()
     _depth(bits)
     bits.u32((0, 0), (3, 0), (4, 0), (1, 3))
     for _ in range(bits.u32((0, 0), (0, 4), (16, 5), (48, 10))):
         bits.u(8)
-    if kind == _ALPHA:
-        return bits.yes()
+    if kind == ALPHA:
+        return kind, bits.yes()
     if kind == _SPOT:
-        bits.u(64)
+        bits.skip(64)
     elif kind == _FILTER:
         bits.u32((1, 0), (0, 2), (3, 4), (19, 8))
-    return False
+    return kind, False
 
 
-def _colours(bits: _Bits) -> tuple[bool, int, int, int]:
+def _colours(bits: Bits) -> Colours:
     if bits.yes():
-        return False, 1, 13, 0
+        return Colours()
     icc = bits.yes()
     space = bits.enum()
+    grey = space == _GREY
     if icc:
-        return True, 1, 13, 0
-    primaries = 1
+        return Colours(grey, icc=True)
+    white, places = _D65, _PRIMARIES[1]
     if space != _XYB:
-        white = bits.enum()
-        if white == _CUSTOM:
-            _point(bits)
-        if space != _GREY:
-            primaries = bits.enum()
-            if primaries == _CUSTOM:
-                for _ in range(3):
-                    _point(bits)
-            elif primaries == 11 and white == 1:
-                # H.273 has a number of its own for P3's primaries with the white of D65.
-                primaries = 12
+        number = bits.enum()
+        white = _point(bits) if number == _CUSTOM else _WHITES.get(number, _D65)
+        if not grey:
+            number = bits.enum()
+            places = _PRIMARIES.get(number, places)
+            if number == _CUSTOM:
+                places = _point(bits), _point(bits), _point(bits)
+    gamma, transfer = None, 13
+    if space != _XYB:
+        if bits.yes():
+            gamma = bits.u(24) / 1e7
+        else:
+            transfer = bits.enum()
+    bits.enum()
+    return Colours(grey, False, (*places, white), transfer, gamma)
+
+
+def _point(bits: Bits) -> _XY:
+    x, y = (bits.u32((0, 19), (524288, 19), (1048576, 20), (2097152, 21)) for _ in range(2))
+    return (x >> 1 ^ -(x & 1)) / 1e6, (y >> 1 ^ -(y & 1)) / 1e6
+
+
+def _extensions(bits: Bits) -> None:
+    which = bits.u64()
+    sizes = [bits.u64() for _ in range(which.bit_count())]
+    bits.skip(sum(sizes))
+
+
+def _transform(bits: Bits, xyb: bool) -> None:
+    """What turns XYB into colours and makes a picture larger, where it is not the usual."""
     if bits.yes():
-        gamma = bits.u(24) / 1e7
-        transfer = 4 if abs(gamma - 1 / 2.2) < 0.01 else 8 if gamma > 0.99 else 13
-        return False, primaries, transfer, 0
-    at = bits.at
-    return False, primaries, bits.enum(), at
-
-
-def _point(bits: _Bits) -> None:
-    for _ in range(2):
-        bits.u32((0, 19), (524288, 19), (1048576, 20), (2097152, 21))
+        return
+    if xyb and not bits.yes():
+        bits.skip(16 * 16)
+    which = bits.u(3)
+    bits.skip(16 * sum(count for bit, count in ((1, 15), (2, 55), (4, 210)) if which & bit))

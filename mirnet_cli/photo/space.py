@@ -62,19 +62,23 @@ class Space:
         Returns:
             The same shape, in sRGB's encoding, 0..1.
         """
-        light = self._light(samples)
-        if self.matrix is not None:
-            light = light @ self.matrix.T.astype(np.float32)
-            np.clip(light, 0, 1, out=light)
-        return _srgb_encoded(light)
+        light = self.light(samples)
+        return srgb_encoded(np.clip(light, 0, 1, out=light))
 
     def encoded(self, colours: Floats) -> Floats:
         """Samples of this space for sRGB colours of 0..1; the inverse of :meth:`shown`."""
-        light = srgb_light(colours)
+        return self.of_light(srgb_light(colours))
+
+    def light(self, samples: NDArray[Any]) -> Floats:
+        """Linear light of sRGB's primaries; what they cannot make lies outside of 0..1."""
+        light = self._light(samples)
+        return light if self.matrix is None else light @ self.matrix.T.astype(np.float32)
+
+    def of_light(self, light: Floats) -> Floats:
+        """Samples of this space for linear light of sRGB's primaries, clipped to 0..1."""
         if self.matrix is not None:
             light = light @ np.linalg.inv(self.matrix).T.astype(np.float32)
-            np.clip(light, 0, 1, out=light)
-        return _each(light, self._undone, _looked_up)
+        return _each(np.clip(light, 0, 1), self._undone, _looked_up)
 
     def _light(self, samples: NDArray[Any]) -> Floats:
         if samples.dtype.kind == "f":
@@ -135,7 +139,8 @@ def _looked_up(table: Floats, x: Floats) -> Floats:
     return values
 
 
-def _srgb_encoded(light: Floats) -> Floats:
+def srgb_encoded(light: Floats) -> Floats:
+    """sRGB samples of linear light, both 0..1."""
     dark = light <= np.float32(0.0031308)
     encoded: Floats = np.power(light, np.float32(1 / 2.4))
     encoded *= np.float32(1.055)
@@ -152,7 +157,7 @@ def lab_shown(lab: Floats) -> Floats:
     f[..., 2] = f[..., 1] - lab[..., 2] / 200
     xyz = np.where(f > 6 / 29, f**3, (f - 4 / 29) * (108 / 841)) * _D50.astype(np.float32)
     light: Floats = xyz @ np.linalg.inv(_SRGB).T.astype(np.float32)
-    return _srgb_encoded(np.clip(light, 0, 1))
+    return srgb_encoded(np.clip(light, 0, 1))
 
 
 def srgb_light(encoded: Floats) -> Floats:

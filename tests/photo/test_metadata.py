@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mirnet_cli.photo import Metadata, Part, Photo, coded, decode, encode, exif, formats, ifd
+from mirnet_cli.photo import Metadata, Part, Photo, decode, encode, exif, formats, ifd
 from mirnet_cli.photo.ifd import Reader
 from mirnet_cli.photo.space import space_of_photo
 from tests.photo.pictures import (
@@ -560,7 +560,3 @@ def test_exif_of_colours_that_were_converted_says_srgb() -> None:
     cmyk = Image.fromarray(noise(8, 8, 4), "CMYK")
     found = decode(saved(cmyk, "JPEG", exif=b"Exif\0\0" + camera_block(0xFFFF)))
     assert said_of_colours(found.metadata.exif) == (1, "R98")
-    if formats.FORMATS["JXL"].missing is None:
-        wide = Metadata(exif=camera_block(2), icc=coded.adobe_rgb())
-        made = encode(photo(smooth(8, 8), metadata=wide), format="JXL")
-        assert said_of_colours(decode(made.data).metadata.exif) == (1, "R98")
