@@ -1,7 +1,8 @@
 """The samples of a BMP: palettes, run lengths, and bit fields of any mask.
 
 Sources: Microsoft, "Bitmap Compression" and "BITMAPV5HEADER"; ImageMagick for runs that go beyond
-a row (cut off) and for pixels that no run reaches (the first colour).
+a row (on into the next, which has its own runs or none) and for pixels that no run reaches (the
+first colour).
 """
 
 import struct
@@ -108,7 +109,7 @@ def _unrolled(data: bytes, layout: Layout, nibbles: bool) -> Array:
         code = data[at : at + 2]
         at += 2
         if len(code) < 2:
-            if y == height - 1 and x >= width:
+            if y * width + x >= len(out):
                 break
             raise DamageError("it ends before the picture is complete")
         count, value = code
@@ -135,8 +136,9 @@ def _unrolled(data: bytes, layout: Layout, nibbles: bool) -> Array:
             if nibbles:
                 run = b"".join(map(_NIBBLES.__getitem__, run))[:count]
             at += stored + stored % 2
-        room = max(0, min(count, width - x))
-        out[y * width + x : y * width + x + room] = run[:room]
+        place = y * width + x
+        room = max(0, min(count, len(out) - place))
+        out[place : place + room] = run[:room]
         x += count
     return np.frombuffer(out, np.uint8).reshape(height, width)
 
