@@ -28,8 +28,8 @@ _MOMENT = 60.0
 """Seconds in which a file that was opened is locked for sure."""
 _NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 _CHUNK = 1 << 20
-REFUSED = "this disk cannot "
-"""Begins what :func:`write_atomically` says of a file system that lacks something."""
+REFUSED = ("this disk cannot ", "this store cannot ")
+"""Begins what is said of a file system or store that lacks something."""
 
 
 def expanded(text: str | Path) -> Path:
@@ -82,7 +82,7 @@ def write_atomically(
         raise not_written(path, error) from error
     except ValueError as error:
         raise OutputError(f"not a usable file name: {error}", subject=path) from error
-    return (f"{REFUSED}{' or '.join(refused)}; the file itself is whole",) if refused else ()
+    return (f"{REFUSED[0]}{' or '.join(refused)}; the file itself is whole",) if refused else ()
 
 
 def write_replaceable(path: Path, data: bytes | memoryview) -> None:

@@ -12,8 +12,8 @@ import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from typing import Any
 
 from mirnet_cli import extras, settings
@@ -38,22 +38,35 @@ class _Whole:
         typed: the argument of fsspec's ``pipe_file`` for a media type.
         options: of the file system, told how many seconds the store may be silent.
         parts: whether the size of an upload's parts can be said.
+        plain: makes a file system that asks less of its store; None where there is no such thing.
     """
 
     typed: Callable[[str], dict[str, Any]]
     options: Callable[[float], dict[str, Any]] = lambda seconds: {}
     parts: bool = True
+    plain: Callable[[Any], Any] | None = None
 
 
 def _s3_options(seconds: float) -> dict[str, Any]:
     retries = {"mode": "standard", "total_max_attempts": _TRIES}
     times = {"connect_timeout": min(seconds, 10.0), "read_timeout": seconds}
-    return {"config_kwargs": {**times, "retries": retries}}
+    # Photos are read in parts, which have no checksums; some servers refuse to be asked for one.
+    checks = {"response_checksum_validation": "when_required"}
+    return {"config_kwargs": {**times, **checks, "retries": retries}}
+
+
+def _s3_plain(system: Any) -> Any:
+    """The same without the checksums that newer clients add: older servers refuse their headers."""
+    config = {**system.config_kwargs, "request_checksum_calculation": "when_required"}
+    options = {**system.storage_options, "config_kwargs": config, "skip_instance_cache": True}
+    plain = type(system)(**options)
+    plain.retries = system.retries
+    return plain
 
 
 _AZURE = _Whole(lambda kind: {"content_settings": {"content_type": kind}}, parts=False)
 _WHOLE = {
-    "s3": _Whole(lambda kind: {"ContentType": kind}, _s3_options),
+    "s3": _Whole(lambda kind: {"ContentType": kind}, _s3_options, plain=_s3_plain),
     "gs": _Whole(lambda kind: {"content_type": kind}),
     **dict.fromkeys(("az", "abfs", "abfss"), _AZURE),
 }
@@ -80,6 +93,14 @@ _BROKEN = {
     *("ResponseStreamingError", "IncompleteReadError"),
 }
 _LATER = "try again later"
+_UNKNOWN = {
+    *("NotImplemented", "InvalidArgument", "InvalidRequest", "MethodNotAllowed", "IncompleteBody"),
+    *("MissingContentLength", "XAmzContentSHA256Mismatch", "SignatureDoesNotMatch"),
+}
+"""What servers that speak S3's language say of headers that they do not know."""
+_WITHOUT = "AWS_REQUEST_CHECKSUM_CALCULATION=when_required"
+UNCHECKED = "this store cannot refuse to replace an object, so it was looked at just before"
+"""What :func:`put` says of a store without conditional writes."""
 
 
 def check(where: Place, *, writing: bool = False) -> None:
@@ -231,7 +252,7 @@ def put(
     *,
     overwrite: bool,
     kind: str = "application/octet-stream",
-) -> None:
+) -> tuple[str, ...]:
     """Write an object so that at every moment the old one or the whole new one is there.
 
     Args:
@@ -240,6 +261,9 @@ def put(
         overwrite: whether an existing one may be replaced. If not, the store itself checks that
             in the same step (S3, Google, Azure); in those that rename the check comes just before.
         kind: its media type.
+
+    Returns:
+        A warning where the store could not check that.
 
     Raises:
         UsageError: nothing can be written there.
@@ -251,17 +275,59 @@ def put(
         store = _WHOLE.get(remote.scheme)
         if store is None:
             _put_and_rename(system, path, data, overwrite=overwrite)
-            return
-        options: dict[str, Any] = {**store.typed(kind), "mode": "overwrite"}
-        options |= {"chunksize": _PART} if store.parts else {}
-        if not overwrite:
-            options["mode"] = "create"
+            return ()
+        options = store.typed(kind) | ({"chunksize": _PART} if store.parts else {})
         try:
-            _within(_longest(len(data)), system, system._pipe_file, path, data, **options)
+            checked = _put(_reached(remote), path, data, overwrite=overwrite, **options)
         except FileExistsError:
             # A first try may have come through although its answer was lost.
             if not _is(system, path, data):
                 raise
+            checked = True
+    return () if checked else (UNCHECKED,)
+
+
+def _put(reached: "_Reached", path: str, data: bytes, *, overwrite: bool, **options: Any) -> bool:
+    """Write an object with all that its store knows; whether that checked what is to be checked.
+
+    What a store has refused once is not asked of it again.
+    """
+    modes = ("overwrite",) if overwrite else ("create", "overwrite")
+    ways = [(mode, plain) for mode in modes for plain in (False, True)]
+    refused: Exception | None = None
+    for mode, plain in ways[reached.first[overwrite] :]:
+        system = reached.plain if plain else reached.system
+        if system is None:
+            continue
+        if not overwrite and _there(system, path):
+            # Some stores pass over the condition: what is there already is seen here.
+            raise FileExistsError(path)
+        more = {**options, "mode": mode}
+        try:
+            _within(_longest(len(data)), system, system._pipe_file, path, data, **more)
+        except Exception as error:
+            if not _not_known(error):
+                raise
+            refused = error
+        else:
+            reached.first[overwrite] = ways.index((mode, plain))
+            return overwrite or mode == "create"
+    assert refused is not None
+    raise refused
+
+
+def _not_known(error: BaseException) -> bool:
+    """Whether a store may not know what was asked of it."""
+    return any(_status(each) == 501 or _code(each) in _UNKNOWN for each in causes(error))
+
+
+def _there(system: Any, path: str) -> bool:
+    system.invalidate_cache()
+    try:
+        system.info(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _longest(size: int) -> float:
@@ -354,25 +420,48 @@ def _class(remote: Remote) -> Any:
         raise UsageError(what, remedy, subject=remote) from error
 
 
+@dataclass(eq=False)
+class _Reached:
+    """A store that is reached.
+
+    Attributes:
+        system: fsspec's.
+        first: of the ways to write, with and without ``overwrite``, the first that the store knows.
+    """
+
+    system: Any
+    first: list[int] = field(default_factory=lambda: [0, 0])
+
+    @cached_property
+    def plain(self) -> Any:
+        """A file system that asks less of the store; None where there is no such thing."""
+        store = _WHOLE.get(self.system.protocol[0])
+        return None if store is None or store.plain is None else store.plain(self.system)
+
+
 def _system(remote: Remote) -> tuple[Any, str]:
     """The file system of an address, without what it remembers of folders, and the path in it."""
+    system = _reached(remote).system
+    system.invalidate_cache()
+    return system, _class(remote)._strip_protocol(remote.url)
+
+
+def _reached(remote: Remote) -> _Reached:
     kind = _class(remote)
     options = kind._get_kwargs_from_urls(remote.url)
     make = _shared if kind.async_impl else _own
-    system = make(remote.scheme, tuple(sorted(options.items())))
-    system.invalidate_cache()
-    return system, kind._strip_protocol(remote.url)
+    return make(remote.scheme, tuple(sorted(options.items())))
 
 
-def _own(scheme: str, options: tuple[tuple[str, Any], ...]) -> Any:
+def _own(scheme: str, options: tuple[tuple[str, Any], ...]) -> _Reached:
     """A file system for this thread; fsspec keeps it."""
     from fsspec.registry import get_filesystem_class
 
-    return get_filesystem_class(scheme)(**dict(options))
+    return _Reached(get_filesystem_class(scheme)(**dict(options)))
 
 
 @cache
-def _shared(scheme: str, options: tuple[tuple[str, Any], ...]) -> Any:
+def _shared(scheme: str, options: tuple[tuple[str, Any], ...]) -> _Reached:
     """A file system for all threads: its work is done in one of fsspec's own."""
     from fsspec.registry import get_filesystem_class
 
@@ -383,7 +472,7 @@ def _shared(scheme: str, options: tuple[tuple[str, Any], ...]) -> Any:
     if scheme == "s3":
         # botocore tries again, and Object where an answer breaks off: together that is enough.
         system.retries = 1
-    return system
+    return _Reached(system)
 
 
 @contextmanager
@@ -426,6 +515,10 @@ def _worded(chain: list[BaseException], scheme: str) -> tuple[str, str]:
         return f"the store refuses access{f' ({status})' if status else ''}", _rights(scheme)
     if status == 429 or any("SlowDown" in str(each) for each in chain):
         return "the store asks to slow down", _LATER
+    if any(map(_not_known, chain)):
+        said = str(chain[-1]).partition("\n")[0]
+        remedy = f"set {_WITHOUT}, or use another store" if scheme == "s3" else "use another store"
+        return f"the store does not know what was asked of it ({said})", remedy
     if status >= 500:
         return f"the store has a problem of its own ({status})", _LATER
     if names & {"FileExpired", "EOFError"}:
@@ -456,6 +549,12 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
         seen.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
+
+
+def _code(error: BaseException) -> str:
+    """S3's word for an error; "" for none."""
+    response = getattr(error, "response", None)
+    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
 
 
 def _status(error: BaseException) -> int:

@@ -135,8 +135,9 @@ def write(work: Work, options: WriteOptions) -> tuple[str, ...]:
     if options.preserve and Remote in (type(source), type(target)):
         said.append("the photo's time is not kept: object stores set their own")
     if isinstance(target, Remote):
-        stores.put(target, encoded.data, overwrite=options.overwrite, kind=encoded.media_type)
-        return tuple(said)
+        kind = encoded.media_type
+        put = stores.put(target, encoded.data, overwrite=options.overwrite, kind=kind)
+        return (*said, *put)
     if not isinstance(target, Path):
         target.write(encoded.data)
         target.flush()

@@ -115,6 +115,7 @@ def bucket(
     _proxy.misbehave("")
     yield _client
     _proxy.misbehave("")
+    _proxy.lacks = set()
     _client.clear()
 
 

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 _HOP = {"connection", "transfer-encoding", "keep-alive", "content-length", "server", "date"}
-_STATUS = {"403": 403, "429": 429, "500": 500, "503": 503}
+_STATUS = {"400": 400, "501": 501, "403": 403, "429": 429, "500": 500, "503": 503}
 
 
 @dataclass
@@ -26,6 +26,8 @@ class Proxy:
         times: how often; -1 is always.
         lengths: whether answers from :attr:`files` say how long they are.
         heads: whether HEAD is answered for :attr:`files`.
+        lacks: what this store does not know, as others do not: "conditions" (501) or "checksums"
+            (400, as older servers say) are refused, "ignored" passes over conditions.
         requests: method and path of each request.
         sent: bytes of all answers since the last call of :meth:`misbehave`.
         authorization: who the last request said it is from.
@@ -39,6 +41,7 @@ class Proxy:
     times: int = -1
     lengths: bool = True
     heads: bool = True
+    lacks: set[str] = field(default_factory=set)
     requests: list[tuple[str, str]] = field(default_factory=list)
     sent: int = 0
     authorization: str = ""
@@ -90,6 +93,13 @@ class Handler(BaseHTTPRequestHandler):
         if fault == "silent":
             self._wait()
             return
+        if "conditions" in self.proxy.lacks and self.headers.get("If-None-Match"):
+            self._refuse(501, "NotImplemented")
+            return
+        sent = " ".join(self.headers).lower()
+        if "checksums" in self.proxy.lacks and ("x-amz-checksum" in sent or "x-amz-sdk" in sent):
+            self._refuse(400, "InvalidArgument")
+            return
         status, headers, data = self._answer(body)
         if fault in ("reset", "lost"):
             self._reset()
@@ -116,12 +126,19 @@ class Handler(BaseHTTPRequestHandler):
         connection = http.client.HTTPConnection(urlsplit(self.proxy.behind).netloc, timeout=30)
         with contextlib.closing(connection):
             headers = {name: text for name, text in self.headers.items() if name != "Expect"}
+            if "ignored" in self.proxy.lacks:
+                headers.pop("If-None-Match", None)
             connection.request(self.command, self.path, body=body, headers=headers)
             answer = connection.getresponse()
             data = answer.read()
             if self.command == "HEAD":
                 data = b"\0" * int(answer.getheader("Content-Length") or 0)
             return answer.status, dict(answer.getheaders()), data
+
+    def _refuse(self, status: int, code: str) -> None:
+        text = "A header you provided implies functionality that is not implemented"
+        answer = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{text}</Message></Error>"
+        self._send(status, {"Content-Type": "application/xml"}, answer.encode())
 
     def _begin(self, status: int, headers: dict[str, str], length: int) -> None:
         self.send_response_only(status)

@@ -288,3 +288,46 @@ def test_offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIRNET_OFFLINE", "1")
     with pytest.raises(UsageError, match="MIRNET_OFFLINE"):
         stores.check(place("s3://a/b"))
+
+
+@pytest.mark.parametrize("size", [100, LARGE])
+@pytest.mark.parametrize("lacks", [{"conditions"}, {"checksums"}, {"conditions", "checksums"}])
+def test_what_a_store_does_not_know_is_not_asked_of_it(
+    proxy: Proxy, bucket: Bucket, elsewhere: None, lacks: set[str], size: int
+) -> None:
+    proxy.lacks = lacks
+    data = os.urandom(size)
+    wanted = (stores.UNCHECKED,) if "conditions" in lacks else ()
+    for key in ("a", "b"):
+        assert stores.put(remote(key), data, overwrite=False) == wanted
+        assert bucket[key] == data
+        assert stores.read(remote(key)) == data
+        with pytest.raises(OutputError, match="exists already"):
+            stores.put(remote(key), b"other", overwrite=False)
+        assert bucket[key] == data
+        assert stores.put(remote(key), b"other", overwrite=True) == ()
+        assert bucket[key] == b"other"
+    # What is known by now is not tried again.
+    proxy.misbehave("")
+    stores.put(remote("c"), b"data", overwrite=False)
+    assert proxy.count("PUT") == 1
+    assert bucket.unfinished() == 0
+
+
+def test_a_store_that_passes_over_conditions(proxy: Proxy, bucket: Bucket, elsewhere: None) -> None:
+    proxy.lacks = {"ignored"}
+    bucket["a"] = b"there"
+    with pytest.raises(OutputError, match="exists already"):
+        stores.put(remote("a"), b"other", overwrite=False)
+    assert bucket["a"] == b"there"
+
+
+def test_a_store_that_knows_nothing(proxy: Proxy, bucket: Bucket, elsewhere: None) -> None:
+    proxy.misbehave("501", "PUT")
+    with pytest.raises(OutputError, match=r"does not know what .* AWS_REQUEST_CHECKSUM_CALC"):
+        stores.put(remote("a"), b"data", overwrite=True)
+    proxy.misbehave("400", "PUT")
+    with pytest.raises(OutputError):
+        stores.put(remote("a"), b"data", overwrite=False)
+    assert proxy.count("PUT") == 1, "what is wrong otherwise is not tried in other ways"
+    assert "a" not in bucket
