@@ -194,9 +194,12 @@ def _verified(name: str) -> dict[str, Any]:
 def _file_facts(name: str) -> dict[str, Any]:
     from mirnet_cli.models.choose import read_named
     from mirnet_cli.models.foreign import Foreign
+    from mirnet_cli.models.onnx import Onnx
 
     weights = read_named(name)
     given = weights.path
+    if isinstance(weights, Onnx):
+        return weights.facts()
     if isinstance(weights, Foreign):
         return {
             "name": given.name,

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from mirnet_cli.errors import ModelError, UsageError
 from mirnet_cli.files import expanded, is_file
-from mirnet_cli.models import catalogue, container, fetch, hub
+from mirnet_cli.models import catalogue, container, fetch, hub, onnx_file
 from mirnet_cli.models.catalogue import DEFOCUS, SCALES, TASKS, Model
 from mirnet_cli.models.foreign import TWO_VIEWS, Foreign, from_checkpoint, from_tensors
 from mirnet_cli.models.hub import Report
+from mirnet_cli.models.onnx import Asked, Onnx
 from mirnet_cli.models.weights import Weights, interpret, is_own
 
 
@@ -19,6 +20,7 @@ def resolve(
     model: str | None = None,
     weights: str | None = None,
     scale: int | None = None,
+    asked: Asked | None = None,
 ) -> Weights:
     """Finds, verifies and reads weights.
 
@@ -27,6 +29,7 @@ def resolve(
         model: a name of the catalogue.
         weights: the path of a file.
         scale: sides of the output over sides of the input; for ``upscale`` alone.
+        asked: how the numbers of an ONNX network are to be read, where that was said.
 
     Raises:
         ModelError: where the weights are unknown, missing, changed or refused.
@@ -40,6 +43,11 @@ def resolve(
         raise UsageError("--model and --weights exclude each other", "give one of them")
     if weights is not None:
         found = read_named(weights)
+        if isinstance(found, Onnx):
+            return found.weights(task, scale, asked=asked)
+        if asked is not None and asked != Asked():
+            what = "--set, --input-range and --bgr are for ONNX networks"
+            raise UsageError(what, "leave them out", subject=weights)
         if isinstance(found, Foreign):
             # Their files do not say by how much they enlarge.
             return found.weights(task, 2 if task == "upscale" and scale is None else scale)
@@ -66,13 +74,15 @@ def load_entry(entry: Model, *, report: Report | None = None) -> Weights:
     """
     data, digest, path = fetch.verified(entry, report=report)
     found = read(data, path, digest)
+    if isinstance(found, Onnx):
+        raise ModelError("an ONNX network has no place in the catalogue", "use --weights")
     if isinstance(found, Foreign):
         task = None if entry.task == DEFOCUS else entry.task
         found = found.weights(task, entry.scales[0], name=entry.name, licence=entry.licence)
     return replace(found, context=entry.context) if entry.context else found
 
 
-def read(data: bytes, path: Path, sha256: str | None = None) -> Weights | Foreign:
+def read(data: bytes, path: Path, sha256: str | None = None) -> Weights | Foreign | Onnx:
     """Reads the bytes of a file of weights, whatever its format.
 
     Args:
@@ -85,6 +95,8 @@ def read(data: bytes, path: Path, sha256: str | None = None) -> Weights | Foreig
     """
     import hashlib
 
+    if onnx_file.is_onnx(path.name):
+        return Onnx(onnx_file.read(path, data))
     if container.is_checkpoint(data[:512]):
         return from_checkpoint(data, path, sha256 or hashlib.sha256(data).hexdigest())
     content = container.parse(data, path, sha256)
@@ -93,12 +105,12 @@ def read(data: bytes, path: Path, sha256: str | None = None) -> Weights | Foreig
     return from_tensors(content.tensors, path, content.sha256)
 
 
-def read_file(path: Path) -> Weights | Foreign:
+def read_file(path: Path) -> Weights | Foreign | Onnx:
     """Like :func:`read`, of a file."""
     return read(container.read_bytes(path), path)
 
 
-def read_named(text: str, *, report: Report | None = None) -> Weights | Foreign:
+def read_named(text: str, *, report: Report | None = None) -> Weights | Foreign | Onnx:
     """Like :func:`read`, of a file that the user names: a path, or ``hf://…`` on the Hub."""
     if text.startswith(hub.SCHEME):
         data, digest, path = fetch.from_hub(text, report=report)

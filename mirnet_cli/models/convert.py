@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from mirnet_cli.errors import UsageError
+from mirnet_cli.errors import ModelError, UsageError
 from mirnet_cli.files import same_file
 from mirnet_cli.models import weights as own
 from mirnet_cli.models.catalogue import NAME
 from mirnet_cli.models.choose import read_file
 from mirnet_cli.models.foreign import Foreign
+from mirnet_cli.models.onnx import Onnx
 from mirnet_cli.models.weights import Weights
 
 
@@ -54,6 +55,9 @@ def convert(
     if licence is not None:
         own.check_licence(licence)
     found = read_file(source)
+    if isinstance(found, Onnx):
+        what = "ONNX, which cannot be converted"
+        raise ModelError(what, f"use it as it is, with --weights {source.name}", subject=source)
     if isinstance(found, Foreign):
         named = name or found.renamed(target)
         history = {"converted": {"sha256": found.spec.sha256, "file": source.name[:200]}}

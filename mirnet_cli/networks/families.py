@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mirnet_cli.networks import authors
+from mirnet_cli.errors import UsageError
+from mirnet_cli.networks import authors, described
 from mirnet_cli.networks.authors import Config, Renames, Shapes
 from mirnet_cli.networks.fields import Either, Field, Flag, Number, Several, Whole
 
@@ -48,6 +49,9 @@ class Family:
             of this family.
         whole: configuration -> whether the network gives the picture itself, not a residual.
         context: how tiles are made to agree with the whole where a file does not say it.
+        fixed: configuration -> height and width of the only size that the network takes.
+        least: configuration -> the smallest side that it takes.
+        memory: configuration -> bytes for each pixel of its input, where that was measured.
     """
 
     name: str
@@ -69,6 +73,9 @@ class Family:
     sizes: Callable[[Shapes], dict[str, Any]] | None = None
     whole: Callable[[Config], bool] = lambda config: False
     context: str = "refine"
+    fixed: Callable[[Config], tuple[int, int] | None] = lambda config: None
+    least: Callable[[Config], int] = lambda config: 1
+    memory: Callable[[Config], int] = lambda config: 0
 
     def recognises(self, keys: Iterable[str]) -> bool:
         """Whether the keys are those of the authors' files of this family."""
@@ -104,6 +111,17 @@ def recognise(keys: Iterable[str]) -> Family | None:
     """The family whose authors' files have such keys; None where it is none of them."""
     names = tuple(keys)
     return next((family for family in FAMILIES.values() if family.recognises(names)), None)
+
+
+def _build_onnx(config: Config) -> "nn.Module":
+    raise UsageError("torch does not run ONNX networks", "leave --runtime out")
+
+
+def _onnx_fixed(config: Config) -> tuple[int, int] | None:
+    interface, margin = config["interface"], 2 * int(config["measured"]["reading"]["margin"])
+    if interface["height"] is None or interface["width"] is None:
+        return None
+    return int(interface["height"]) - margin, int(interface["width"]) - margin
 
 
 def _build_v1(config: Config) -> "nn.Module":
@@ -224,6 +242,21 @@ FAMILIES: dict[str, Family] = {
             crop=64,
             scales=lambda config: tuple(config.get("scales", (1,))),
             fields=_COMPACT_FIELDS,
+        ),
+        # Known by its file alone: what is true of it was measured.
+        Family(
+            name=described.FAMILY,
+            title="ONNX network",
+            build=_build_onnx,
+            stride=lambda config: int(config["stride"]),
+            halo=32,
+            window=576,
+            scales=lambda config: (int(config["measured"]["scale"]),),
+            whole=lambda config: int(config["measured"]["scale"]) > 1,
+            context="tile",
+            fixed=_onnx_fixed,
+            least=lambda config: int(config["measured"]["least"]),
+            memory=lambda config: int(config["measured"]["memory"]),
         ),
     )
 }

@@ -18,7 +18,7 @@ import numpy as np
 
 from mirnet_cli.files import remove_leftovers, write_replaceable
 from mirnet_cli.networks import NetworkSpec
-from mirnet_cli.runtime import openvino_graph
+from mirnet_cli.runtime import onnx_graph, openvino_graph
 from mirnet_cli.runtime.openvino_graph import Pool
 
 LIMIT = 256 << 20
@@ -47,7 +47,9 @@ class Entry:
 
 def fingerprint(spec: NetworkSpec, **rest: Any) -> str:
     """Identify a network and whatever else, JSON-like, makes a compiled graph what it is."""
-    digest = hashlib.sha256(Path(openvino_graph.__file__).read_bytes())
+    digest = hashlib.sha256(spec.model)
+    for module in (openvino_graph, onnx_graph):
+        digest.update(Path(str(module.__file__)).read_bytes())
     told = {"family": spec.family, "config": spec.config, **rest}
     digest.update(json.dumps(told, sort_keys=True, default=dict).encode())
     for name, tensor in sorted(spec.tensors.items()):

@@ -141,7 +141,13 @@ class Need:
     largest: int
 
 
-def need(spec: NetworkSpec, inputs: int, scale: int, footprint: Footprint = TORCH) -> Need:
+_CAUTION = 1.25
+"""How much more is planned for than was measured with small pictures."""
+
+
+def need(
+    spec: NetworkSpec, inputs: int, scale: int, footprint: Footprint = TORCH, measured: int = 0
+) -> Need:
     """What a network needs, from the shape of its first layer.
 
     Args:
@@ -150,11 +156,14 @@ def need(spec: NetworkSpec, inputs: int, scale: int, footprint: Footprint = TORC
         inputs: channels of its input.
         scale: output pixels for each input pixel, along one axis.
         footprint: of what computes.
+        measured: bytes for each pixel of the input, where that is known.
     """
     first = spec.tensors.get("conv_in.weight")
     channels, unshuffled = (64, inputs) if first is None else first.shape[:2]
     stream = channels * inputs / unshuffled
     rest = INPUTS * inputs + OUTPUTS * 3 * scale**2
     whole, tile = (int(4 * (n * stream + rest)) for n in (footprint.whole, footprint.tile))
-    weights = 4 * sum(tensor.size for tensor in spec.tensors.values())
-    return Need(whole, tile, footprint.fixed + footprint.copies * weights, footprint.largest)
+    if measured:
+        whole = tile = int(measured * _CAUTION) + 4 * rest
+    fixed = footprint.fixed + footprint.copies * spec.bytes
+    return Need(whole, tile, fixed, footprint.largest)

@@ -24,6 +24,8 @@ from mirnet_cli.networks.configs import (
     MIRNetV2Config,
     with_tuples,
 )
+from mirnet_cli.networks.described import FAMILY
+from mirnet_cli.runtime import onnx_graph
 from mirnet_cli.runtime.openvino_library import openvino, ops
 
 GRID = 4
@@ -599,6 +601,11 @@ GRAPHS: dict[str, Callable[[Writer, Stream, Mapping[str, Any], int | None], Any]
 """What writes down the networks of a family; families without an entry are run by torch."""
 
 
+def writes(family: str) -> bool:
+    """Whether networks of a family can be written down."""
+    return family in GRAPHS or family == FAMILY
+
+
 def write(
     spec: NetworkSpec,
     *,
@@ -621,6 +628,8 @@ def write(
     Raises:
         ModelError: for tensors that do not fit the family.
     """
+    if spec.family == FAMILY:
+        return Graph(onnx_graph.write(spec, size, record=record), ())
     family = FAMILIES[spec.family]
     numbers = Numbers(spec.tensors, family.title)
     f32 = openvino.Type.f32

@@ -16,10 +16,11 @@ import numpy as np
 from mirnet_cli import settings
 from mirnet_cli.errors import ModelError, UsageError
 from mirnet_cli.networks import FAMILIES, NetworkSpec
+from mirnet_cli.networks.described import FAMILY
 from mirnet_cli.runtime import Floats, OutOfDeviceMemoryError, Output, Record
 from mirnet_cli.runtime.compiled import LARGEST, Entry, Shelf, fingerprint
 from mirnet_cli.runtime.devices import Device, choose_precision, cpu_title, only_cpu
-from mirnet_cli.runtime.openvino_graph import GRAPHS, Graph, Pool, write
+from mirnet_cli.runtime.openvino_graph import Graph, Pool, write, writes
 from mirnet_cli.runtime.openvino_library import openvino, ops
 
 AUTO_BF16 = ("compact",)
@@ -171,8 +172,7 @@ class OpenVinoRunner:
 
     def _keep(self, kind: _Kind, model: Any, pools: tuple[Pool, ...]) -> None:
         """Keep a graph for later runs, unless it is large, or photos of all sizes go by."""
-        numbers = 4 * sum(tensor.size for tensor in self._spec.tensors.values())
-        if self._kept == _MOST_KEPT or numbers > LARGEST:
+        if self._kept == _MOST_KEPT or self._spec.bytes > LARGEST:
             return
         self._kept += 1
         blob = io.BytesIO()
@@ -279,7 +279,9 @@ def cpu() -> Device:
 
 def runs(family: str, device: str) -> bool:
     """Whether networks of a family run here on what ``--device`` says."""
-    return family in GRAPHS and only_cpu(device)
+    if family == FAMILY:
+        return device.strip().lower() in ("auto", "cpu")
+    return writes(family) and only_cpu(device)
 
 
 def prepare(spec: NetworkSpec, *, scale: int | None, device: str, precision: str) -> OpenVinoRunner:
@@ -291,7 +293,7 @@ def prepare(spec: NetworkSpec, *, scale: int | None, device: str, precision: str
     family = FAMILIES.get(spec.family)
     if family is None:
         raise ModelError(f"unknown network family {spec.family!r}", "update mirnet")
-    if spec.family not in GRAPHS:
+    if not writes(spec.family):
         raise UsageError(f"openvino does not run {family.title}", "use --runtime torch")
     place = cpu()
     half = tuple(each for each in family.half_precision if each in place.precisions)

@@ -18,7 +18,6 @@ from mirnet_cli.errors import InputError, OutOfMemoryError, OutputError, UsageEr
 from mirnet_cli.files import lock, make_folder, not_written
 from mirnet_cli.models import catalogue, choose
 from mirnet_cli.models import weights as weights_file
-from mirnet_cli.models.foreign import Foreign
 from mirnet_cli.models.weights import UNKNOWN_LICENCE, Weights
 from mirnet_cli.networks import NetworkSpec
 from mirnet_cli.networks.compact import CompactMIRNet
@@ -287,7 +286,7 @@ def _origin(start: str) -> Weights:
         found = choose.read_named(start)
     else:
         found = choose.load_entry(catalogue.find(start))
-    if isinstance(found, Foreign) or found.network.family != "compact":
+    if not isinstance(found, Weights) or found.network.family != "compact":
         raise UsageError(
             "of a network that cannot be trained here",
             "start from a compact MIRNet, say one of the models that ship",

@@ -1,0 +1,155 @@
+"""The process that runs a network nobody knows: ``python -m mirnet_cli.runtime.measuring_process``.
+
+Standard input has one line of JSON and the ONNX file; standard output gets one object, what was
+measured or why it cannot be. Memory, time and the size of files are limited where the system can.
+"""
+
+import contextlib
+import importlib.resources
+import io
+import json
+import os
+import sys
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from mirnet_cli.networks.described import Interface
+from mirnet_cli.runtime import Floats
+from mirnet_cli.runtime.measuring import UnfitError, measure
+
+_KEPT = 3
+"""Compiled graphs that are kept: sizes come back."""
+
+
+def main() -> int:
+    """Measures what comes on standard input."""
+    stream = sys.stdin.buffer
+    told = json.loads(stream.readline())
+    data = stream.read()
+    _limit(told["memory"], told["seconds"])
+    # Libraries print, and what is printed here is read.
+    answer = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    try:
+        found: dict[str, Any] = {"measured": _measured(data, told)}
+    except UnfitError as error:
+        found = {"unfit": str(error)}
+    except MemoryError:
+        found = {"unfit": f"it takes more than {told['memory'] >> 30} GiB"}
+    except RuntimeError as error:
+        found = {"unfit": _worded(error)}
+    json.dump(found, answer)
+    answer.flush()
+    # Ending in order waits for threads that may have been left in the middle of something.
+    os._exit(0)
+
+
+def _limit(memory: int, seconds: int) -> None:
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+        # Memory that is taken, not addresses: threads reserve many of those.
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+
+
+def _measured(data: bytes, told: Mapping[str, Any]) -> dict[str, Any]:
+    interface = Interface.of(told["interface"])
+    network = _Network(data, interface, told["settings"])
+    return measure(
+        network.run,
+        interface,
+        photos(),
+        settings=told["settings"],
+        range=told["range"],
+        bgr=told["bgr"],
+        memory=network.taken,
+    ).as_dict()
+
+
+class _Network:
+    """A network in its own numbers, for each size that comes."""
+
+    def __init__(self, data: bytes, interface: Interface, settings: Mapping[str, float]) -> None:
+        from mirnet_cli.runtime.openvino_library import openvino
+
+        self._core = openvino.Core()
+        self._data = data
+        self._interface = interface
+        self._settings = settings
+        self._requests: OrderedDict[tuple[int, ...], Any] = OrderedDict()
+        try:
+            self._core.read_model(data)
+        except RuntimeError as error:
+            raise UnfitError(f"OpenVINO does not read it ({_worded(error)})") from None
+
+    def run(self, x: Floats) -> list[Floats]:
+        """As :data:`mirnet_cli.runtime.measuring.Run`."""
+        try:
+            request = self._request(x.shape)
+            result = request.infer([x])
+        except RuntimeError as error:
+            raise ValueError(_worded(error)) from None
+        return [np.array(each) for each in result.values()]
+
+    def taken(self, run: Callable[[], object]) -> int:
+        """Bytes that a run takes at its peak, compiling included; 0 where the system has no say."""
+        self._requests.clear()
+        try:
+            # Since Linux 4.0: the peak begins anew (proc(5)).
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+            before = _status("VmRSS")
+            run()
+            return max(_status("VmHWM") - before, 0)
+        except OSError:
+            return 0
+
+    def _request(self, shape: tuple[int, ...]) -> Any:
+        from mirnet_cli.runtime import onnx_graph
+        from mirnet_cli.runtime.openvino_runtime import _options
+
+        if shape not in self._requests:
+            while len(self._requests) >= _KEPT:
+                self._requests.popitem(last=False)
+            model = onnx_graph.raw(
+                self._core, self._data, self._interface, self._settings, *shape[2:]
+            )
+            compiled = self._core.compile_model(model, "CPU", _options("fp32"))
+            self._requests[shape] = compiled.create_infer_request()
+        self._requests.move_to_end(shape)
+        return self._requests[shape]
+
+
+def _status(name: str) -> int:
+    """Bytes of a line of ``/proc/self/status``."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith(f"{name}:"))
+
+
+def _worded(error: Exception) -> str:
+    """What OpenVINO says, without where in its source it says it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
+    return " ".join((told or lines or ["no reason given"])[-1].split())[:160]
+
+
+def photos() -> list[Floats]:
+    """Small photos, ``(256, 256, 3)`` in 0..1."""
+    folder = importlib.resources.files("mirnet_cli.runtime") / "photos"
+    found = []
+    for each in sorted(folder.iterdir(), key=lambda each: each.name):
+        if each.name.endswith(".webp"):
+            pixels = Image.open(io.BytesIO(each.read_bytes())).convert("RGB")
+            found.append(np.asarray(pixels, np.float32) / np.float32(255))
+    return found
+
+
+if __name__ == "__main__":
+    main()
