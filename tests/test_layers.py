@@ -17,7 +17,8 @@ LAYERS = (
     {"_version", "errors", "extras", "files", "options", "places", "settings", "stores", "values"}
     | {"web"},
     {"photo", "networks"},
-    {"models", "runtime"},
+    {"runtime"},
+    {"models"},
     {"restore"},
     {"batches", "measure", "report"},
     {"training"},

@@ -11,9 +11,8 @@ from mirnet_cli.models.foreign import Foreign
 from mirnet_cli.models.onnx_file import OnnxFile
 from mirnet_cli.models.weights import UNKNOWN_LICENCE, Weights
 from mirnet_cli.networks import NetworkSpec
-from mirnet_cli.networks.described import FAMILY
+from mirnet_cli.networks.described import FAMILY, Measured
 from mirnet_cli.runtime.measured import measured
-from mirnet_cli.runtime.measuring import Measured
 
 _BLENDED = 4 / 3
 """Blends take a quarter of the overlap: so much more of it leaves the field around each pixel."""
@@ -53,6 +52,12 @@ class Onnx:
     def sha256(self) -> str:
         """Of the file, in hexadecimal."""
         return self.file.sha256
+
+    @property
+    def scale(self) -> int | None:
+        """How many times it enlarges; None where it keeps the size."""
+        found = self.measured(Asked()).scale
+        return found if found > 1 else None
 
     def measured(self, asked: Asked) -> Measured:
         """What the network does, from the cache or measured now.

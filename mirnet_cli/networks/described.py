@@ -193,3 +193,54 @@ class Reading:
     bgr: bool = False
     gives: Literal["picture", "residual", "noise"] = "picture"
     margin: int = 0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured.
+
+    Attributes:
+        output: which of the outputs is the picture, by its place.
+        scale: sides of the output over sides of the input.
+        multiple: what sides have to be multiples of; 0 where only one size is taken.
+        least: the smallest side that is taken.
+        reading: what the numbers mean.
+        psnr: in dB, of what it made of small photos against what they were.
+        second: the same under the best other range.
+        field: pixels from which nothing reaches an output pixel; None where that was not seen.
+        reach: pixels from which next to nothing (80 dB) does.
+        everywhere: all of the picture changes with any part of it.
+        agreement: in dB, of two pictures that share a part, on that part less its border.
+        period: how far a picture has to be moved for the result to be the same, moved.
+        repeatable: the same picture gives the same result.
+        faults: inputs whose result is not finite: "black", "white", "noise".
+        memory: bytes for each pixel of the input; 0 where it was not measured.
+        seconds: of processors, for a megapixel of the input.
+    """
+
+    output: int
+    scale: int
+    multiple: int
+    least: int
+    reading: Reading
+    psnr: float
+    second: float
+    field: int | None
+    reach: int
+    everywhere: bool
+    agreement: float | None
+    period: int
+    repeatable: bool
+    faults: tuple[str, ...]
+    memory: int
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-like values; :meth:`of` reads them."""
+        return asdict(self) | {"faults": list(self.faults)}
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "Measured":
+        """What :meth:`as_dict` gave."""
+        reading = Reading(**values["reading"])
+        return cls(**{**values, "reading": reading, "faults": tuple(values["faults"])})

@@ -14,10 +14,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from mirnet_cli import settings as surroundings
-from mirnet_cli.errors import ModelError
+from mirnet_cli.errors import MirnetError, ModelError
 from mirnet_cli.files import write_atomically
-from mirnet_cli.networks.described import Interface
-from mirnet_cli.runtime.measuring import Measured
+from mirnet_cli.networks.described import Interface, Measured
 
 VERSION = 1
 """Of the measurements; another one measures anew."""
@@ -56,16 +55,20 @@ def measured(
         ModelError: where it is no network for pictures, or takes more time or memory than is fair.
     """
     told = {"settings": dict(settings), "range": range, "bgr": bgr, "interface": asdict(interface)}
-    key = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
-    path = surroundings.cache_folder() / "networks" / f"{sha256[:40]}-{key}.json"
+    path = _path(sha256, told)
     known = _known(path)
     if known is None:
         known = _measured_apart(data, told, subject)
         text = json.dumps({"version": VERSION, "measured": known.as_dict()}, indent=1)
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(MirnetError, OSError):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_atomically(path, text.encode(), overwrite=True)
     return known
+
+
+def _path(sha256: str, told: Mapping[str, object]) -> Path:
+    key = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+    return surroundings.cache_folder() / "networks" / f"{sha256[:40]}-{key}.json"
 
 
 def _known(path: Path) -> Measured | None:

@@ -12,16 +12,15 @@ back what is nearest to the photos as they were.
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mirnet_cli.networks.described import RANGES, Interface, Reading
+from mirnet_cli.networks.described import RANGES, Interface, Measured, Reading
 from mirnet_cli.runtime import Floats
 from mirnet_cli.runtime.reading import colours, from_network, to_network
 
@@ -65,57 +64,6 @@ _PATIENCE = 40.0
 
 class UnfitError(ValueError):
     """The network is none for pictures; says why."""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What was measured.
-
-    Attributes:
-        output: which of the outputs is the picture, by its place.
-        scale: sides of the output over sides of the input.
-        multiple: what sides have to be multiples of; 0 where only one size is taken.
-        least: the smallest side that is taken.
-        reading: what the numbers mean.
-        psnr: in dB, of what it made of small photos against what they were.
-        second: the same under the best other range.
-        field: pixels from which nothing reaches an output pixel; None where that was not seen.
-        reach: pixels from which next to nothing (80 dB) does.
-        everywhere: all of the picture changes with any part of it.
-        agreement: in dB, of two pictures that share a part, on that part less its border.
-        period: how far a picture has to be moved for the result to be the same, moved.
-        repeatable: the same picture gives the same result.
-        faults: inputs whose result is not finite: "black", "white", "noise".
-        memory: bytes for each pixel of the input; 0 where it was not measured.
-        seconds: of processors, for a megapixel of the input.
-    """
-
-    output: int
-    scale: int
-    multiple: int
-    least: int
-    reading: Reading
-    psnr: float
-    second: float
-    field: int | None
-    reach: int
-    everywhere: bool
-    agreement: float | None
-    period: int
-    repeatable: bool
-    faults: tuple[str, ...]
-    memory: int
-    seconds: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-like values; :meth:`of` reads them."""
-        return asdict(self) | {"faults": list(self.faults)}
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> "Measured":
-        """What :meth:`as_dict` gave."""
-        reading = Reading(**values["reading"])
-        return cls(**{**values, "reading": reading, "faults": tuple(values["faults"])})
 
 
 def measure(
@@ -442,7 +390,7 @@ class _Probe:
         # From outside in: the root mean square of all that is as far away or farther.
         beyond = np.sqrt(np.cumsum(squares[::-1]) / np.cumsum(counts[::-1]))[::-1]
         over = np.flatnonzero(beyond > _NOTHING)
-        return far, (int(over[-1]) + 1 if over.size else 0), far >= most
+        return far, (int(over[-1]) if over.size else 0), far >= most
 
     def period(self, reach: int) -> int:
         """How far a picture has to be moved for the result to be the same, moved."""
@@ -466,7 +414,7 @@ class _Probe:
             return max(self.multiple, 1)
         # Where the whole picture counts, none is without a trace: the first that leaves little.
         least = min(found.values())
-        return next(period for period, error in found.items() if error <= 1.5 * least)
+        return next((each for each, error in found.items() if error <= 1.5 * least), 1)
 
     def agreement(self, reach: int, period: int) -> float | None:
         """How equal two pictures come out where they show the same, in dB."""
@@ -541,13 +489,20 @@ def _worse(good: Floats, kind: str, generator: np.random.Generator) -> Floats:
     if kind == "blurred":
         height, width = good.shape[:2]
         third = cv2.resize(good, (width // 3, height // 3), interpolation=cv2.INTER_AREA)
-        return np.clip(cv2.resize(third, (width, height), interpolation=cv2.INTER_CUBIC), 0, 1)
+        blurred = cv2.resize(third, (width, height), interpolation=cv2.INTER_CUBIC)
+        return _held(blurred)
     if kind == "coded":
         pixels = np.rint(good * 255).astype(np.uint8)
-        _, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 20])
-        return cv2.imdecode(data, cv2.IMREAD_COLOR).astype(np.float32) / np.float32(255)
+        _, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 20])
+        coded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))[..., ::-1]
+        return _held(coded.astype(np.float32) / np.float32(255))
     noise = generator.standard_normal(good.shape, np.float32) * np.float32(_NOISE)
-    return np.clip(good + noise, 0, 1)
+    return _held(good + noise)
+
+
+def _held(x: Floats) -> Floats:
+    held: Floats = np.clip(x, 0, 1)
+    return held
 
 
 def _gain(scores: Sequence[float], cases: Sequence[_Case]) -> float:

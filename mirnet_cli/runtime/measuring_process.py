@@ -22,6 +22,7 @@ from mirnet_cli.networks.described import Interface
 from mirnet_cli.runtime import Floats
 from mirnet_cli.runtime.measuring import UnfitError, measure
 
+_WHERE = ("Exception from", "Check '", "To facilitate")
 _KEPT = 3
 """Compiled graphs that are kept: sizes come back."""
 
@@ -135,9 +136,10 @@ def _status(name: str) -> int:
 
 def _worded(error: Exception) -> str:
     """What OpenVINO says, without where in its source it says it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
-    return " ".join((told or lines or ["no reason given"])[-1].split())[:160]
+    lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if line.startswith("-- ")]
+    told = told or [line for line in lines if not line.startswith(_WHERE)]
+    return (told or lines or ["no reason given"])[-1].removeprefix("-- ")[:160]
 
 
 def photos() -> list[Floats]:
