@@ -37,6 +37,10 @@ _TRAILERS = (
     (rb"CANON OPTIONAL DATA", "Canon's recipe of edits"),
     (rb"cbipcbbl", "Photo Mechanic's data"),
     (rb"AXS[!*]", "AFCP data"),
+    (rb"\xa1\xb2\xc3\xd4$", "FotoStation's data"),
+    (rb"zmie~", "MIE data"),
+    (rb"vivo\{", "Vivo's data"),
+    (rb"8db42d694ccc418790edff439fe026bf", "Insta360's data"),
     (rb"SEFT$", "Samsung's data"),
 )
 

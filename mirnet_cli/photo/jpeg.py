@@ -201,6 +201,8 @@ def _stale(marker: int, body: bytes) -> bool:
     """Segments that describe the file's storage, or pictures which the new file does not have."""
     if marker == 0xE0:
         return body.startswith((b"JFIF\0", b"JFXX\0"))
+    if marker == 0xE8:
+        return body.startswith(b"SPIFF\0")
     return marker == 0xE2 and body.startswith((b"MPF\0", b"urn:iso:std:iso:ts:21496"))
 
 

@@ -38,6 +38,8 @@ _TAKEN |= set(range(0xA000, 0xA500))
 _XMP, _IPTC = 700, 33723
 _ISO, _TIME, _APERTURE, _LENGTH = 0x8827, 0x829A, 0x829D, 0x920A
 _NOTE, _PRIVATE = 0x927C, 0xC634
+_PANASONIC_PREVIEW = 0x2E
+"""JpgFromRaw: a whole JPEG, with all that the camera writes into its own."""
 _ANYWHERE = (b"Nikon\0\2", b"FUJIFILM", b"OLYMPUS\0", b"OM SYSTEM", b"PENTAX \0", b"Apple iOS\0")
 """How makers' notes begin whose offsets count from their own beginning, as ExifTool has it."""
 
@@ -80,17 +82,21 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
     """
     warnings: list[str] = []
     found = _from_tiff(data) or _from_boxes(data)
+    block = None
+    if found is not None and (preview := found[1].fields.get(_PANASONIC_PREVIEW)) is not None:
+        block, packet, iptc = _of_jpeg(preview.data)
+    elif found is None:
+        block, packet, iptc = _from_preview(data)
+    if block is not None:
+        # As it is: nothing in it moves.
+        told = exif.in_srgb(block)
+        return Metadata(exif=told, xmp=_undeveloped(packet, warnings), iptc=iptc), warnings
     if found is not None:
         order, tree, packet, iptc = found
         _check_notes(tree, warnings)
         tree.fields = {tag: each for tag, each in tree.fields.items() if tag in _ABOUT}
     else:
-        block, packet, iptc = _from_preview(data)
         order, tree = "<", Tree()
-        if block is not None:
-            # As it is: nothing in it moves.
-            told = exif.in_srgb(block)
-            return Metadata(exif=told, xmp=_undeveloped(packet, warnings), iptc=iptc), warnings
     inner = tree.children.setdefault(exif.EXIF_POINTER, Tree())
     if _ISO not in inner.fields:
         _fill(data, order, inner)
@@ -204,9 +210,16 @@ def _from_preview(data: Data) -> tuple[bytes | None, bytes | None, bytes | None]
             preview = raw.extract_thumb()
         if preview.format != rawpy.ThumbFormat.JPEG:
             return None, None, None
-        found = jpeg.metadata(preview.data)[0]
+    except rawpy.LibRawError:
+        return None, None, None
+    return _of_jpeg(preview.data)
+
+
+def _of_jpeg(data: bytes) -> tuple[bytes | None, bytes | None, bytes | None]:
+    try:
+        found = jpeg.metadata(data)[0]
         block = None if found.exif is None else exif.upright(found.exif)
-    except (rawpy.LibRawError, DamageError):
+    except DamageError:
         return None, None, None
     return block, found.xmp, found.iptc
 

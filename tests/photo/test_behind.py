@@ -87,6 +87,7 @@ ULTRA = b"<a xmlns:hdrgm='http://ns.adobe.com/hdr-gain-map/1.0/' hdrgm:Version='
         (phone(behind=small()), 1, ["another picture"]),
         (phone(behind=b"\0\0\1\x0a\x0e\0\0\0Image_UTC_Data1700000000000" + bytes(40) + b"SEFT"), 1,
          ["Samsung's data"]),
+        (phone(behind=bytes(90) + b"crop" + b"\xa1\xb2\xc3\xd4"), 1, ["FotoStation's data"]),
         (phone(behind=b"DualShot_DepthMap_1" + bytes(99) + b"SEFT"), 1, [DEPTH]),
     ],
 )  # fmt: skip

@@ -407,6 +407,16 @@ def test_a_maker_s_note_that_counts_from_its_old_place_is_said() -> None:
     assert 0x927C not in taken(found.metadata.exif)
 
 
+def test_an_rw2_s_tags_are_those_of_the_jpeg_in_it() -> None:
+    block = exif_block(6)
+    inside = saved(Image.fromarray(np.zeros((8, 8, 3), np.uint8)), "JPEG", exif=b"Exif\0\0" + block)
+    tree = Tree({0x2E: ifd.bytes_field(7, inside), 0x17: ifd.integers_field(3, "<", 80)})
+    data = b"IIU\0" + ifd.header("<", 8)[4:] + ifd.build(tree, "<", 8)
+    metadata, warnings = raw_files.metadata(data)
+    assert warnings == []
+    assert metadata.exif == exif.upright(block)
+
+
 @raw
 def test_what_exif_does_not_tell_is_what_libraw_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     class Known:
