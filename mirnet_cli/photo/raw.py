@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mirnet_cli.photo import boxes, exif, ifd, jpeg, xmp
+from mirnet_cli.photo import boxes, exif, ifd, jpeg, raw_check, xmp
 from mirnet_cli.photo.codec import Layout, Order, Raster
 from mirnet_cli.photo.ifd import Reader, Tree
 from mirnet_cli.photo.picture import Metadata
@@ -228,8 +228,11 @@ def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> 
     """Develop to 16 bits of sRGB with the camera's white balance, upright, nothing brightened."""
     import rawpy
 
+    raw_check.check(data)
     try:
         with _open(data) as raw:
+            if raw.raw_image is not None and not raw.raw_image.any():
+                raise DamageError("the sensor's data is empty")
             developed = raw.postprocess(
                 output_bps=16,
                 use_camera_wb=True,

@@ -2,6 +2,7 @@
 
 import re
 import struct
+import zlib
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -23,11 +24,13 @@ from mirnet_cli.photo import (
     ifd,
     jxl_header,
     probe,
+    raw_check,
 )
 from mirnet_cli.photo import raw as raw_files
 from mirnet_cli.photo.boxes import box, boxes
 from mirnet_cli.photo.ifd import Field, Tree
 from mirnet_cli.photo.placing import View, part
+from mirnet_cli.photo.source import DamageError
 from mirnet_cli.photo.space import space_of
 from tests.photo import test_placing
 from tests.photo.pictures import IPTC, XMP, exif_block, noise, photo, saved, smooth
@@ -475,6 +478,83 @@ def test_a_damaged_raw_photo() -> None:
         decode(bayer_dng()[:400])
     with pytest.raises(InputError, match="RAW file"):
         decode(b"FUJIFILMCCD-RAW " + bytes(500))
+
+
+def dng_of(stored: bytes, tags: dict[int, int]) -> bytes:
+    """The DNG of :func:`bayer_dng` with its data stored in one tile, behind the directory."""
+    reader = ifd.Reader(bayer_dng())
+    tree, _ = ifd.read_tree(reader, reader.first)
+    for tag in (273, 278, 279):
+        del tree.fields[tag]
+    for tag, value in ({322: 64, 323: 48, 324: 0, 325: len(stored)} | tags).items():
+        tree.fields[tag] = ifd.integers_field(4 if tag > 321 else 3, "<", value)
+    tree.fields[324] = ifd.integers_field(4, "<", 8 + len(ifd.build(tree, "<", 8)))
+    return ifd.header("<", 8) + ifd.build(tree, "<", 8) + stored
+
+
+@raw
+def test_a_raw_photo_without_its_data_is_no_picture(capfd: pytest.CaptureFixture[str]) -> None:
+    imagecodecs = pytest.importorskip("imagecodecs")
+    ramp = np.broadcast_to(np.linspace(900, 60000, 64).astype(np.uint16), (48, 64)).copy()
+    stored = bytes(imagecodecs.ljpeg_encode(ramp, bitspersample=16))
+    data = dng_of(stored, {259: 7})
+    row = decode(data).pixels.mean(axis=(0, 2))
+    assert (np.diff(row) > -1).all()
+    for kept in (0, 1, 40, len(stored) // 2, len(stored) - 1):
+        with pytest.raises(InputError, match="ends before the picture is complete"):
+            decode(data[: len(data) - len(stored) + kept])
+    with pytest.raises(InputError, match="empty"):
+        decode(dng_of(bytes(64 * 48 * 2), {259: 1}))
+    assert capfd.readouterr().err == ""
+
+
+@raw
+def test_what_libraw_finds_corrupt_is_damage_and_stays_off_the_terminal(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    imagecodecs = pytest.importorskip("imagecodecs")
+    stored = bytes(imagecodecs.ljpeg_encode(noise(48, 64, 1, np.uint16), bitspersample=16))
+    at = stored.index(b"\xff\xda") + 40
+    data = dng_of(stored[:at] + b"\xff\xd9" + bytes(len(stored) - at - 2), {259: 7})
+    with pytest.raises(InputError, match="corrupt"):
+        decode(data)
+    assert capfd.readouterr().err == ""
+
+
+@raw
+@pytest.mark.parametrize("floats", [False, True])
+@pytest.mark.parametrize("predictor", [1, 2, 3])
+def test_a_deflate_that_libraw_misreads_is_refused(floats: bool, predictor: int) -> None:
+    ramp = np.broadcast_to(np.linspace(0.02, 1, 64), (48, 64))
+    rows = ramp.astype("<f4") if floats else np.rint(ramp * 65535).astype("<u2")
+    size = rows.dtype.itemsize
+    if predictor == 3:
+        planes = rows.copy().view(np.uint8).reshape(48, 64, size)[..., ::-1].swapaxes(1, 2)
+        rows = np.diff(planes.reshape(48, -1), axis=1, prepend=np.uint8(0)).astype(np.uint8)
+    data = dng_of(
+        zlib.compress(rows.tobytes()),
+        {258: 8 * size, 259: 8, 317: predictor, 339: 3 if floats else 1, 50717: 1},
+    )
+    if floats and predictor == 3:
+        found = decode(data).pixels.mean(axis=(0, 2))
+        assert (np.diff(found) > -1).all()
+        assert found[-1] > 60000
+    else:
+        with pytest.raises(InputError, match="Deflate"):
+            decode(data)
+
+
+@raw
+@pytest.mark.parametrize("form", [4, 6])
+def test_a_panasonic_without_its_data_is_damage(form: int) -> None:
+    tags = {2: 64, 3: 48, 0x2D: form, 0x118: 400}
+    fields = {tag: ifd.integers_field(4, "<", value) for tag, value in tags.items()}
+    data = ifd.header("<", 8) + ifd.build(Tree(fields), "<", 8)
+    data = (b"IIU\0" + data[4:]).ljust(400, b"\0")
+    full = data + noise(1, 64 * 48 * 16 // 14, 1).tobytes()
+    with pytest.raises(DamageError, match="ends before"):
+        raw_check.check(full[:-1])
+    raw_check.check(full)
 
 
 @pytest.mark.parametrize(

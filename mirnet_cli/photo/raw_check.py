@@ -1,0 +1,155 @@
+"""Whether the sensor's data of a camera RAW file is all there, before LibRaw develops it.
+
+LibRaw goes on where data is missing or corrupt, with memory that nobody wrote. It tells that by a
+callback alone, which rawpy leaves to one that prints; here its C interface is asked beside rawpy.
+Sources: LibRaw, "C API"; TIFF/EP (ISO 12234-2); DNG 1.7; ExifTool, "PanasonicRaw Tags".
+"""
+
+import ctypes
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mirnet_cli.errors import InputError
+from mirnet_cli.photo.ifd import Directory, Reader
+from mirnet_cli.photo.source import DamageError, Data, whole
+
+_MISSING = "it ends before the picture is complete"
+_SUB = 330
+_PHOTOMETRIC, _SLICES = 262, 50752
+_OF_SENSORS = (32803, 34892)
+"""A colour filter array, and linear colours behind one."""
+
+_PLACES = ((273, 279), (324, 325))
+"""Offsets and sizes of strips, and of tiles."""
+
+_COMPRESSION, _PREDICTOR, _SAMPLES = 259, 317, 339
+_DEFLATE, _FLOATS = (8, 32946), 3
+_KNOWN_PREDICTORS = (3, 34894, 34895)
+_MOST_DIRECTORIES = 64
+
+_Callback = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int64)
+
+
+def check(data: Data) -> None:
+    """See that a file holds what it promises, and that LibRaw can make sense of it.
+
+    Raises:
+        DamageError: data is missing or corrupt.
+        InputError: of a kind that LibRaw develops wrong.
+    """
+    reader = _reader(data)
+    if reader is not None:
+        for directory in _directories(reader):
+            _check_directory(reader, directory)
+        if data[0:4] == b"IIU\0":
+            _check_panasonic(reader)
+    _check_codes(whole(data))
+
+
+def _reader(data: Data) -> Reader | None:
+    head = data[0:8]
+    if head[:2] not in (b"II", b"MM") or data[6:14] == b"HEAPCCDR":
+        return None
+    try:
+        # Olympus and Panasonic have magic numbers of their own.
+        version = b"*\0" if head[:2] == b"II" else b"\0*"
+        return Reader(head[:2] + version + data[4 : len(data)])
+    except DamageError:
+        return None
+
+
+def _directories(reader: Reader) -> Iterator[Directory]:
+    waiting, seen = [reader.first], set[int]()
+    while waiting and len(seen) < _MOST_DIRECTORIES:
+        at = waiting.pop()
+        if not at or at in seen:
+            continue
+        seen.add(at)
+        try:
+            directory = reader.directory(at)
+        except DamageError:
+            continue
+        yield directory
+        waiting += [directory.next, *reader.integers(directory.entries.get(_SUB))]
+
+
+def _check_directory(reader: Reader, directory: Directory) -> None:
+    entries = directory.entries
+    sensor = reader.integer(entries.get(_PHOTOMETRIC), -1) in _OF_SENSORS
+    if not sensor and _SLICES not in entries:
+        return
+    for at, size in _PLACES:
+        if {at, size} & directory.lost:
+            raise DamageError(_MISSING)
+        places = zip(
+            reader.integers(entries.get(at)), reader.integers(entries.get(size)), strict=False
+        )
+        if any(start + count > len(reader.data) for start, count in places):
+            raise DamageError(_MISSING)
+    if reader.integer(entries.get(_COMPRESSION)) in _DEFLATE and not (
+        reader.integer(entries.get(_SAMPLES)) == _FLOATS
+        and reader.integer(entries.get(_PREDICTOR), 1) in _KNOWN_PREDICTORS
+    ):
+        # It takes all for floating-point samples with their own predictor.
+        raise InputError(
+            "a DNG in a kind of Deflate that LibRaw develops wrong",
+            "save it anew without compression",
+        )
+
+
+def _check_panasonic(reader: Reader) -> None:
+    """Panasonic's sizes are those of unpacked data: blocks of 16 bytes hold at most 14 pixels."""
+    try:
+        entries = reader.directory(reader.first).entries
+    except DamageError:
+        return
+    width, height, start, form = (reader.integer(entries.get(tag)) for tag in (2, 3, 0x118, 0x2D))
+    if start and 0 < form < 8 and start + width * height * 16 // 14 > len(reader.data):
+        raise DamageError(_MISSING)
+
+
+def _check_codes(data: bytes) -> None:
+    library = _library()
+    if library is None:
+        return
+    found: list[int] = []
+    callback = _Callback(lambda _, name, place: found.append(place))
+    handle = library.libraw_init(0)
+    if not handle:
+        raise MemoryError
+    try:
+        library.libraw_set_dataerror_handler(handle, callback, None)
+        if not library.libraw_open_buffer(handle, data, len(data)):
+            library.libraw_unpack(handle)
+    finally:
+        library.libraw_close(handle)
+    if found:
+        raise DamageError(_MISSING if min(found) < 0 else "its compressed data is corrupt")
+
+
+@cache
+def _library() -> Any:
+    """rawpy's own LibRaw; None where it cannot be reached."""
+    import rawpy
+
+    folder = Path(rawpy.__file__).parent
+    places = [folder, folder / ".dylibs", folder.parent / "rawpy.libs"]
+    for path in sorted(each for place in places for each in place.glob("*raw_r[.-]*")):
+        try:
+            library = ctypes.CDLL(str(path))
+            library.libraw_init.restype = ctypes.c_void_p
+            library.libraw_init.argtypes = [ctypes.c_uint]
+            library.libraw_set_dataerror_handler.argtypes = [
+                *(ctypes.c_void_p, _Callback, ctypes.c_void_p)
+            ]
+            library.libraw_open_buffer.argtypes = [
+                *(ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t)
+            ]
+            library.libraw_unpack.argtypes = [ctypes.c_void_p]
+            library.libraw_close.argtypes = [ctypes.c_void_p]
+        except (OSError, AttributeError):
+            continue
+        return library
+    return None
