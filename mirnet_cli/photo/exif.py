@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from mirnet_cli.photo.ifd import LONG, RATIONAL, SHORT, Directory, Entry, Reader
+from mirnet_cli.photo.ifd import LONG, MAKER_NOTE, RATIONAL, SHORT, Directory, Entry, Reader
 from mirnet_cli.photo.source import DamageError
 
 PREFIX = b"Exif\0"
@@ -142,21 +142,38 @@ def moved(
             continue
         if entry.kind not in _UNSIGNED:
             continue
-        patched = bytearray(exif)
         new = place(reader.integers(entry))
         letter, most = _UNSIGNED[entry.kind]
         if new is not None and max(new) > most:
             fits, new = False, None
-        if new is not None:
+        if new is None:
+            exif = _without_entry(exif, reader, at, inner, entry)
+        else:
+            patched = bytearray(exif)
             layout = f"{reader.order}{entry.count}{letter}"
             struct.pack_into(layout, patched, entry.value_at, *new)
-        else:
-            (count,) = struct.unpack_from(reader.order + "H", exif, at)
-            struct.pack_into(reader.order + "H", patched, at, count - 1)
-            patched[entry.at : inner.next_at - 12] = exif[entry.at + 12 : inner.next_at]
-            patched[inner.next_at - 12 : inner.next_at] = bytes(12)
-        exif = bytes(patched)
+            exif = bytes(patched)
     return exif, fits
+
+
+def without_note(exif: bytes) -> bytes:
+    """The block without the entry of the camera maker's note; no value moves."""
+    reader = Reader(exif)
+    at = reader.integer(reader.directory(reader.first).entries.get(EXIF_POINTER))
+    inner = _child(reader, reader.directory(reader.first), EXIF_POINTER)
+    entry = None if inner is None else inner.entries.get(MAKER_NOTE)
+    if inner is None or entry is None:
+        return exif
+    return _without_entry(exif, reader, at, inner, entry)
+
+
+def _without_entry(exif: bytes, reader: Reader, at: int, inner: Directory, entry: Entry) -> bytes:
+    patched = bytearray(exif)
+    (count,) = struct.unpack_from(reader.order + "H", exif, at)
+    struct.pack_into(reader.order + "H", patched, at, count - 1)
+    patched[entry.at : inner.next_at - 12] = exif[entry.at + 12 : inner.next_at]
+    patched[inner.next_at - 12 : inner.next_at] = bytes(12)
+    return bytes(patched)
 
 
 def with_axes_swapped(exif: bytes) -> bytes:

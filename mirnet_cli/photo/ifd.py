@@ -17,6 +17,14 @@ SIZES |= {16: 8, 17: 8, 18: 8}
 BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, IFD = 1, 2, 3, 4, 5, 7, 13
 _INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q", 6: "b", 8: "h", 9: "i"}
 
+ANYWHERE = (b"Nikon\0\2", b"FUJIFILM", b"OLYMPUS\0", b"OM SYSTEM", b"PENTAX \0", b"Apple iOS\0")
+"""How makers' notes begin whose offsets count from their own beginning, as ExifTool has it."""
+
+NOTE_LOST = "the camera maker's own notes (maker notes) count from another place: not kept"
+
+MAX_NOTE_AT = 48 << 10
+"""How far from its beginning a block may have a maker's note: JPEG's segments hold 64 KiB."""
+
 MAX_ENTRIES = 4096
 MAX_VALUE = 64 << 20
 """Bytes of the largest value that is read (strip tables apart, which the file's size bounds)."""
@@ -152,11 +160,12 @@ class Reader:
 
 @dataclass(frozen=True)
 class Field:
-    """One tag on its own; ``data`` in the byte order of its tree."""
+    """One tag on its own; ``data`` in the byte order of its tree, ``at`` where it was found."""
 
     kind: int
     count: int
     data: bytes = field(repr=False)
+    at: int = field(default=0, compare=False)
 
 
 @dataclass
@@ -167,7 +176,8 @@ class Tree:
     children: dict[int, "Tree"] = field(default_factory=dict)
 
 
-POINTERS = {0x8769, 0x8825, 0xA005}
+EXIF, MAKER_NOTE = 0x8769, 0x927C
+POINTERS = {EXIF, 0x8825, 0xA005}
 """Tags that lead to a sub-directory of EXIF: Exif, GPS, Interoperability."""
 
 
@@ -218,7 +228,7 @@ def _classic(reader: Reader, entry: Entry) -> Field | None:
     """An entry as a field that a classic TIFF can hold."""
     data = reader.value(entry)
     if entry.kind not in (16, 17, 18):
-        return Field(entry.kind, entry.count, data)
+        return Field(entry.kind, entry.count, data, entry.value_at)
     letter = "q" if entry.kind == 17 else "Q"
     values = struct.unpack(f"{reader.order}{entry.count}{letter}", data)
     kind, letter = (9, "i") if entry.kind == 17 else (4, "I")
@@ -230,13 +240,21 @@ def _classic(reader: Reader, entry: Entry) -> Field | None:
         return None
 
 
-def build(tree: Tree, order: str, base: int) -> bytes:
+def note_of(tree: Tree) -> Field | None:
+    """The camera maker's note of a photo, if it is more than an entry holds."""
+    inner = tree.children.get(EXIF)
+    note = None if inner is None else inner.fields.get(MAKER_NOTE)
+    return note if note is not None and len(note.data) > 4 else None
+
+
+def build(tree: Tree, order: str, base: int, note_at: int | None = None) -> bytes:
     """Lay a tree out as the bytes of a classic directory that stands at offset ``base``.
 
     Args:
         tree: what to write; its fields' data is already in ``order``.
         order: "<" or ">".
         base: even; the offset at which the result will lie.
+        note_at: where the maker's note lies, which is not laid out then.
 
     Raises:
         DamageError: an offset would not fit into 32 bits.
@@ -250,12 +268,15 @@ def build(tree: Tree, order: str, base: int) -> bytes:
             at = base + table_size + len(values)
             if tag in tree.children:
                 table += struct.pack(order + "HHII", tag, LONG, 1, at)
-                values += build(tree.children[tag], order, at)
+                values += build(tree.children[tag], order, at, note_at)
             else:
                 item = tree.fields[tag]
                 if len(item.data) <= 4:
                     table += struct.pack(order + "HHI", tag, item.kind, item.count)
                     table += item.data.ljust(4, b"\0")
+                    continue
+                if tag == MAKER_NOTE and note_at is not None:
+                    table += struct.pack(order + "HHII", tag, item.kind, item.count, note_at)
                     continue
                 table += struct.pack(order + "HHII", tag, item.kind, item.count, at)
                 values += item.data
@@ -266,6 +287,24 @@ def build(tree: Tree, order: str, base: int) -> bytes:
     except struct.error as error:
         raise DamageError("it would be larger than 4 GiB") from error
     return bytes(table + values)
+
+
+def block(tree: Tree, order: str) -> bytes:
+    """A block of its own of a tree, its maker's note where it was found if that is not too far.
+
+    What a note has inside is found by offsets from the beginning of the block or file, which nobody
+    documents: it may not move. One that begins as :data:`ANYWHERE` says may.
+    """
+    note = note_of(tree)
+    start = 0 if note is None or note.data.startswith(ANYWHERE) else note.at
+    if note is None or not 8 <= start <= MAX_NOTE_AT:
+        return header(order, 8) + build(tree, order, 8)
+    body = build(tree, order, 8, start)
+    if 8 + len(body) <= start:
+        return (header(order, 8) + body).ljust(start, b"\0") + note.data
+    base = start + len(note.data) + (start + len(note.data)) % 2
+    head = header(order, base).ljust(start, b"\0") + note.data
+    return head.ljust(base, b"\0") + build(tree, order, base, start)
 
 
 def integers_field(kind: int, order: str, *values: int) -> Field:

@@ -55,6 +55,8 @@ class Metadata:
         comment: a comment's bytes, UTF-8 where the format says so.
         resources: Photoshop image resources ("8BIM" blocks) other than IPTC and thumbnails.
         parts: what only the same format can hold.
+        note_at: where the maker's note was in its file, if that is too far off for ``exif``, so
+            that what it has inside cannot be found there.
     """
 
     exif: bytes | None = field(default=None, repr=False)
@@ -66,6 +68,7 @@ class Metadata:
     comment: bytes | None = None
     resources: bytes | None = field(default=None, repr=False)
     parts: tuple[Part, ...] = ()
+    note_at: int | None = None
 
 
 @dataclass(frozen=True)

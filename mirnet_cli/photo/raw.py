@@ -40,8 +40,6 @@ _ISO, _TIME, _APERTURE, _LENGTH = 0x8827, 0x829A, 0x829D, 0x920A
 _NOTE, _PRIVATE = 0x927C, 0xC634
 _PANASONIC_PREVIEW = 0x2E
 """JpgFromRaw: a whole JPEG, with all that the camera writes into its own."""
-_ANYWHERE = (b"Nikon\0\2", b"FUJIFILM", b"OLYMPUS\0", b"OM SYSTEM", b"PENTAX \0", b"Apple iOS\0")
-"""How makers' notes begin whose offsets count from their own beginning, as ExifTool has it."""
 
 _CANON = bytes.fromhex("85c0b687820f11e08111f4ce462b6a48")
 _PACKET = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
@@ -164,7 +162,7 @@ def _check_notes(tree: Tree, warnings: list[str]) -> None:
     """Leave out a maker's note whose offsets count from its old place, and say so."""
     inner = tree.children[exif.EXIF_POINTER] if exif.EXIF_POINTER in tree.children else Tree()
     note = inner.fields.get(_NOTE)
-    if note is not None and not note.data.startswith(_ANYWHERE):
+    if note is not None and not note.data.startswith(ifd.ANYWHERE):
         del inner.fields[_NOTE]
     if _PRIVATE in tree.fields or (note is not None and _NOTE not in inner.fields):
         warnings.append("the camera maker's own notes (maker notes) are of the raw file: not kept")

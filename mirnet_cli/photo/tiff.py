@@ -23,6 +23,8 @@ PIECEMEAL = True
 
 MAX_FRAMES = 10_000
 _STRIP = 1 << 20
+_MAX_GAP = 1 << 20
+"""Bytes left empty at most before a maker's note, so that it stands where its offsets lead."""
 
 _XMP, _IPTC, _RESOURCES, _ICC, _LAYERS = 700, 33723, 34377, 34675, 37724
 _RESOLUTIONS = (282, 283)
@@ -116,9 +118,9 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
             warnings.append("the Photoshop data is damaged and is not kept")
             resources = None
     iptc = block(_IPTC)
-    exif = None
-    if tree.fields or tree.children:
-        exif = ifd.header(reader.order, 8) + ifd.build(tree, reader.order, 8)
+    exif = ifd.block(tree, reader.order) if tree.fields or tree.children else None
+    note = ifd.note_of(tree)
+    far = note is not None and note.at > ifd.MAX_NOTE_AT
     return (
         Metadata(
             exif=exif,
@@ -127,6 +129,7 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
             iptc=inner if iptc is None else iptc,
             dpi=_resolution(reader, top),
             resources=resources,
+            note_at=note.at if note and far and not note.data.startswith(ifd.ANYWHERE) else None,
         ),
         warnings,
     )
@@ -165,19 +168,53 @@ def write(order: Order) -> tuple[list[bytes], list[str]]:
             if damaged:
                 warnings.append(f"{damaged} damaged EXIF tags are not kept")
     strips = list(compress_each(_strips(order, byte_order)))
-    if 8 + sum(map(len, strips)) > 0xFFFFFFFF:
+    note = ifd.note_of(tree)
+    place = None if note is None else source.note_at or note.at
+    pieces, offsets, placed = _laid(strips, None if note is None else note.data, place)
+    at = 8 + sum(map(len, pieces))
+    if at > 0xFFFFFFFF:
         raise DamageError("it would be larger than 4 GiB")
-    offsets = []
-    at = 8
-    for strip in strips:
-        offsets.append(at)
-        at += len(strip)
+    if note is not None and not placed:
+        place = None
+        if not note.data.startswith(ifd.ANYWHERE):
+            del tree.children[ifd.EXIF].fields[ifd.MAKER_NOTE]
+            warnings.append(ifd.NOTE_LOST)
     tree.fields |= _structure(order, byte_order, offsets, [len(strip) for strip in strips])
     tree.fields |= _blocks(source, byte_order)
-    padding = b"\0" * (at % 2)
-    at += len(padding)
-    directory = ifd.build(tree, byte_order, at)
-    return [ifd.header(byte_order, at), *strips, padding, directory], warnings
+    directory = ifd.build(tree, byte_order, at, place)
+    return [ifd.header(byte_order, at), *pieces, directory], warnings
+
+
+def _laid(
+    strips: list[bytes], note: bytes | None, place: int | None
+) -> tuple[list[bytes], list[int], bool]:
+    """Strips from byte 8 on, and between them the maker's note where it has to be.
+
+    Returns:
+        The pieces up to an even offset, where the strips are, and whether the note is among them.
+    """
+    pieces: list[bytes] = []
+    offsets: list[int] = []
+    at = 8
+    placed = False
+
+    def put(piece: bytes) -> None:
+        nonlocal at
+        pieces.append(piece)
+        at += len(piece)
+
+    everything: list[bytes | None] = [*strips, None]
+    for strip in everything:
+        end = at + (_MAX_GAP if strip is None else len(strip))
+        if note is not None and place is not None and at <= place < end:
+            put(bytes(place - at))
+            put(note)
+            placed, note = True, None
+        if strip is not None:
+            offsets.append(at)
+            put(strip)
+    put(bytes(at % 2))
+    return pieces, offsets, placed
 
 
 def _channels(order: Order) -> int:

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from mirnet_cli.errors import OutputError
-from mirnet_cli.photo import exif, formats, png_chunks, xmp
+from mirnet_cli.photo import exif, formats, ifd, png_chunks, xmp
 from mirnet_cli.photo.codec import Codec, Order
 from mirnet_cli.photo.colour import space_of
 from mirnet_cli.photo.options import WriteOptions
@@ -203,6 +203,9 @@ def _holdable(metadata: Metadata, codec: Codec, name: str, warnings: list[str]) 
         if getattr(metadata, field) is not None and field not in codec.HOLDS:
             warnings.append(f"{meaning} cannot be kept in {name}")
             kept = _without(kept, field)
+    if kept.exif is not None and kept.note_at is not None and name != "TIFF":
+        warnings.append(ifd.NOTE_LOST)
+        kept = replace(kept, exif=exif.without_note(kept.exif))
     if metadata.dpi is not None and "dpi" not in codec.HOLDS:
         if not ("exif" in codec.HOLDS and exif.has_resolution(metadata.exif)):
             warnings.append(f"the resolution (dpi) cannot be kept in {name}")
