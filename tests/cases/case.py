@@ -66,7 +66,7 @@ class Case:
 
     Attributes:
         name: of the case in its class.
-        promise: first cell of the README's row that it proves.
+        promise: first cell of the row in docs/fidelity.md that it proves.
         build: makes the files in an empty folder.
         steps: what is run there.
         made: names of the files that the steps make; journals are not counted.

@@ -96,7 +96,7 @@ def _no_pictures() -> Iterator[Case]:
         "wmf": b"\xd7\xcd\xc6\x9a" + bytes(60),
     }
     for name, data in others.items():
-        promise = "what is no picture of these formats"
+        promise = "anything that is not one of these formats"
         yield _refused(name, promise, _file(f"a.{name}", data), f"a.{name}")
         lying = _file("a.jpg", data)
         yield _refused(f"{name} that says it is a JPEG", promise, lying, "a.jpg")
@@ -105,7 +105,9 @@ def _no_pictures() -> Iterator[Case]:
         ("one byte", b"\xff"),
         ("a signature", b"\x89PNG\r\n\x1a\n"),
     ):
-        yield _refused(name, "what is no picture of these formats", _file("a.png", data), "a.png")
+        yield _refused(
+            name, "anything that is not one of these formats", _file("a.png", data), "a.png"
+        )
     step = Step(denoise("a.jpg", "-o", "out.png"))
     yield Case(
         "a PNG that says it is a JPEG is read by content",
