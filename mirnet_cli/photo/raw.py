@@ -37,7 +37,7 @@ _TAKEN |= set(range(0xA000, 0xA500))
 
 _XMP, _IPTC = 700, 33723
 _ISO, _TIME, _APERTURE, _LENGTH = 0x8827, 0x829A, 0x829D, 0x920A
-_NOTE, _PRIVATE = 0x927C, 0xC634
+_PRIVATE = 0xC634
 _PANASONIC_PREVIEW = 0x2E
 """JpgFromRaw: a whole JPEG, with all that the camera writes into its own."""
 
@@ -91,7 +91,8 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
         return Metadata(exif=told, xmp=_undeveloped(packet, warnings), iptc=iptc), warnings
     if found is not None:
         order, tree, packet, iptc = found
-        _check_notes(tree, warnings)
+        if _PRIVATE in tree.fields:
+            warnings.append("DNG's private data (maker notes) is of the raw file: not kept")
         tree.fields = {tag: each for tag, each in tree.fields.items() if tag in _ABOUT}
     else:
         order, tree = "<", Tree()
@@ -103,10 +104,14 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
     block = None
     if tree.fields or tree.children:
         # What the camera says of colours is of its own JPEG.
-        block = exif.in_srgb(ifd.header(order, 8) + ifd.build(tree, order, 8))
+        block = exif.in_srgb(ifd.block(tree, order))
     else:
         warnings.append("its EXIF data cannot be read and is not kept")
-    return Metadata(exif=block, xmp=_undeveloped(packet, warnings), iptc=iptc), warnings
+    note = ifd.note_of(tree)
+    far = note is not None and note.at > ifd.MAX_NOTE_AT
+    place = note.at if note and far and not note.data.startswith(ifd.ANYWHERE) else None
+    kept = Metadata(exif=block, xmp=_undeveloped(packet, warnings), iptc=iptc, note_at=place)
+    return kept, warnings
 
 
 _Found = tuple[str, Tree, bytes | None, bytes | None]
@@ -156,16 +161,6 @@ def _from_boxes(data: Data) -> _Found | None:
         if kind in found and found[kind][0] == order:
             tree.children[pointer] = found[kind][1]
     return order, tree, packet, None
-
-
-def _check_notes(tree: Tree, warnings: list[str]) -> None:
-    """Leave out a maker's note whose offsets count from its old place, and say so."""
-    inner = tree.children[exif.EXIF_POINTER] if exif.EXIF_POINTER in tree.children else Tree()
-    note = inner.fields.get(_NOTE)
-    if note is not None and not note.data.startswith(ifd.ANYWHERE):
-        del inner.fields[_NOTE]
-    if _PRIVATE in tree.fields or (note is not None and _NOTE not in inner.fields):
-        warnings.append("the camera maker's own notes (maker notes) are of the raw file: not kept")
 
 
 def _fill(data: Data, order: str, inner: Tree) -> None:
