@@ -27,8 +27,8 @@ _SENSOR = (0xA20E, 0xA20F)
 _RELATED = (0x1001, 0x1002)
 """RelatedImageWidth and RelatedImageLength (DCF 2.0), in the interoperability directory."""
 _UNSIGNED = {SHORT: ("H", 0xFFFF), LONG: ("I", 0xFFFFFFFF)}
-_MAP = {33550, 33922, 34264}
-"""GeoTIFF 1.1: ModelPixelScale, ModelTiepoint, ModelTransformation."""
+_MAP = {33550, 33922, 34264, 50844}
+"""GeoTIFF 1.1: ModelPixelScale, ModelTiepoint, ModelTransformation; GDAL: RPC coefficients."""
 _STRIP_AT, _STRIP_SIZE = 0x0111, 0x0117
 
 
@@ -173,6 +173,30 @@ def _without_entry(exif: bytes, reader: Reader, at: int, inner: Directory, entry
     struct.pack_into(reader.order + "H", patched, at, count - 1)
     patched[entry.at : inner.next_at - 12] = exif[entry.at + 12 : inner.next_at]
     patched[inner.next_at - 12 : inner.next_at] = bytes(12)
+    return bytes(patched)
+
+
+def description(exif: bytes | None) -> bytes:
+    """What the block says of the picture; empty where there is nothing."""
+    if exif is None:
+        return b""
+    reader = Reader(exif)
+    entry = reader.directory(reader.first).entries.get(0x010E)
+    return b"" if entry is None else reader.value(entry)
+
+
+def finer(exif: bytes, scale: float) -> bytes:
+    """The block with resolutions so many times as high."""
+    patched = bytearray(exif)
+    reader = Reader(exif)
+    entries = reader.directory(reader.first).entries
+    for tag in _RESOLUTIONS:
+        entry, value = entries.get(tag), reader.rational(entries.get(tag))
+        if entry is not None and value is not None and entry.size == 8:
+            numbers = Fraction(value * scale).limit_denominator(1_000_000)
+            if numbers.numerator <= 0xFFFFFFFF:
+                layout = reader.order + "II"
+                struct.pack_into(layout, patched, entry.value_at, *numbers.as_integer_ratio())
     return bytes(patched)
 
 

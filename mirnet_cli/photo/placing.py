@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mirnet_cli.photo import exif, photoshop, xmp_places
+from mirnet_cli.photo import exif, photoshop, stacks, xmp_places
 from mirnet_cli.photo.picture import Array, Metadata, Photo
 from mirnet_cli.photo.source import DamageError
 
@@ -122,6 +122,8 @@ def moved(metadata: Metadata, view: View) -> tuple[Metadata, tuple[str, ...]]:
                 block = exif.with_axes_swapped(block)
             if view.scale != 1:
                 block = exif.enlarged(block, view.scale)
+                if stacks.is_measured(exif.description(block)):
+                    block = exif.finer(block, view.scale)
         except DamageError:
             pass
     dpi, aspect = metadata.dpi, metadata.aspect

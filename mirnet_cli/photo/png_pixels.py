@@ -68,12 +68,12 @@ def decode(
     A transparent colour of grey and RGB pictures is applied here, at the depth it was given in:
     OpenCV applies it to some kinds only, Pillow without regard to depths below 8.
     """
+    essential, transparent = _known_to_libpng(head, essential)
     key: tuple[int, ...] | None = None
-    for name, body in essential:
-        if name == b"tRNS" and head.kind in (0, 2) and len(body) >= 2 * _CHANNELS[head.kind]:
-            key = struct.unpack_from(f">{_CHANNELS[head.kind]}H", body)
-    if head.kind != 3:
-        essential = [chunk for chunk in essential if chunk[0] not in (b"tRNS", b"PLTE")]
+    if head.kind != 3 and transparent is not None:
+        # Of a number larger than samples are, the lower bits count (section 11.3.1.1).
+        most = (1 << head.depth) - 1
+        key = tuple(k & most for k in struct.unpack(f">{_CHANNELS[head.kind]}H", transparent))
     if not any(name == b"IDAT" for name, _ in essential):
         raise DamageError("it has no pixels")
     _check_stream(head, [body for name, body in essential if name == b"IDAT"])
@@ -96,6 +96,41 @@ def decode(
 
     scale = 1 if head.depth >= 8 else 255 // (2**head.depth - 1)
     return Raster(raster.pixels, opaque_except(raster.pixels, tuple(k * scale for k in key)))
+
+
+def _known_to_libpng(
+    head: Head, essential: list[tuple[bytes, bytes]]
+) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
+    """The chunks without those that libpng, and so nearly every program, leaves out; and tRNS.
+
+    Raises:
+        DamageError: the palette is missing, or not one.
+    """
+    kept: list[tuple[bytes, bytes]] = []
+    palette: bytes | None = None
+    transparent: bytes | None = None
+    begun = False
+    for name, body in essential:
+        if name == b"PLTE" and head.kind == 3:
+            if palette is not None or begun or not 0 < len(body) <= 768 or len(body) % 3:
+                raise DamageError("its palette is not one of a PNG")
+            palette = body
+        elif name == b"tRNS":
+            entries = len(palette or b"") // 3
+            numbers = 2 * _CHANNELS[head.kind]
+            fits = 0 < len(body) <= entries if head.kind == 3 else len(body) == numbers
+            if begun or transparent is not None or head.kind in (4, 6) or not fits:
+                continue
+            transparent = body
+            if head.kind != 3:
+                continue
+        elif name == b"PLTE":
+            continue
+        begun = begun or name == b"IDAT"
+        kept.append((name, body))
+    if head.kind == 3 and palette is None:
+        raise DamageError("it has no palette")
+    return kept, transparent
 
 
 def _check_stream(head: Head, bodies: list[bytes]) -> None:

@@ -6,7 +6,7 @@ Sources: TIFF 6.0; TIFF Technical Note 3 (predictor); EXIF 2.32 section 4.6.3.
 import struct
 from collections.abc import Iterator
 
-from mirnet_cli.photo import ifd, photoshop, tiff_pixels, tiff_predictors
+from mirnet_cli.photo import ifd, photoshop, stacks, tiff_pixels, tiff_predictors
 from mirnet_cli.photo.codec import Layout, Order, OtherFormatError, Raster
 from mirnet_cli.photo.deflate import compress_each
 from mirnet_cli.photo.ifd import Directory, Field, Reader, Tree
@@ -87,7 +87,9 @@ def header(data: Data) -> Layout:
     width = reader.integer(top.entries.get(256))
     height = reader.integer(top.entries.get(257))
     frames = sum(not _rank(reader, each) for _, each in _directories(reader))
-    return Layout(width, height, max(1, frames))
+    if frames <= 1:
+        frames = stacks.frames(reader, top)
+    return Layout(width, height, frames)
 
 
 def metadata(data: Data) -> tuple[Metadata, list[str]]:
@@ -107,6 +109,7 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
     tree, damaged = ifd.read_tree(reader, at, without=_STRUCTURE | _BLOCKS)
     if damaged:
         warnings.append(f"{damaged} damaged tags are not kept")
+    warnings += stacks.alone(tree)
     if _LAYERS in top.entries:
         warnings.append("Photoshop layers are not kept")
     resources = block(_RESOURCES)
@@ -119,6 +122,7 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
             resources = None
     iptc = block(_IPTC)
     exif = ifd.block(tree, reader.order) if tree.fields or tree.children else None
+    said = tree.fields[270].data if 270 in tree.fields else b""
     note = ifd.note_of(tree)
     far = note is not None and note.at > ifd.MAX_NOTE_AT
     return (
@@ -127,7 +131,8 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
             xmp=block(_XMP),
             icc=block(_ICC),
             iptc=inner if iptc is None else iptc,
-            dpi=_resolution(reader, top),
+            # A measure in the unit of its description would mean another thing in inches.
+            dpi=None if stacks.is_measured(said) else _resolution(reader, top),
             resources=resources,
             note_at=note.at if note and far and not note.data.startswith(ifd.ANYWHERE) else None,
         ),
