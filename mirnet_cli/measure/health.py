@@ -263,6 +263,11 @@ def _devices() -> Iterator[Check]:
         value = "neither OpenVINO nor torch is here"
         yield Check("devices", "runtime", "problem", value, extras.remedy("torch"))
     devices = available()
+    if "torch" not in here and "openvino" in here:
+        from mirnet_cli.runtime import openvino_runtime
+
+        # What is listed is what --precision takes.
+        devices = [openvino_runtime.cpu()]
     for device in devices:
         parts = [device.title]
         if device.memory is not None:

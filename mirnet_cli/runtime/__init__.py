@@ -29,8 +29,8 @@ RUNTIMES: dict[str, str] = {
 }
 """Name of each runtime and its module, the preferred first.
 
-A module has ``prepare``, and ``runs(family, device)``, which says whether it is to be preferred to
-those after it. Importing it raises ImportError where its library is not here.
+A module has ``prepare``, and ``runs(family, device, precision)``, which says whether it is to be
+preferred to those after it. Importing it raises ImportError where its library is not here.
 """
 
 
@@ -114,19 +114,19 @@ def prepare(
         OutOfDeviceMemoryError: where the device has no memory for the weights.
         MirnetError: where the device fails.
     """
-    runner: Runner = _module(runtime, spec.family, device).prepare(
+    runner: Runner = _module(runtime, spec.family, device, precision).prepare(
         spec, scale=scale, device=device, precision=precision
     )
     return runner
 
 
-def _module(runtime: str, family: str, device: str) -> ModuleType:
+def _module(runtime: str, family: str, device: str, precision: str) -> ModuleType:
     """The module of a runtime; for "auto" the first that is here and runs such a network there."""
     if runtime == "auto":
         *preferred, last = RUNTIMES
         for name in preferred:
             module = _imported(name)
-            if module is not None and module.runs(family, device):
+            if module is not None and module.runs(family, device, precision):
                 return module
         runtime = last
     if runtime not in RUNTIMES:

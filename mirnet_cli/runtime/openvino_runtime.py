@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mirnet_cli import settings
+from mirnet_cli import extras, settings
 from mirnet_cli.errors import ModelError, UsageError
 from mirnet_cli.networks import FAMILIES, NetworkSpec
 from mirnet_cli.networks.described import FAMILY
@@ -277,11 +277,18 @@ def cpu() -> Device:
     return Device("cpu", cpu_title(), None, precisions)
 
 
-def runs(family: str, device: str) -> bool:
-    """Whether networks of a family run here on what ``--device`` says."""
+def runs(family: str, device: str, precision: str) -> bool:
+    """Whether networks of a family run here on what ``--device`` and ``--precision`` say.
+
+    What this CPU has no instructions for is left to torch, which does without, if it is there.
+    """
     if family == FAMILY:
         return device.strip().lower() in ("auto", "cpu")
-    return writes(family) and only_cpu(device)
+    if not (writes(family) and only_cpu(device)):
+        return False
+    if precision in ("auto", "fp32") or not extras.installed("torch"):
+        return True
+    return precision in cpu().precisions
 
 
 def prepare(spec: NetworkSpec, *, scale: int | None, device: str, precision: str) -> OpenVinoRunner:

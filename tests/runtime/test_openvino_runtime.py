@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mirnet_cli import extras
 from mirnet_cli.errors import ModelError, UsageError
 from mirnet_cli.networks import FAMILIES, NetworkSpec
 from mirnet_cli.runtime import Output, Runner, prepare
 from mirnet_cli.runtime import openvino_runtime as runtime
+from mirnet_cli.runtime.devices import Device
 from mirnet_cli.runtime.openvino_graph import GRAPHS
 from tests.runtime.networks import SMALL, random_spec
 
@@ -129,6 +131,21 @@ def test_precision_is_what_it_says() -> None:
         assert (runner.runtime, runner.device, runner.precision) == ("openvino", "cpu", precision)
     with pytest.raises(UsageError):
         prepare(random_spec("compact"), scale=1, runtime="openvino", precision="fp16")
+
+
+@pytest.mark.parametrize("with_torch", [True, False])
+def test_a_precision_that_this_cpu_lacks_is_left_to_torch(
+    monkeypatch: pytest.MonkeyPatch, with_torch: bool
+) -> None:
+    monkeypatch.setattr(runtime, "cpu", lambda: Device("cpu", "an old one", None, ("fp32",)))
+    monkeypatch.setattr(extras, "installed", lambda name: with_torch)
+    spec = random_spec("compact")
+    if with_torch:
+        assert prepare(spec, scale=1, device="cpu", precision="bf16").runtime == "torch"
+    else:
+        with pytest.raises(UsageError, match="bf16 is not for cpu; use fp32"):
+            prepare(spec, scale=1, device="cpu", precision="bf16")
+    assert prepare(spec, scale=1, device="cpu", precision="fp32").runtime == "openvino"
 
 
 Fault = Callable[[dict[str, Any]], Any]
