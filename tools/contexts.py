@@ -5,9 +5,9 @@
 For each photo, tile and context: PSNR and largest difference of the tiled result from the one in
 one piece (1/255), the step at the worst border beyond what is beside it, and the CPU time over that
 of one pass in one piece. Photos and pairs are named in the table as their files are. With --pairs
-also the mean PSNR against the targets: in one piece, with the sliding window in one piece, and in
-tiles of 256 on their own. Figures go to tools/contexts.json, where tools/ship.py finds them for the
-model's card as long as the weights are the same.
+also the mean PSNR against the targets: in one piece, and in tiles of 256 on their own. Figures go
+to tools/contexts.json, where tools/ship.py finds them for the model's card as long as the weights
+are the same.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from mirnet_cli.restore import load, photos  # noqa: E402
 
 FIGURES = ROOT / "tools" / "contexts.json"
 SIDES = (256, 512)
-QUALITY = {"whole": ("whole", 0), "window": ("window", 0), "tile": ("tile", 256)}
+QUALITY = {"whole": ("whole", 0), "tile": ("tile", 256)}
 """What is measured against targets: context and tile."""
 
 
@@ -52,10 +52,7 @@ def agreement(model: str, pixels: Any, options: dict[str, Any]) -> list[dict[str
         for context in CONTEXTS:
             restorer = load(model, tile=side, context=context, **options)
             tiled, seconds = restored(restorer, pixels)
-            reference = whole
-            if context == "window":
-                reference = load(model, tile=0, context=context, **options)(pixels)
-            measured = tiling.compare(reference, tiled, restorer.tiles(width, height))
+            measured = tiling.compare(whole, tiled, restorer.tiles(width, height))
             rows.append(
                 {
                     "megapixels": round(width * height / 1e6, 1),

@@ -223,8 +223,7 @@ def _tile_tables(contexts: Mapping[str, Any]) -> list[str]:
             for pairs, each in quality.items()
         ]
         parts += [
-            "PSNR against the targets of pairs: in one piece, with the sliding window in one piece,"
-            " and in tiles of 256 on their own.",
+            "PSNR against the targets of pairs: in one piece, and in tiles of 256 on their own.",
             _rows(("pairs", *columns), found),
         ]
     return parts

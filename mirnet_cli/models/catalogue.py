@@ -28,7 +28,7 @@ DEFOCUS = "defocus"
 SCALES = (1, 2, 3, 4)
 """Sides of the output over sides of the input that ``upscale`` offers."""
 
-CONTEXTS = ("whole", "proxy", "sample", "refine", "window", "tile")
+CONTEXTS = ("whole", "sample", "refine", "tile")
 """How tiles can be made to agree with the whole; see :mod:`mirnet_cli.restore.context`."""
 
 _T = TypeVar("_T")

@@ -101,8 +101,13 @@ def read(data: bytes, path: Path, sha256: str | None = None) -> Weights | Foreig
         return from_checkpoint(data, path, sha256 or hashlib.sha256(data).hexdigest())
     content = container.parse(data, path, sha256)
     if is_own(content):
-        return interpret(content, path)
+        found = interpret(content, path)
+        return replace(found, known=any(found.sha256 == each.sha256 for each in _shipped()))
     return from_tensors(content.tensors, path, content.sha256)
+
+
+def _shipped() -> list[Model]:
+    return [entry for entry in catalogue.entries() if entry.shipped]
 
 
 def read_file(path: Path) -> Weights | Foreign | Onnx:

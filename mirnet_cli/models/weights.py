@@ -56,6 +56,8 @@ class Weights:
         context: how tiles are made to agree with the whole unless the user says otherwise.
         overlap: of tiles, in input pixels; ``None`` for what the family states.
         training: what the recipe recorded.
+        known: results beyond the limits of :mod:`mirnet_cli.restore.drift` are faults, since these
+            weights were measured to stay within; of others they may be meant.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Weights:
     context: str
     overlap: int | None
     training: Mapping[str, Any] = field(default_factory=dict)
+    known: bool = False
 
     @property
     def default_scale(self) -> int:

@@ -46,10 +46,9 @@ class SKFF(nn.Module):
         scores = torch.stack([expand(squeezed) for expand in self.expand])
         weights = scores.softmax(0)
         # One stream at a time: stacking them would need their memory a second time.
-        fused = streams[0] * pooling.spread(weights[0], streams[0])
+        fused = streams[0] * weights[0]
         for stream, weight in zip(streams[1:], weights[1:], strict=True):
-            gate = pooling.spread(weight, stream)
-            fused = torch.addcmul(fused, stream, gate.expand_as(stream))
+            fused = torch.addcmul(fused, stream, weight.expand_as(stream))
         return fused
 
 
@@ -64,7 +63,7 @@ class ChannelAttention(nn.Module):
 
     def forward(self, x: Tensor, pooling: Pooling) -> Tensor:
         gate = self.excite(self.activation(self.squeeze(pooling.mean(x))))
-        return x * pooling.spread(gate.sigmoid(), x)
+        return x * gate.sigmoid()
 
 
 class SpatialAttention(nn.Module):

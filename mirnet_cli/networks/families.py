@@ -28,8 +28,6 @@ class Family:
         stride: configuration -> what the sides of the network's input must be a multiple of.
         halo: pixels at a tile's inner border that differ visibly from the whole picture's when the
             pooled vectors are the same; the default overlap of tiles.
-        window: side in pixels of the sliding window of the context "window": half as much again as
-            the largest crop of the training, a multiple of four times the stride.
         crop: side in pixels of the smallest pictures it was trained on: to which tiny ones are
             mirrored; 0 where it is not known.
         inputs: configuration -> channels of the network's input: 3, or 6 where the base is given
@@ -59,7 +57,6 @@ class Family:
     build: Callable[[Config], "nn.Module"]
     stride: Callable[[Config], int]
     halo: int
-    window: int
     crop: int = 0
     inputs: Callable[[Config], int] = lambda config: int(config.get("inputs", 3))
     scales: Callable[[Config], tuple[int, ...]] = lambda config: (1,)
@@ -191,7 +188,6 @@ FAMILIES: dict[str, Family] = {
             build=_build_v1,
             stride=lambda config: 2 ** (int(config.get("levels", 3)) - 1),
             halo=32,
-            window=192,
             fields=_V1_FIELDS,
             renames=authors.v1_renames,
             signature=authors.V1_SIGNATURE,
@@ -207,7 +203,6 @@ FAMILIES: dict[str, Family] = {
             build=_build_community,
             stride=lambda config: 2 ** (int(config.get("levels", 3)) - 1),
             halo=32,
-            window=192,
             fields=_V1_FIELDS,
             renames=authors.community_renames,
             signature=authors.COMMUNITY_SIGNATURE,
@@ -221,7 +216,6 @@ FAMILIES: dict[str, Family] = {
             build=_build_v2,
             stride=lambda config: 4,
             halo=32,
-            window=576,
             # Nothing is known of its float16 beyond the context softmax, which is in float32 here.
             half_precision=("bf16",),
             whole=lambda config: bool(config.get("feature_skip", False)),
@@ -238,7 +232,6 @@ FAMILIES: dict[str, Family] = {
                 int(config.get("unshuffle", 2)) * 2 ** (len(config.get("widths", (0, 0, 0))) - 1)
             ),
             halo=32,
-            window=224,
             crop=64,
             scales=lambda config: tuple(config.get("scales", (1,))),
             fields=_COMPACT_FIELDS,
@@ -250,7 +243,6 @@ FAMILIES: dict[str, Family] = {
             build=_build_onnx,
             stride=lambda config: int(config["stride"]),
             halo=32,
-            window=576,
             scales=lambda config: (int(config["measured"]["scale"]),),
             whole=lambda config: int(config["measured"]["scale"]) > 1,
             context="tile",

@@ -32,8 +32,7 @@ class ContextBlock(nn.Module):
 
     def forward(self, x: Tensor, pooling: Pooling) -> Tensor:
         context = pooling.softmax_mean(x, self.score(x))
-        change = self.transform2(self.activation(self.transform1(context)))
-        return x + pooling.spread(change, x)
+        return x + self.transform2(self.activation(self.transform1(context)))
 
 
 class RCB(nn.Module):

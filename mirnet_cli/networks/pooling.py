@@ -13,9 +13,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-GRID = 4
-"""Nodes of the grid of local means along the side of a window."""
-
 
 class Pooling:
     """How the pools of one forward pass get their vectors.
@@ -25,12 +22,6 @@ class Pooling:
             calls them, to be used instead of what the features say; None measures.
         mask: ``(N, 1, H, W)`` weights at the input's size, which say what counts for a measurement
             (for a tile: its core, so that no pixel of the picture counts twice); None is all.
-        window: side of a sliding window at the input's size, and the input's height: means are
-            taken over the window around each place, as in training, instead of over everything
-            (TLC: Chu et al., "Improving image restoration by revisiting global information
-            aggregation", ECCV 2022). They are taken on a grid of a quarter of the window; gates
-            made of them are brought to full size bilinearly by :meth:`spread`. Nothing is then
-            replayed or recorded.
         record: remember what is measured in :attr:`recorded`. Needed only with ``mask`` or to
             take the vectors of a whole picture.
 
@@ -46,12 +37,10 @@ class Pooling:
         replay: Sequence[Tensor] | None = None,
         mask: Tensor | None = None,
         record: bool = False,
-        window: tuple[int, int] | None = None,
     ) -> None:
         self._replay = replay
         self._mask = mask
         self._record = record
-        self._window = window
         self._calls = 0
         self._masks: dict[int, Tensor] = {}
         self.recorded: list[tuple[Tensor, Tensor]] = []
@@ -63,11 +52,8 @@ class Pooling:
             features: ``(N, F, h, w)``.
 
         Returns:
-            ``(N, F, 1, 1)``, with a window ``(N, F, grid rows, grid columns)``, in the dtype of
-            ``features``; sums are taken in float32.
+            ``(N, F, 1, 1)`` in the dtype of ``features``; sums are taken in float32.
         """
-        if self._window is not None:
-            return self._local(features.float()).to(features.dtype)
         measured: Tensor | None = None
         if self._replay is None or self._record:
             measured = self._measure(features)
@@ -82,13 +68,8 @@ class Pooling:
 
         Returns:
             ``(N, F, 1, 1)`` in the dtype of ``features``; softmax and sums are taken in float32,
-            because float16 loses the small weights of large pictures. With a window as for
-            :meth:`mean`.
+            because float16 loses the small weights of large pictures.
         """
-        if self._window is not None:
-            weights = (logits.float() - logits.float().amax((2, 3), keepdim=True)).exp()
-            total = self._local(weights).clamp_min(1e-30)
-            return (self._local(features.float() * weights) / total).to(features.dtype)
         measured: Tensor | None = None
         if self._replay is None or self._record:
             scores = logits.flatten(2).float()
@@ -102,29 +83,6 @@ class Pooling:
             if self._record:
                 self.recorded.append((measured, denominator.squeeze(1)))
         return self._deliver(measured, features)
-
-    def spread(self, gate: Tensor, features: Tensor) -> Tensor:
-        """A gate made of pooled vectors, so that it can be put to the features."""
-        if self._window is None:
-            return gate
-        step = self._step(features)
-        size = [(nodes - 1) * step + 1 for nodes in gate.shape[2:]]
-        # Corners aligned, node i of the grid stands at pixel i * step.
-        full = F.interpolate(gate, size=size, mode="bilinear", align_corners=True)
-        return full[..., : features.shape[2], : features.shape[3]]
-
-    def _local(self, features: Tensor) -> Tensor:
-        step = self._step(features)
-        side = GRID * step
-        return F.avg_pool2d(
-            features, side, step, side // 2, ceil_mode=True, count_include_pad=False
-        )
-
-    def _step(self, features: Tensor) -> int:
-        """Distance of the grid's nodes, in pixels of the features."""
-        assert self._window is not None
-        side, height = self._window
-        return side * features.shape[2] // (GRID * height)
 
     def _measure(self, features: Tensor) -> Tensor:
         if self._mask is None:

@@ -48,10 +48,6 @@ class Base(Protocol):
         """The mean of each channel of :meth:`at`, about; None where nothing follows from it."""
         ...
 
-    def reduced(self, x: Floats) -> Floats:
-        """The base of the whole picture, reduced to ``x``."""
-        ...
-
 
 @dataclass(frozen=True)
 class InputBase:
@@ -63,9 +59,6 @@ class InputBase:
     def means(self, x: Floats, rows: Range, columns: Range) -> Means | None:
         return means(x)
 
-    def reduced(self, x: Floats) -> Floats:
-        return x
-
 
 @dataclass(frozen=True)
 class NoBase:
@@ -76,9 +69,6 @@ class NoBase:
 
     def means(self, x: Floats, rows: Range, columns: Range) -> Means | None:
         return None
-
-    def reduced(self, x: Floats) -> Floats:
-        return np.zeros_like(x)
 
 
 @dataclass(frozen=True)
@@ -96,9 +86,6 @@ class BicubicBase:
 
     def means(self, x: Floats, rows: Range, columns: Range) -> Means | None:
         return means(x)
-
-    def reduced(self, x: Floats) -> Floats:
-        return x
 
 
 def _wider(span: Range) -> Range:
@@ -148,10 +135,6 @@ class GuidedBase:
 
     def means(self, x: Floats, rows: Range, columns: Range) -> Means | None:
         return means(self.at(x, rows, columns))
-
-    def reduced(self, x: Floats) -> Floats:
-        height, width = x.shape[:2]
-        return GuidedBase(self.coefficients, height, width).at(x, (0, height), (0, width))
 
 
 _DARK = 1e-2

@@ -7,17 +7,12 @@ brightness and colour. Here the vectors are measured once for the picture and re
     each tile pools for itself;
 ``whole``
     one pass over the uncut picture measures, where memory allows;
-``proxy``
-    a pass over the reduced picture measures;
 ``sample``
     a pass over patches of the picture at full scale measures;
 ``refine``
     as sample; then each pass over the tiles also measures, and passes are repeated until the
     vectors that went in are the vectors that come out. A vector depends on earlier ones only, so
-    each pass makes at least one more of them exact;
-``window``
-    each place pools over a window around it, of half as much again as the crops of the training;
-    pictures in one piece do so too, and no pass measures.
+    each pass makes at least one more of them exact.
 """
 
 import math
@@ -30,9 +25,6 @@ from numpy.typing import NDArray
 from mirnet_cli.errors import UsageError
 from mirnet_cli.models.catalogue import CONTEXTS
 from mirnet_cli.runtime import Record, Vectors
-
-PROXY_SIDE = 512
-"""Longer side of the reduced picture, in pixels."""
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,7 @@ class Outcome:
     Attributes:
         tile: largest side of a tile; 0 where the picture was not cut.
         overlap: of tiles.
-        context: how tiles were made to agree; "whole" where the picture was not cut, but for
-            "window", which holds for such pictures too.
+        context: how tiles were made to agree; "whole" where the picture was not cut.
         warnings: fallbacks and the like.
     """
 
@@ -152,7 +151,6 @@ class Cutter:
                 " the result"
             )
         if plan.whole:
-            outcome.context = "window" if context == "window" else "whole"
             return
         outcome.tile, outcome.context = max(plan.tile_shape), context
         outcome.overlap = plan.overlap

@@ -76,12 +76,13 @@ def fault(task: str, before: Means, after: Means, *, haze: bool = False) -> str 
 class Watch:
     """Looks at the results of one network for one picture.
 
-    Weights that ship are held to the limits. Others may be made for other things: their results
-    are refused where they are black, and told of where they are beyond the limits in float32 too.
+    Weights that are known to stay within the limits are held to them. Others may be made for other
+    things: their results are refused where they are black, and told of where they are beyond the
+    limits in float32 too.
 
     Attributes:
         task: what the network is for.
-        known: the weights ship.
+        known: as the weights say.
         odd: how many results are beyond the limits, and the same in float32.
     """
 

@@ -2,14 +2,32 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from mirnet_cli.errors import ResultError
 from mirnet_cli.restore.resample import Floats
 from mirnet_cli.restore.symmetry import IDENTITY, Symmetry
-from mirnet_cli.runtime import Output, Record, Runner, Vectors
+from mirnet_cli.runtime import Output, Pools, Record, Runner, Vectors
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """Where a rectangle's pooled vectors come from, and whether they are recorded.
+
+    Attributes:
+        vectors: to replay, for each symmetry; None measures.
+        mask: ``(h, w, 1)``: pool and record over these weights.
+    """
+
+    vectors: Sequence[Vectors] | None = None
+    mask: Floats | None = None
+
+    def seen(self, index: int, symmetry: Symmetry) -> Pools:
+        """The same for the rectangle flipped or rotated."""
+        replay = self.vectors[index] if self.vectors is not None else None
+        mask = None if self.mask is None else _batch(symmetry.apply(self.mask))
+        return Pools(replay or None, mask)
 
 
 @dataclass
@@ -29,20 +47,12 @@ class Evaluator:
     symmetries: Sequence[Symmetry] = IDENTITY
     unsafe: int = 0
 
-    def __call__(
-        self,
-        x: Floats,
-        contexts: Sequence[Vectors] | None = None,
-        mask: Floats | None = None,
-        window: int | None = None,
-    ) -> tuple[Floats, list[Record]]:
+    def __call__(self, x: Floats, pooling: Pooling = Pooling()) -> tuple[Floats, list[Record]]:
         """Runs the network.
 
         Args:
             x: ``(h, w, C)``.
-            contexts: pooled vectors to replay, for each symmetry.
-            mask: ``(h, w, 1)``: pool and record over these weights.
-            window: pool over a sliding window of so many pixels.
+            pooling: where pooled vectors come from.
 
         Returns:
             The residual ``(scale * h, scale * w, 3)``, to which the caller may write, and for each
@@ -52,41 +62,27 @@ class Evaluator:
             ResultError: where the result is not finite in float32 either.
             OutOfDeviceMemoryError: from the runner.
         """
-        return self._averaged(partial(self._finite, window=window), x, contexts, mask)
+        return self._averaged(self._finite, x, pooling)
 
-    def again(
-        self,
-        x: Floats,
-        contexts: Sequence[Vectors] | None = None,
-        mask: Floats | None = None,
-        window: int | None = None,
-    ) -> tuple[Floats, list[Record]]:
+    def again(self, x: Floats, pooling: Pooling = Pooling()) -> tuple[Floats, list[Record]]:
         """Like a call, in float32: for results that are finite but faulty."""
         runner = self.runner if self.safe is None else self.safe()
 
-        def run(batch: Floats, context: Vectors | None, mask: Floats | None) -> Output:
-            output = runner.run(batch, context, mask, window)
+        def run(batch: Floats, pools: Pools) -> Output:
+            output = runner.run(batch, pools)
             if not _is_finite(output):
                 raise _not_finite()
             return output
 
-        return self._averaged(run, x, contexts, mask)
+        return self._averaged(run, x, pooling)
 
     def _averaged(
-        self,
-        run: Callable[[Floats, Vectors | None, Floats | None], Output],
-        x: Floats,
-        contexts: Sequence[Vectors] | None,
-        mask: Floats | None,
+        self, run: Callable[[Floats, Pools], Output], x: Floats, pooling: Pooling
     ) -> tuple[Floats, list[Record]]:
         total: Floats | None = None
         records: list[Record] = []
         for index, symmetry in enumerate(self.symmetries):
-            output = run(
-                _batch(symmetry.apply(x)),
-                None if contexts is None or not contexts[index] else contexts[index],
-                None if mask is None else _batch(symmetry.apply(mask)),
-            )
+            output = run(_batch(symmetry.apply(x)), pooling.seen(index, symmetry))
             residual = symmetry.undo(output.residual[0].transpose(1, 2, 0))
             total = residual if total is None else np.add(total, residual, out=_writable(total))
             records += output.pooled
@@ -95,19 +91,13 @@ class Evaluator:
             total /= np.float32(len(self.symmetries))
         return _writable(total), records
 
-    def _finite(
-        self,
-        batch: Floats,
-        context: Vectors | None,
-        mask: Floats | None,
-        window: int | None = None,
-    ) -> Output:
-        output = self.runner.run(batch, context, mask, window)
+    def _finite(self, batch: Floats, pools: Pools) -> Output:
+        output = self.runner.run(batch, pools)
         if _is_finite(output):
             return output
         if self.safe is not None:
             self.unsafe += 1
-            output = self.safe().run(batch, context, mask, window)
+            output = self.safe().run(batch, pools)
             if _is_finite(output):
                 return output
         raise _not_finite()

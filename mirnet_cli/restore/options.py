@@ -115,11 +115,11 @@ class LoadOptions(Options):
         ),
     ] = None
     context: Annotated[
-        Literal["auto", "whole", "proxy", "sample", "refine", "window", "tile"],
+        Literal["auto", "whole", "sample", "refine", "tile"],
         Setting(
             "How tiles are made to agree with the whole. [default: per model]",
             COMPUTING,
-            metavar="auto|whole|proxy|sample|refine|window|tile",
+            metavar="auto|whole|sample|refine|tile",
         ),
     ] = "auto"
     max_memory: Annotated[

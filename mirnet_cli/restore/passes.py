@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from mirnet_cli.restore import drift
 from mirnet_cli.restore.base import BicubicBase
 from mirnet_cli.restore.blend import Finished, Stitcher
-from mirnet_cli.restore.context import PROXY_SIDE, Merger, Refinement, change
+from mirnet_cli.restore.context import Merger, Refinement, change
+from mirnet_cli.restore.evaluate import Pooling
 from mirnet_cli.restore.gamut import in_own_space
 from mirnet_cli.restore.options import StepOptions
-from mirnet_cli.restore.picture import Picture, pad, store
+from mirnet_cli.restore.picture import Picture, store
 from mirnet_cli.restore.prepared import Prepared
 from mirnet_cli.restore.resample import Floats
 from mirnet_cli.restore.sample import sample
@@ -137,14 +138,10 @@ class Job:
         return converged
 
     def _passes(self, context: str, refinement: Refinement) -> bool:
-        if context == "window":
-            self._sweep(None, record=False, window=self._network.window)
-            return True
         if self._plan.whole or context == "tile":
             self._sweep(None, record=False)
             return True
-        measure = {"whole": self._whole, "proxy": self._proxy}.get(context, self._sample)
-        contexts, exact = measure()
+        contexts, exact = self._whole() if context == "whole" else self._sample()
         if context != "refine" or exact or not any(contexts):
             self._sweep(contexts, record=False)
             return True
@@ -168,7 +165,7 @@ class Job:
             if index not in probes:
                 continue
             # Recorded as the probes were: in half precision other kinds of runs round otherwise.
-            residual, _ = self._evaluate(self._seen(tile), contexts, _core(tile))
+            residual, _ = self._evaluate(self._seen(tile), Pooling(contexts, _core(tile)))
             self._progress.step()
             moved = np.abs(residual[::_PROBED, ::_PROBED] - probes[index])
             if float(moved.max()) > refinement.peak:
@@ -181,15 +178,6 @@ class Job:
         rows, columns = (0, self._plan.rows.padded), (0, self._plan.columns.padded)
         x = self._input(self._picture.padded(rows, columns), rows, columns)
         return self._measure(x, np.ones((*x.shape[:2], 1), np.float32)), True
-
-    def _proxy(self) -> tuple[Contexts, bool]:
-        side = min(PROXY_SIDE, max(self._plan.tile_shape))
-        reduced = self._picture.reduced(side)
-        x = reduced
-        if self._network.base_beside:
-            x = np.concatenate([reduced, self._base.reduced(reduced)], axis=2)
-        x = pad(x, self._plan.stride)
-        return self._measure(x, np.ones((*x.shape[:2], 1), np.float32)), False
 
     def _sample(self) -> tuple[Contexts, bool]:
         size = (self._plan.rows.padded, self._plan.columns.padded)
@@ -207,7 +195,7 @@ class Job:
         return self._measure(mosaic, chosen.mask()), False
 
     def _measure(self, x: Floats, mask: Floats) -> Contexts:
-        _, records = self._evaluate(x, None, mask)
+        _, records = self._evaluate(x, Pooling(mask=mask))
         self._progress.step()
         return [[vector for vector, _ in record] for record in records]
 
@@ -217,7 +205,6 @@ class Job:
         *,
         record: bool,
         probes: dict[int, Floats] | None = None,
-        window: int | None = None,
     ) -> Contexts:
         """One pass over the tiles, which writes the result.
 
@@ -225,7 +212,6 @@ class Job:
             contexts: vectors to replay.
             record: whether to measure vectors too.
             probes: indices of tiles of which a part of the residual is to be put here.
-            window: pool over a sliding window of so many pixels.
 
         Returns:
             The vectors it measured.
@@ -234,7 +220,8 @@ class Job:
         mergers = [Merger() for _ in self._evaluate.symmetries]
         for index, tile in enumerate(self._plan):
             x = self._seen(tile)
-            residual, records = self._plausible(tile, x, contexts, record, window)
+            pooling = Pooling(contexts, _core(tile) if record else None)
+            residual, records = self._plausible(tile, x, pooling)
             for merger, measured in zip(mergers, records, strict=False):
                 merger.add(measured)
             if probes is not None and index in probes:
@@ -244,22 +231,19 @@ class Job:
             self._progress.step()
         return [merger.vectors() for merger in mergers]
 
-    def _plausible(
-        self, tile: Tile, x: Floats, contexts: Contexts | None, record: bool, window: int | None
-    ) -> tuple[Floats, list[Record]]:
+    def _plausible(self, tile: Tile, x: Floats, pooling: Pooling) -> tuple[Floats, list[Record]]:
         """The residual of a tile, computed again in float32 where it is not of this picture."""
-        mask = _core(tile) if record else None
         seen = drift.means(x)
         before = seen[:3]
         base = (
             seen[3:] if self._network.base_beside else self._base.means(x, tile.rows, tile.columns)
         )
-        residual, records = self._evaluate(x, contexts, mask, window)
+        residual, records = self._evaluate(x, pooling)
         if base is None:
             return residual, records
         after = base + drift.means(residual)
         if self.watch.suspects(before, after):
-            residual, records = self._evaluate.again(x, contexts, mask, window)
+            residual, records = self._evaluate.again(x, pooling)
             after_again = base + drift.means(residual)
             self._evaluate.unsafe += self.watch.better(before, after, after_again)
         return residual, records

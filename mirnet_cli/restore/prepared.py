@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from mirnet_cli.errors import ModelError, UsageError
-from mirnet_cli.models import catalogue
 from mirnet_cli.models.weights import GUIDE, Weights
 from mirnet_cli.networks import FAMILIES, NetworkSpec
 from mirnet_cli.restore import drift
@@ -30,7 +29,6 @@ class Prepared:
         runner: the network.
         stride: what the sides of its input must be multiples of.
         halo: overlap of tiles that the weights, or their family, ask for.
-        window: side of the sliding window of the context "window".
         base_beside: whether the network sees the base beside the picture.
         crop: side of the smallest picture that the network is shown.
         two_views: whether the network sees two views of one scene and gives one picture.
@@ -62,7 +60,6 @@ class Prepared:
         self.runner = self._prepare(spec, self.scale, options.precision)
         self.stride = family.stride(spec.config)
         self.halo = family.halo if weights.overlap is None else weights.overlap
-        self.window = family.window
         self.crop = family.crop
         inputs = family.inputs(spec.config)
         self.two_views = weights.base == "none"
@@ -106,8 +103,7 @@ class Prepared:
 
     def watch(self) -> drift.Watch:
         """Looks at the results for one picture."""
-        shipped = {entry.sha256 for entry in catalogue.entries() if entry.shipped}
-        return drift.Watch(self.weights.task, known=self.weights.sha256 in shipped)
+        return drift.Watch(self.weights.task, known=self.weights.known)
 
     def base(self, picture: Picture, ensemble: bool, watch: drift.Watch) -> tuple[Base, int]:
         """What the residual is added to, and how many results had to be computed in float32."""

@@ -21,8 +21,7 @@ class Result:
         runtime, device, precision: what computed.
         tile: largest side of a tile in pixels; 0 where the picture was not cut.
         overlap: of tiles, in pixels.
-        context: how tiles were made to agree; "whole" where the picture was not cut, but for
-            "window", which holds for such pictures too.
+        context: how tiles were made to agree; "whole" where the picture was not cut.
         width, height: of the input after orientation and crop.
         output_width, output_height: of the output.
         megapixels: of the input.

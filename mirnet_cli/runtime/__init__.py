@@ -34,6 +34,24 @@ preferred to those after it. Importing it raises ImportError where its library i
 """
 
 
+@dataclass(frozen=True)
+class Pools:
+    """Where a run takes what it pools from, and whether that is told.
+
+    Attributes:
+        replay: vectors to use in place of what the batch would pool, the same for every picture of
+            the batch; None measures.
+        mask: ``(N, 1, H, W)``: pool, and record, over these weights.
+    """
+
+    replay: Sequence[Floats] | None = None
+    mask: Floats | None = None
+
+
+OWN = Pools()
+"""Each picture of a batch pools for itself, and nothing is recorded."""
+
+
 class OutOfDeviceMemoryError(MemoryError):
     """The device has no memory for this batch; a smaller one may do."""
 
@@ -67,22 +85,12 @@ class Runner(Protocol):
     @property
     def precision(self) -> str: ...
 
-    def run(
-        self,
-        batch: Floats,
-        context: Sequence[Floats] | None = None,
-        mask: Floats | None = None,
-        window: int | None = None,
-    ) -> Output:
+    def run(self, batch: Floats, pools: Pools = OWN) -> Output:
         """Runs the network.
 
         Args:
             batch: ``(N, C, H, W)`` float32 in 0..1; sides are multiples of the network's stride.
-            context: vectors to use in place of what the batch would pool, the same for every
-                picture of the batch.
-            mask: ``(N, 1, H, W)``: pool, and record, over these weights.
-            window: pool over a sliding window of so many pixels instead of over everything; without
-                context and mask, and a multiple of four times the stride.
+            pools: where pooled vectors come from.
 
         Raises:
             OutOfDeviceMemoryError: where the device's memory does not suffice.

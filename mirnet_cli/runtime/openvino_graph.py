@@ -28,9 +28,6 @@ from mirnet_cli.networks.described import FAMILY
 from mirnet_cli.runtime import onnx_graph
 from mirnet_cli.runtime.openvino_library import openvino, ops
 
-GRID = 4
-"""Nodes of the grid of local means along the side of a window, as in the torch networks."""
-
 _LEAK = 0.2
 """Slope of every LeakyReLU, for the compact network and version 2."""
 
@@ -134,16 +131,13 @@ Activation = Callable[[Stream, str], Stream]
 class Writer:
     """Writes a network down, piece by piece; names of pieces are those of their tensors."""
 
-    def __init__(
-        self, numbers: Numbers, context: Any, mask: Any, window: int | None = None
-    ) -> None:
+    def __init__(self, numbers: Numbers, context: Any, mask: Any) -> None:
         self.numbers = numbers
         self.pools: list[Pool] = []
         self.vectors: list[Any] = []
         self.denominators: list[Any] = []
         self._context = context
         self._mask = mask
-        self._window = window
         self._masks: dict[int, Any] = {}
         self._taken = 0
 
@@ -192,12 +186,7 @@ class Writer:
         return x.with_node(ops.relu(x.node))
 
     def mean(self, x: Stream) -> Stream:
-        """The mean over all positions, ``(N, F, 1, 1)``: measured or replayed.
-
-        With a window the means around the nodes of a grid, ``(N, F, rows, columns)``.
-        """
-        if self._window is not None:
-            return x.with_node(self._local(x.node, x.factor))
+        """The mean over all positions, ``(N, F, 1, 1)``: measured or replayed."""
         measured = None
         if self._context is None or self._mask is not None:
             if self._mask is None:
@@ -209,13 +198,6 @@ class Writer:
 
     def softmax_mean(self, x: Stream, logits: Stream) -> Stream:
         """The mean over all positions, weighted by a softmax over all positions."""
-        if self._window is not None:
-            weights = ops.exp(
-                ops.subtract(logits.node, ops.reduce_max(logits.node, [2, 3], keep_dims=True))
-            )
-            total = ops.maximum(self._local(weights, x.factor), np.float32(1e-30))
-            summed = self._local(ops.multiply(x.node, weights), x.factor)
-            return x.with_node(ops.divide(summed, total))
         measured = log_denominator = None
         if self._context is None or self._mask is not None:
             scores = ops.reshape(logits.node, [0, 1, -1], special_zero=True)
@@ -231,38 +213,6 @@ class Writer:
             measured = ops.unsqueeze(ops.divide(summed, denominator), [3])
             log_denominator = ops.squeeze(ops.add(peak, ops.log(denominator)), [2])
         return self._deliver(measured, log_denominator, x)
-
-    def spread(self, gate: Any, x: Stream) -> Any:
-        """A gate made of pooled vectors, so that it can be put to a stream."""
-        if self._window is None:
-            return gate
-        step = self._window // (GRID * x.factor)
-        # Node i of the grid stands at pixel i * step.
-        full = ops.interpolate(
-            gate,
-            np.full(2, step, np.float32),
-            "linear_onnx",
-            "scales",
-            coordinate_transformation_mode="asymmetric",
-            axes=[2, 3],
-        )
-        height, width = x.node.get_output_shape(0)[2:]
-        return ops.slice(full, [0, 0], [height, width], [1, 1], [2, 3])
-
-    def grid(self, node: Any) -> tuple[int, int]:
-        """Rows and columns of what :meth:`mean` gave, or of what was made of it."""
-        if self._window is None:
-            return (1, 1)
-        rows, columns = node.get_output_shape(0)[2:]
-        return rows, columns
-
-    def _local(self, node: Any, factor: int) -> Any:
-        """Means over a sliding window, as :class:`mirnet_cli.networks.pooling.Pooling` has them."""
-        assert self._window is not None
-        step = self._window // (GRID * factor)
-        half = GRID * step // 2
-        beyond = [half + -length % step for length in node.get_output_shape(0)[2:]]
-        return ops.avg_pool(node, [step] * 2, [half] * 2, beyond, [2 * half] * 2, exclude_pad=True)
 
     def _deliver(self, measured: Any, log_denominator: Any, x: Stream) -> Stream:
         self.pools.append(Pool(x.channels, x.factor, log_denominator is not None))
@@ -344,12 +294,10 @@ def skff(
         for i in range(len(streams))
     ]
     scores = w.filtered(squeezed.node, np.concatenate(weights), pad=0)
-    scores = ops.reshape(
-        scores, [0, len(streams), channels, *w.grid(squeezed.node)], special_zero=True
-    )
+    scores = ops.reshape(scores, [0, len(streams), channels, 1, 1], special_zero=True)
     shares = ops.split(ops.softmax(scores, 1), 1, len(streams)).outputs()
     parts = [
-        gated(stream, w.spread(ops.squeeze(share, [1]), stream))
+        gated(stream, ops.squeeze(share, [1]))
         for stream, share in zip(streams, shares, strict=True)
     ]
     fused = parts[0]
@@ -382,7 +330,7 @@ def dau(
     squeezed = w.conv(w.mean(features), f"{name}.channel.squeeze", c // reduction, 1)
     squeezed = channel_activation(squeezed, f"{name}.channel.activation")
     channel = w.conv(squeezed, f"{name}.channel.excite", c, 1)
-    gates = [ops.sigmoid(spatial.node), w.spread(ops.sigmoid(channel.node), features)]
+    gates = [ops.sigmoid(spatial.node), ops.sigmoid(channel.node)]
     attended = ops.concat([ops.multiply(node, gate) for gate in gates], 1)
     return add(w.conv(Stream(attended, 2 * c, x.factor), f"{name}.merge", c, 1), x)
 
@@ -569,8 +517,7 @@ def mrb(w: Writer, x: Stream, name: str, sizes: MIRNetV2Config, groups: int) -> 
         context = w.softmax_mean(features, score)
         context = w.conv(context, f"{own}.context.transform1", c, 1, bias=sizes.bias)
         context = w.conv(w.leaky(context), f"{own}.context.transform2", c, 1, bias=sizes.bias)
-        change = context.with_node(w.spread(context.node, features))
-        return add(w.leaky(add(features, change)), s)
+        return add(w.leaky(add(features, context)), s)
 
     def down(s: Stream, own: str, outputs: int) -> Stream:
         means = ops.avg_pool(s.node, [2, 2], [0, 0], [0, 0], [2, 2], exclude_pad=False)
@@ -612,7 +559,6 @@ def write(
     scale: int | None,
     replay: bool,
     record: bool,
-    window: int | None = None,
     size: tuple[int, int, int] | None = None,
 ) -> Graph:
     """Writes a network down.
@@ -622,7 +568,6 @@ def write(
         scale: which of its scales, where it has several.
         replay: pooled vectors come in.
         record: pooled vectors go out.
-        window: pool over a sliding window of so many pixels; needs the size.
         size: ``(N, H, W)`` of the pictures; None leaves it open.
 
     Raises:
@@ -638,7 +583,7 @@ def write(
     picture = ops.parameter([count, channels, height, width], f32, "picture")
     context = ops.parameter([1, -1], f32, "context") if replay else None
     mask = ops.parameter([count, 1, height, width], f32, "mask") if record else None
-    writer = Writer(numbers, context, mask, window)
+    writer = Writer(numbers, context, mask)
     try:
         results = [GRAPHS[spec.family](writer, Stream(picture, channels), spec.config, scale)]
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:

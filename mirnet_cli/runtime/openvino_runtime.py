@@ -17,7 +17,7 @@ from mirnet_cli import extras, settings
 from mirnet_cli.errors import ModelError, UsageError
 from mirnet_cli.networks import FAMILIES, NetworkSpec
 from mirnet_cli.networks.described import FAMILY
-from mirnet_cli.runtime import Floats, OutOfDeviceMemoryError, Output, Record
+from mirnet_cli.runtime import OWN, Floats, OutOfDeviceMemoryError, Output, Pools, Record
 from mirnet_cli.runtime.compiled import LARGEST, Entry, Shelf, fingerprint
 from mirnet_cli.runtime.devices import Device, choose_precision, cpu_title, only_cpu
 from mirnet_cli.runtime.openvino_graph import Graph, Pool, write, writes
@@ -45,13 +45,11 @@ class _Kind:
 
     Attributes:
         replay, record: whether pooled vectors come in, or go out.
-        window: of pooling; None is everything.
         shape: of batches.
     """
 
     replay: bool
     record: bool
-    window: int | None
     shape: tuple[int, ...]
 
 
@@ -101,16 +99,10 @@ class OpenVinoRunner:
         self._core = openvino.Core()
         self._compiled: _Compiled | None = None
 
-    def run(
-        self,
-        batch: Floats,
-        context: Sequence[Floats] | None = None,
-        mask: Floats | None = None,
-        window: int | None = None,
-    ) -> Output:
+    def run(self, batch: Floats, pools: Pools = OWN) -> Output:
         """Runs the network; see :meth:`mirnet_cli.runtime.Runner.run`."""
         try:
-            return self._run(batch, context, mask, window)
+            return self._run(batch, pools)
         except MemoryError as error:
             raise OutOfDeviceMemoryError(str(error)) from error
         except RuntimeError as error:
@@ -118,18 +110,12 @@ class OpenVinoRunner:
                 raise
             raise OutOfDeviceMemoryError(str(error)) from error
 
-    def _run(
-        self,
-        batch: Floats,
-        context: Sequence[Floats] | None,
-        mask: Floats | None,
-        window: int | None,
-    ) -> Output:
-        local = window if window is not None and window < max(batch.shape[2:]) else None
-        compiled = self._get(_Kind(bool(context), mask is not None, local, batch.shape))
+    def _run(self, batch: Floats, pools: Pools) -> Output:
+        replay, mask = pools.replay, pools.mask
+        compiled = self._get(_Kind(bool(replay), mask is not None, batch.shape))
         inputs = [np.ascontiguousarray(batch, np.float32)]
-        if context:
-            inputs.append(np.concatenate(context)[None].astype(np.float32, copy=False))
+        if replay:
+            inputs.append(np.concatenate(replay)[None].astype(np.float32, copy=False))
         sums = None
         if mask is not None:
             sums = mask.sum((1, 2, 3), dtype=np.float64)
@@ -209,7 +195,6 @@ class OpenVinoRunner:
             scale=self._scale,
             replay=kind.replay,
             record=kind.record,
-            window=kind.window,
             size=(count, height, width),
         )
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mirnet_cli.errors import MirnetError, ModelError
 from mirnet_cli.networks import FAMILIES, NetworkSpec
 from mirnet_cli.networks.pooling import Pooling
-from mirnet_cli.runtime import Floats, OutOfDeviceMemoryError, Output, Record
+from mirnet_cli.runtime import OWN, Floats, OutOfDeviceMemoryError, Output, Pools, Record
 from mirnet_cli.runtime.devices import Device, choose_precision, find
 
 _HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
@@ -57,37 +57,23 @@ class TorchRunner:
         self.device = device.name
         self.precision = precision
 
-    def run(
-        self,
-        batch: Floats,
-        context: Sequence[Floats] | None = None,
-        mask: Floats | None = None,
-        window: int | None = None,
-    ) -> Output:
+    def run(self, batch: Floats, pools: Pools = OWN) -> Output:
         """Runs the network; see :meth:`mirnet_cli.runtime.Runner.run`."""
         try:
             with _failures_told(self.device), torch.inference_mode(), self._settings():
-                return self._run(batch, context, mask, window)
+                return self._run(batch, pools)
         finally:
             if self._device.type == "cuda":
                 # What one size of tile leaves behind must not stand in the way of the next.
                 with contextlib.suppress(RuntimeError):
                     self._forget_failed_allocation()
 
-    def _run(
-        self,
-        batch: Floats,
-        context: Sequence[Floats] | None,
-        mask: Floats | None,
-        window: int | None,
-    ) -> Output:
-        height, width = batch.shape[2:]
-        local = window is not None and window < max(height, width)
+    def _run(self, batch: Floats, pools: Pools) -> Output:
+        replay, mask = pools.replay, pools.mask
         pooling = Pooling(
-            replay=None if context is None else [self._tensor(v)[None] for v in context],
+            replay=None if replay is None else [self._tensor(v)[None] for v in replay],
             mask=None if mask is None else self._tensor(mask),
             record=mask is not None,
-            window=(window, height) if window is not None and local else None,
         )
         x = self._tensor(batch).contiguous(memory_format=self._layout)
         residual = self._module(x, pooling=pooling, **self._options)

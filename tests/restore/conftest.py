@@ -29,7 +29,7 @@ def restorer(runners: list[FakeRunner]) -> Callable[..., Restorer]:
     """Makes a restorer: options of the weights by name, the rest as of Restorer."""
 
     def make(**options: Any) -> Restorer:
-        names = ("stride", "scales", "base", "inputs")
+        names = ("stride", "scales", "base", "inputs", "known")
         weights = make_weights(**{name: options.pop(name) for name in names if name in options})
         return Restorer(weights, **options)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from mirnet_cli.models.weights import Weights
 from mirnet_cli.networks import NetworkSpec
-from mirnet_cli.runtime import Floats, Output, Vectors
+from mirnet_cli.runtime import OWN, Floats, Output, Pools, Vectors
 
 
 def smooth(x: np.ndarray) -> np.ndarray:
@@ -35,13 +35,8 @@ class FakeRunner:
     shapes: list[tuple[int, ...]] = field(default_factory=list)
     measured: int = 0
 
-    def run(
-        self,
-        batch: Floats,
-        context: Sequence[Floats] | None = None,
-        mask: Floats | None = None,
-        window: int | None = None,
-    ) -> Output:
+    def run(self, batch: Floats, pools: Pools = OWN) -> Output:
+        context, mask = pools.replay, pools.mask
         self.shapes.append(batch.shape)
         self.measured += mask is not None
         assert batch.dtype == np.float32
@@ -95,6 +90,7 @@ def make_weights(
     inputs: int = 3,
     context: str = "refine",
     overlap: int | None = None,
+    known: bool = False,
 ) -> Weights:
     """Weights of the compact family with this stride (4 or 8); a guided base has a thumbnail."""
     config = {"widths": [8, 8, 8], "unshuffle": stride // 4, "inputs": inputs, "scales": [*scales]}
@@ -115,6 +111,7 @@ def make_weights(
         base=base,
         context=context,
         overlap=overlap,
+        known=known,
     )
 
 

@@ -3,14 +3,13 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from mirnet_cli.errors import ResultError
-from mirnet_cli.restore import Restorer, RestoreWarning, drift, prepared
+from mirnet_cli.restore import Restorer, RestoreWarning, drift
 from mirnet_cli.runtime import Output
 from tests.restore.fakes import FakeRunner, make_weights, photo_like
 
@@ -34,13 +33,6 @@ FAULTS: dict[str, tuple[str, str, Spoil]] = {
 }
 
 
-@pytest.fixture
-def known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The fake weights ship."""
-    shipped = (SimpleNamespace(sha256="0" * 64, shipped=True),)
-    monkeypatch.setattr(prepared.catalogue, "entries", lambda: shipped)
-
-
 def spoiled(spoil: Spoil, runner: FakeRunner, *, only: int | None = None) -> None:
     """Let a runner give a faulty residual, in one run or in all; else none at all."""
 
@@ -59,18 +51,17 @@ def warm(height: int, width: int) -> Any:
     return (bright * np.array([0.95, 0.6, 0.25])).astype(np.uint8)
 
 
-def made(task: str, **options: Any) -> Restorer:
+def made(task: str, *, known: bool = False, **options: Any) -> Restorer:
     scale = 2 if task == "upscale" else 1
-    weights = replace(make_weights(scales=(scale,)), task=task)
+    weights = replace(make_weights(scales=(scale,)), task=task, known=known)
     return Restorer(weights, scale=scale, overlap=16, context="tile", **options)
 
 
-@pytest.mark.usefixtures("known")
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_faulty_tile_is_computed_again(runners: list[FakeRunner], name: str) -> None:
     task, _, spoil = FAULTS[name]
     pixels = warm(77, 90)
-    model = made(task, tile=40, precision="fp16")
+    model = made(task, tile=40, precision="fp16", known=True)
     plain = model(pixels, strength=0)
     spoiled(spoil, runners[0], only=3)
     exact = FakeRunner(8, model.scale)
@@ -82,12 +73,11 @@ def test_a_faulty_tile_is_computed_again(runners: list[FakeRunner], name: str) -
     assert np.array_equal(result, plain)
 
 
-@pytest.mark.usefixtures("known")
 @pytest.mark.parametrize("name", FAULTS)
 @pytest.mark.parametrize("tile", [0, 40])
 def test_what_stays_faulty_is_refused(runners: list[FakeRunner], name: str, tile: int) -> None:
     task, what, spoil = FAULTS[name]
-    model = made(task, tile=tile)
+    model = made(task, tile=tile, known=True)
     spoiled(spoil, runners[0], only=None if tile == 0 else 5)
     exact = FakeRunner(8, model.scale)
     spoiled(spoil, exact)
@@ -99,9 +89,8 @@ def test_what_stays_faulty_is_refused(runners: list[FakeRunner], name: str, tile
         model(warm(77, 90))
 
 
-@pytest.mark.usefixtures("known")
 def test_a_faulty_second_network_is_refused(restorer: Make, runners: list[FakeRunner]) -> None:
-    model = restorer(base="guided")
+    model = restorer(base="guided", known=True)
     spoiled(FAULTS["black"][2], runners[1])
     with pytest.raises(ResultError, match="black"):
         model(warm(77, 90))
@@ -124,10 +113,9 @@ def test_other_weights_may_not_give_black(restorer: Make, runners: list[FakeRunn
         model(warm(40, 40))
 
 
-@pytest.mark.usefixtures("known")
 @pytest.mark.parametrize("value", [0, 1, 255])
 def test_pictures_of_one_colour_pass(restorer: Make, runners: list[FakeRunner], value: int) -> None:
-    model = restorer()
+    model = restorer(known=True)
     spoiled(lambda x: x * 0, runners[0])
     pixels = np.full((20, 20, 3), value, np.uint8)
     with warnings.catch_warnings():
@@ -143,10 +131,9 @@ def test_taking_haze_away_is_no_fault() -> None:
     assert drift.fault("enhance", np.array([0.4] * 3), np.array([0.05] * 3), haze=True) is not None
 
 
-@pytest.mark.usefixtures("known")
 def test_a_dark_tile_that_comes_out_black_is_computed_again(runners: list[FakeRunner]) -> None:
     pixels = warm(77, 90) // 5
-    model = made("enhance", tile=40, precision="fp16")
+    model = made("enhance", tile=40, precision="fp16", known=True)
     plain = model(pixels, strength=0)
     spoiled(lambda x: -x, runners[0], only=3)
     exact = FakeRunner(8, 1)
@@ -156,9 +143,8 @@ def test_a_dark_tile_that_comes_out_black_is_computed_again(runners: list[FakeRu
         assert np.array_equal(model(pixels), plain)
 
 
-@pytest.mark.usefixtures("known")
 def test_haze_that_float32_takes_away_too_is_on_purpose(runners: list[FakeRunner]) -> None:
-    model = made("enhance", tile=40, precision="fp16")
+    model = made("enhance", tile=40, precision="fp16", known=True)
     exact = FakeRunner(8, 1)
     for runner in (runners[0], exact):
         spoiled(lambda x: -0.6 * x, runner)

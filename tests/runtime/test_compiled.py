@@ -9,7 +9,7 @@ import pytest
 
 from mirnet_cli.files import PART_SUFFIX
 from mirnet_cli.networks import NetworkSpec
-from mirnet_cli.runtime import compiled, openvino_runtime, prepare
+from mirnet_cli.runtime import Pools, compiled, openvino_runtime, prepare
 from mirnet_cli.runtime.compiled import Entry, Shelf, fingerprint
 from mirnet_cli.runtime.openvino_graph import Pool
 from tests.runtime.networks import random_spec
@@ -40,7 +40,7 @@ def compilations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def result(spec: NetworkSpec, precision: str = "fp32", mask: bool = False) -> np.ndarray:
     runner = prepare(spec, scale=1, device="cpu", runtime="openvino", precision=precision)
     shape = (1, 1, *PICTURE.shape[2:])
-    output = runner.run(PICTURE, mask=np.ones(shape, np.float32) if mask else None)
+    output = runner.run(PICTURE, Pools(mask=np.ones(shape, np.float32) if mask else None))
     pooled = [vector for record in output.pooled for vector, _ in record]
     return np.concatenate([output.residual.ravel(), *pooled])
 

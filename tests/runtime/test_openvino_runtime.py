@@ -15,13 +15,13 @@ import pytest
 from mirnet_cli import extras
 from mirnet_cli.errors import ModelError, UsageError
 from mirnet_cli.networks import FAMILIES, NetworkSpec
-from mirnet_cli.runtime import Output, Runner, prepare
+from mirnet_cli.runtime import Output, Pools, Runner, prepare
 from mirnet_cli.runtime import openvino_runtime as runtime
 from mirnet_cli.runtime.devices import Device
 from mirnet_cli.runtime.openvino_graph import GRAPHS
 from tests.runtime.networks import SMALL, random_spec
 
-KINDS = ("plain", "record", "replay", "replay and record", "window")
+KINDS = ("plain", "record", "replay", "replay and record")
 
 
 def batch(count: int = 2, channels: int = 3, height: int = 48, width: int = 64) -> np.ndarray:
@@ -45,13 +45,12 @@ def pair(spec: NetworkSpec, scale: int = 1, precision: str = "fp32") -> tuple[Ru
 def outputs(runners: tuple[Runner, Runner], kind: str, x: np.ndarray) -> list[Output]:
     mask = np.zeros((len(x), 1, *x.shape[2:]), np.float32)
     mask[:, :, 8:40, :44] = 1
-    options: dict[str, Any] = {"mask": mask} if "record" in kind else {}
-    if kind == "window":
-        options["window"] = 32
+    replay = None
     if "replay" in kind:
-        other = runners[0].run(x[:, :, ::-1] ** 2, mask=mask).pooled[0]
-        options["context"] = [vector for vector, _ in other]
-    return [runner.run(x, **options) for runner in runners]
+        other = runners[0].run(x[:, :, ::-1] ** 2, Pools(mask=mask)).pooled[0]
+        replay = [vector for vector, _ in other]
+    pools = Pools(replay, mask if "record" in kind else None)
+    return [runner.run(x, pools) for runner in runners]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -11,7 +11,7 @@ import torch
 
 from mirnet_cli.errors import MirnetError, ModelError, UsageError
 from mirnet_cli.networks import NetworkSpec
-from mirnet_cli.runtime import OutOfDeviceMemoryError, Runner
+from mirnet_cli.runtime import OutOfDeviceMemoryError, Pools, Runner
 from mirnet_cli.runtime import prepare as prepare_by_any
 from mirnet_cli.runtime.devices import available
 from mirnet_cli.runtime.torch_runtime import TorchRunner, layout
@@ -45,24 +45,24 @@ def test_the_same_input_gives_the_same_bytes(runner: Runner) -> None:
 def test_what_was_pooled_can_be_replayed(runner: Runner) -> None:
     plain = runner.run(batch()).residual
     mask = np.ones((1, 1, 32, 48), np.float32)
-    recorded = runner.run(batch(), mask=mask)
+    recorded = runner.run(batch(), Pools(mask=mask))
     np.testing.assert_allclose(recorded.residual, plain, atol=1e-5)
     (record,) = recorded.pooled
     assert record
     assert all(vector.ndim == 1 and vector.dtype == np.float32 for vector, _ in record)
     context = [vector for vector, _ in record]
-    np.testing.assert_allclose(runner.run(batch(), context).residual, plain, atol=1e-5)
+    np.testing.assert_allclose(runner.run(batch(), Pools(context)).residual, plain, atol=1e-5)
     halved = [vector / 2 for vector in context]
-    assert np.abs(runner.run(batch(), halved).residual - plain).max() > 1e-5
+    assert np.abs(runner.run(batch(), Pools(halved)).residual - plain).max() > 1e-5
 
 
 def test_a_mask_leaves_out_what_it_hides(runner: Runner) -> None:
     mask = np.zeros((1, 1, 32, 48), np.float32)
     mask[..., :16] = 1
-    (first, _), *_ = runner.run(batch(), mask=mask).pooled[0]
+    (first, _), *_ = runner.run(batch(), Pools(mask=mask)).pooled[0]
     changed = batch()
     changed[..., 40:] = 0
-    (second, weight), *_ = runner.run(changed, mask=mask).pooled[0]
+    (second, weight), *_ = runner.run(changed, Pools(mask=mask)).pooled[0]
     np.testing.assert_allclose(first, second, atol=1e-6)
     assert np.isfinite(weight)
 
