@@ -4,6 +4,7 @@ Every error says in one line what is wrong and what to do about it. The command 
 line; a library user catches the class.
 """
 
+from collections.abc import Iterator
 from enum import IntEnum
 
 
@@ -90,3 +91,12 @@ class LicenceError(ModelError):
 
 def _again(kind: type[MirnetError], what: str, remedy: str, subject: str | None) -> MirnetError:
     return kind(what, remedy, subject=subject)
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what caused it: libraries wrap what is of interest."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__

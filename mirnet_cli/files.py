@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mirnet_cli.errors import DiskFullError, OutputError
-from mirnet_cli.places import LONGEST, Place, Remote
+from mirnet_cli.places import LONGEST, Place
 
 PART_SUFFIX = ".mirnet-part"
 """Ends the name of every temporary file this module writes; the name starts with a dot."""
@@ -189,14 +189,11 @@ def _lock_on_windows(descriptor: int) -> None:
         os.lseek(descriptor, place, os.SEEK_SET)
 
 
-def same_file(first: Place, second: Place) -> bool:
+def same_file(first: Path, second: Path) -> bool:
     """Whether two paths name one file: by inode, so through links and whatever the letter case.
 
-    Paths of which one does not exist are the same only if they resolve to the same place; objects
-    are by their address.
+    Paths of which one does not exist are the same only if they resolve to the same place.
     """
-    if isinstance(first, Remote) or isinstance(second, Remote):
-        return first == second
     try:
         return first.samefile(second)
     except (OSError, ValueError):
@@ -223,21 +220,18 @@ def _nameable(path: Path) -> bool:
     return len(os.fsencode(path)) < _LONGEST
 
 
-def exists(path: Place) -> bool:
+def exists(path: Path) -> bool:
     """Whether something has this name, if only a link that leads nowhere."""
-    if isinstance(path, Remote):
-        from mirnet_cli import stores
-
-        return stores.version(path) is not None
     return os.path.lexists(path)
 
 
-def is_folder(path: Place) -> bool:
-    """Whether a folder is there; a name that is too long or leads in circles leads to none."""
-    if isinstance(path, Remote):
-        from mirnet_cli import stores
+def ends_as_folder(text: str) -> bool:
+    """Whether a name can only be that of a folder."""
+    return text.endswith(tuple(filter(None, (os.sep, os.altsep))))
 
-        return stores.is_folder(path)
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there; a name that is too long or leads in circles leads to none."""
     # Path.is_dir raises for such names before Python 3.14.
     return os.path.isdir(path)  # noqa: PTH112
 

@@ -103,6 +103,37 @@ Place: TypeAlias = Path | Remote
 """Where a photo is, or a folder of them."""
 
 
+@dataclass(frozen=True)
+class Entry:
+    """What a folder has.
+
+    Attributes:
+        key: the path below the folder, with forward slashes.
+        place: the file; a folder only where it cannot be listed.
+        error: why nothing can be done about it, where that is known.
+    """
+
+    key: str
+    place: Place
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Which content a file has.
+
+    Attributes:
+        size: in bytes.
+        mtime_ns, sha256: of a file of this machine.
+        tag: what its store calls the version of an object, which is not read for that.
+    """
+
+    size: int
+    mtime_ns: int
+    sha256: str
+    tag: str = ""
+
+
 def place(name: "str | os.PathLike[str] | Place") -> Place:
     """What a user means: an address with a scheme is an object, all else a path.
 

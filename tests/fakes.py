@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from mirnet_cli import errors, files, restore, stores
+from mirnet_cli import errors, files, objects, restore
 from mirnet_cli.photo.options import WriteOptions
 from mirnet_cli.places import Remote
 from mirnet_cli.restore import LoadOptions, PhotoOptions, Result, StepOptions
@@ -23,7 +23,7 @@ from mirnet_cli.restore import LoadOptions, PhotoOptions, Result, StepOptions
 def contents(source: Any) -> bytes:
     """What a source holds."""
     if isinstance(source, Remote):
-        return stores.read(source)
+        return objects.read(source)
     return source if isinstance(source, bytes) else Path(source).read_bytes()
 
 
@@ -114,7 +114,7 @@ class Restorer:
             time.sleep(0.3)
         made = f"{self.task} {self.scale}:".encode() + data
         if isinstance(target, Remote):
-            stores.put(target, made, overwrite=options.overwrite)
+            objects.put(target, made, overwrite=options.overwrite)
         elif isinstance(target, Path):
             files.write_atomically(target, made, overwrite=options.overwrite)
         else:

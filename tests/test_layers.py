@@ -1,6 +1,7 @@
 """Imports point one way, and the command line imports nothing heavy before it is needed."""
 
 import ast
+import graphlib
 import json
 import subprocess
 import sys
@@ -14,8 +15,8 @@ PACKAGE = ROOT / "mirnet_cli"
 
 #: Each part may import those of the rows above it, and itself.
 LAYERS = (
-    {"_version", "errors", "extras", "files", "options", "places", "settings", "stores", "values"}
-    | {"web"},
+    {"_version", "errors", "extras", "files", "folders", "objects", "options", "places", "settings"}
+    | {"stores", "values", "web"},
     {"photo", "networks"},
     {"runtime"},
     {"models"},
@@ -65,6 +66,34 @@ def test_leaves_import_only_leaves() -> None:
     for name in LAYERS[0]:
         for line, other in parts_imported(PACKAGE / f"{name}.py"):
             assert LEVEL[other] == 0, f"{name}.py:{line} imports {other}"
+
+
+def name_of(path: Path) -> str:
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    return name.removesuffix(".__init__")
+
+
+def files_imported(path: Path, names: set[str]) -> set[str]:
+    """The modules of this project that a file imports, wherever in it: late ones count as well."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            # The package itself is imported by whatever imports one of its modules.
+            found |= inner & names or {node.module}
+    return found & names - {name_of(path)}
+
+
+def test_no_files_import_each_other() -> None:
+    """Not only parts point one way, but single files too: none needs one that needs it."""
+    files = {name_of(path): path for path in PACKAGE.rglob("*.py")}
+    graph = {name: files_imported(path, set(files)) for name, path in files.items()}
+    try:
+        list(graphlib.TopologicalSorter(graph).static_order())
+    except graphlib.CycleError as error:
+        pytest.fail(f"in a circle: {' <- '.join(error.args[1])}")
 
 
 def imported(code: str) -> set[str]:

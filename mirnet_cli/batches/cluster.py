@@ -14,13 +14,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mirnet_cli import stores
 from mirnet_cli.batches import cluster_worker
 from mirnet_cli.batches.cluster_worker import Left, Ready, Request
 from mirnet_cli.batches.elsewhere import died, share, split_cores
 from mirnet_cli.batches.job import Job, Nobody, Watcher
 from mirnet_cli.batches.scheduler import News, Scheduler, connect, process_of, require, start
 from mirnet_cli.errors import MirnetError, ModelError, UsageError
-from mirnet_cli.files import exists
 from mirnet_cli.places import Place, absolute
 from mirnet_cli.restore.options import LoadOptions
 from mirnet_cli.restore.outcome import Outcome, failure
@@ -411,7 +411,7 @@ def _for_others(loading: LoadOptions, restorer: "Restorer") -> LoadOptions:
 
 def _is_absent(target: Place) -> bool:
     try:
-        return not exists(target)
+        return not stores.exists(target)
     except MirnetError:
         # A store that cannot be asked now; the worker will find out.
         return False

@@ -39,8 +39,8 @@ from mirnet_cli import stores
 from mirnet_cli.batches.mirror import Mirror
 from mirnet_cli.batches.plan import Item
 from mirnet_cli.errors import DiskFullError, MirnetError, OutputError
-from mirnet_cli.files import is_file, is_folder, lock, make_folder, reason, sync
-from mirnet_cli.places import Place, Remote, below
+from mirnet_cli.files import is_folder, lock, make_folder, reason, sync
+from mirnet_cli.places import Fingerprint, Place, below
 from mirnet_cli.restore.options import PhotoOptions
 
 if TYPE_CHECKING:
@@ -68,46 +68,6 @@ def digest(restorer: "Restorer", options: PhotoOptions) -> str:
         **options.fingerprint(),
     }
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True)
-class Fingerprint:
-    """Which content a file has: by size and time where they tell, else by SHA-256.
-
-    An object is not read for that: ``tag`` is what its store calls its version.
-    """
-
-    size: int
-    mtime_ns: int
-    sha256: str
-    tag: str = ""
-
-    @classmethod
-    def of(cls, path: Place) -> "Fingerprint":
-        """Read a file, or ask a store; raises OSError or MirnetError."""
-        if isinstance(path, Remote):
-            version = path.version or stores.version(path)
-            if version is None:
-                raise FileNotFoundError(str(path))
-            return cls(version.size, 0, "", version.tag)
-        with path.open("rb") as stream:
-            status = os.fstat(stream.fileno())
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        return cls(status.st_size, status.st_mtime_ns, digest)
-
-    def matches(self, path: Place) -> bool:
-        """Whether the file still has this content; the file is read only if its time differs."""
-        try:
-            if isinstance(path, Remote):
-                return Fingerprint.of(path) == self
-            status = path.stat()
-            if status.st_size != self.size:
-                return False
-            if status.st_mtime_ns == self.mtime_ns:
-                return True
-            return Fingerprint.of(path).sha256 == self.sha256
-        except (OSError, MirnetError):
-            return False
 
 
 @dataclass(frozen=True)
@@ -153,11 +113,11 @@ class Journal:
     def __init__(self, into: Place, shard: tuple[int, int] | None = None) -> None:
         self.into = into
         self._mirror: Mirror | None = None
-        if isinstance(into, Remote):
+        if isinstance(into, Path):
+            self._home = into
+        else:
             self._mirror = Mirror(into)
             self._home = self._mirror.folder
-        else:
-            self._home = into
         name = NAME if shard is None else f".mirnet-journal.{shard[0]}-of-{shard[1]}.jsonl"
         self.path = self._home / name
         self._count = None if shard is None else shard[1]
@@ -293,7 +253,7 @@ class Journal:
             entry is not None
             and entry.settings == settings
             and entry.input is not None
-            and entry.input.matches(item.source)
+            and _matches(item.source, entry.input)
             # What stands under another name (--suffix) was not begun by that run.
             and (entry.event != "started" or entry.output == below(item.target, self.into))
         )
@@ -312,7 +272,7 @@ class Journal:
         if entry.event == "started":
             # Results appear under their name whole or not at all: this one was finished.
             return _RUN if entry.existed else Decision(Choice.SKIP, "done before")
-        if entry.written is not None and not entry.written.matches(there):
+        if entry.written is not None and not _matches(there, entry.written):
             if overwrite:
                 return _RUN
             what = f"{item.target.name} was changed since it was written, and is left as it is"
@@ -321,10 +281,9 @@ class Journal:
 
     def _look(self, target: Place) -> Place | None:
         """An output that is there; of an object with its version when the journal was read."""
-        if isinstance(target, Remote):
-            assert self._mirror is not None
+        if self._mirror is not None:
             return self._mirror.look(target)
-        return target if os.path.lexists(target) else None
+        return target if stores.exists(target) else None
 
     @staticmethod
     def _unknown(item: Item, entry: Entry | None, *, exists: bool, overwrite: bool) -> Decision:
@@ -460,10 +419,16 @@ def _whose(path: Path) -> str:
 
 def _fingerprint(path: Place) -> Fingerprint | None:
     try:
-        known = isinstance(path, Remote) or is_file(path)
-        return Fingerprint.of(path) if known else None
+        return stores.of(path).fingerprint(path)
     except (OSError, MirnetError):
         return None
+
+
+def _matches(path: Place, known: Fingerprint) -> bool:
+    try:
+        return stores.of(path).matches(path, known)
+    except (OSError, MirnetError):
+        return False
 
 
 def _as_line(fingerprint: Fingerprint) -> dict[str, Any]:

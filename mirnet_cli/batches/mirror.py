@@ -10,10 +10,10 @@ import hashlib
 import time
 from pathlib import Path
 
-from mirnet_cli import settings, stores
+from mirnet_cli import objects, settings
 from mirnet_cli.errors import MirnetError, OutputError
 from mirnet_cli.files import lock, make_folder, reason, sync
-from mirnet_cli.places import Remote
+from mirnet_cli.places import Place, Remote
 
 _OFTEN = 30.0
 """Seconds between two copies, at least."""
@@ -50,7 +50,7 @@ class Mirror:
             TransferError: the store cannot be read.
             OutputError: nothing can be written on this machine.
         """
-        self._objects = {each.url: each for each in stores.listing(self._into)}
+        self._objects = {each.url: each for each in objects.listing(self._into)}
         for each in self._objects.values():
             if each.parent == self._into and each.name.startswith(start):
                 try:
@@ -60,9 +60,9 @@ class Mirror:
                     remedy = "set MIRNET_CACHE to a folder that can be written"
                     raise OutputError(what, remedy, subject=self.folder) from error
 
-    def look(self, target: Remote) -> Remote | None:
+    def look(self, target: Place) -> Remote | None:
         """An object as the last listing showed it; None where it was not there."""
-        return self._objects.get(target.url)
+        return self._objects.get(target.url) if isinstance(target, Remote) else None
 
     def copy(self, journal: Path, *, now: bool = False) -> None:
         """Copy a journal to the store, if it is time for that.
@@ -80,7 +80,7 @@ class Mirror:
         target = self._into / journal.name
         with contextlib.nullcontext() if now else contextlib.suppress(MirnetError):
             kind = "application/x-ndjson"
-            stores.put(target, journal.read_bytes(), overwrite=True, kind=kind)
+            objects.put(target, journal.read_bytes(), overwrite=True, kind=kind)
             self.changed = False
             self._remember(target)
         ended = time.monotonic()
@@ -93,7 +93,7 @@ class Mirror:
         with contextlib.suppress(OSError):
             if journal.version and here.exists() and seen.read_text() == journal.version.tag:
                 return
-        data = stores.read(journal)
+        data = objects.read(journal)
         make_folder(self.folder)
         with here.open("ab+") as file:
             try:
@@ -116,7 +116,7 @@ class Mirror:
     def _remember(self, journal: Remote) -> None:
         """Know what was written to the store, so as not to fetch it again."""
         with contextlib.suppress(MirnetError, OSError):
-            version = stores.version(journal)
+            version = objects.version(journal)
             if version is not None:
                 self._seen(journal.name).write_text(version.tag)
 

@@ -10,14 +10,12 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import Annotated
 
 from mirnet_cli import stores, values
-from mirnet_cli.errors import InputError, UsageError
-from mirnet_cli.files import is_folder, reason, resolved, same_file
+from mirnet_cli.errors import UsageError
+from mirnet_cli.files import resolved
 from mirnet_cli.options import COMPUTING, WHERE, WHICH, Options, Setting
 from mirnet_cli.places import Place, Remote, below
 from mirnet_cli.restore.names import clashes, output_name, refuse_clashes
-
-_JUNCTION = 0xA0000003
-"""IO_REPARSE_TAG_MOUNT_POINT, which the module stat has on Windows alone."""
+from mirnet_cli.stores import is_folder, same_file
 
 
 @dataclass(frozen=True)
@@ -228,9 +226,7 @@ def _refuse_in_place(items: Iterable[Item], into: Place) -> None:
 
 def _place(path: Place) -> Place:
     """The path with links in its folders followed, but not a link that is the file itself."""
-    if isinstance(path, Remote):
-        return path
-    return resolved(path.parent) / path.name
+    return resolved(path.parent) / path.name if isinstance(path, Path) else path
 
 
 def _target(into: Place, key: str, selection: Selection) -> Place:
@@ -240,25 +236,21 @@ def _target(into: Place, key: str, selection: Selection) -> Place:
 
 
 def _is_photo(path: Place) -> bool:
-    return isinstance(path, Remote) and _is_named_as_photo(path)
+    return stores.of(path).far and _is_named_as_photo(path)
 
 
 def _single(path: Place, root: Place | None) -> _Found:
     inner = None
     if root is not None:
-        inner = below(_place(path), _real(root))
+        inner = below(_place(path), stores.of(root).resolved(root))
         if not _is_photo(path) and is_folder(path):
             return _Found(inner or str(path), path, "is a folder; list the photos in it")
     return _checked(inner or path.name, path)
 
 
-def _real(folder: Place) -> Place:
-    return folder if isinstance(folder, Remote) else resolved(folder)
-
-
 def _checked(key: str, source: Place) -> _Found:
     """A photo found under a key, which may be one that leads elsewhere: stores allow any."""
-    if isinstance(source, Remote) and not _usable(key):
+    if not _usable(key):
         remedy = "give it another name, or do it alone with -o"
         return _Found(key, source, f"its name is not one of a file; {remedy}")
     return _Found(key, source)
@@ -274,62 +266,12 @@ def _usable(key: str) -> bool:
 
 
 def _below(folder: Place, into: Place, selection: Selection) -> Iterator[_Found]:
-    """The photos in a folder: not hidden ones, and nothing below ``into``."""
-    if isinstance(folder, Remote):
-        yield from _listed(folder, into, selection)
-    else:
-        yield from _scanned(folder, into, selection)
-
-
-def _listed(folder: Remote, into: Place, selection: Selection) -> Iterator[_Found]:
-    """The photos below a prefix, with their versions."""
-    inner = below(into, folder) is not None
-    for each in stores.listing(folder, recursive=selection.recursive):
-        key = below(each, folder) or ""
-        hidden = any(part.startswith(".") and part not in (".", "..") for part in key.split("/"))
-        results = inner and below(each, into) is not None
-        if not hidden and not results and _wanted(PurePosixPath(key), selection):
-            yield _checked(key, each)
-
-
-def _scanned(folder: Path, into: Place, selection: Selection) -> Iterator[_Found]:
-    """The photos in a folder of this machine.
-
-    Links to folders are not followed, as they may lead in circles.
-    """
-    skip = None if isinstance(into, Remote) else resolved(into)
-    pending = [folder]
-    while pending:
-        here = pending.pop()
-        try:
-            with os.scandir(here) as entries:
-                listed = sorted(entries, key=lambda entry: entry.name)
-        except OSError as error:
-            if here == folder:
-                raise InputError(
-                    f"cannot be read ({reason(error)})",
-                    "check its name and permissions",
-                    subject=folder,
-                ) from error
-            key = here.relative_to(folder).as_posix()
-            yield _Found(key, here, f"folder cannot be read ({reason(error)}); check permissions")
-            continue
-        for entry in listed:
-            if entry.name.startswith("."):
-                continue
-            path = here / entry.name
-            if _is_folder(entry):
-                if selection.recursive and resolved(path) != skip:
-                    pending.append(path)
-            elif not is_folder(path) and _wanted(path.relative_to(folder), selection):
-                yield _Found(path.relative_to(folder).as_posix(), path)
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a folder, and not a link to one, of which Windows has another kind."""
-    if not entry.is_dir(follow_symlinks=False):
-        return False
-    return getattr(entry.stat(follow_symlinks=False), "st_reparse_tag", 0) != _JUNCTION
+    """The photos in a folder."""
+    for each in stores.of(folder).listing(folder, into, recursive=selection.recursive):
+        if each.error is not None:
+            yield _Found(each.key, each.place, each.error)
+        elif _wanted(PurePosixPath(each.key), selection):
+            yield _checked(each.key, each.place)
 
 
 def _wanted(path: PurePath, selection: Selection) -> bool:

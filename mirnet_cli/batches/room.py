@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mirnet_cli import stores
 from mirnet_cli.batches.plan import Item
 from mirnet_cli.errors import MirnetError
-from mirnet_cli.places import Place, Remote
 from mirnet_cli.restore.options import PhotoOptions
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def cost(restorer: "Restorer", item: Item, options: PhotoOptions) -> Cost | None
         taken += forecast.memory
     written = options.format_name or format_from_name(item.target.name) or header.format
     return Cost(
-        reading=_size(item.source)
+        reading=stores.of(item.source).size(item.source)
         + _READING.get(header.format, _UNKNOWN) * header.width * header.height,
         computing=taken,
         writing=_WRITING.get(written, _UNKNOWN) * enlarged * width * height,
@@ -88,18 +88,3 @@ def fits(queue: Iterable[Cost], writing: int, ceiling: int) -> bool:
             return False
         behind += each.reading
     return True
-
-
-def _size(path: Place) -> int:
-    if isinstance(path, Remote):
-        from mirnet_cli import stores
-
-        try:
-            known = path.version or stores.version(path)
-        except MirnetError:
-            return 0
-        return max(known.size, 0) if known else 0
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

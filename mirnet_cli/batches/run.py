@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from mirnet_cli import stores
 from mirnet_cli.batches.job import Executor, Job, Nobody
-from mirnet_cli.batches.journal import Choice, Decision, Fingerprint, Journal, digest
+from mirnet_cli.batches.journal import Choice, Decision, Journal, digest
 from mirnet_cli.batches.pipeline import Pipeline
 from mirnet_cli.batches.plan import BatchOptions, Item, Plan, make_plan
 from mirnet_cli.errors import OutputError, UsageError
 from mirnet_cli.files import remove_leftovers
 from mirnet_cli.options import declared
-from mirnet_cli.places import Place, place
+from mirnet_cli.places import Fingerprint, Place, place
 from mirnet_cli.restore.options import PhotoOptions
 from mirnet_cli.restore.outcome import Outcome, make_result
 

@@ -25,10 +25,11 @@ from mirnet_cli.cli.options import (
 )
 from mirnet_cli.cli.options import EPILOG as EPILOG
 from mirnet_cli.errors import ExitCode, InputError, UsageError
-from mirnet_cli.files import is_folder, resolved
-from mirnet_cli.places import WEB, Place, Remote, place
+from mirnet_cli.files import resolved
+from mirnet_cli.places import WEB, Place, place
 from mirnet_cli.restore.names import ending
 from mirnet_cli.restore.options import LoadOptions, PhotoOptions
+from mirnet_cli.stores import is_folder
 
 if TYPE_CHECKING:
     from mirnet_cli.batches.job import Executor, Watcher
@@ -178,7 +179,7 @@ def _page(
 
 def _here(folder: Place, option: str) -> Path:
     """A folder of this machine, which an option needs."""
-    if isinstance(folder, Remote):
+    if not isinstance(folder, Path):
         raise UsageError(f"does not go with {folder.scheme}://", "leave it out", subject=option)
     return folder
 
@@ -245,7 +246,7 @@ def _folders(what: What, scale: int, *, listed: bool) -> tuple[Place, Place]:
             raise UsageError("no folder for the results", "name one with -o")
     root = place(folder or ".")
     stores.check(root)
-    if isinstance(root, Remote) and root.scheme in WEB:
+    if not isinstance(root, Path) and root.scheme in WEB:
         raise UsageError("a web address is no folder", "list files in --files-from", subject=root)
     if not is_folder(root) and folder is not None:
         if isinstance(root, Path) and os.path.lexists(root):
@@ -295,17 +296,9 @@ def _listed_names(listed: str) -> list[str]:
 def _listed_path(name: str, root: Place) -> Place:
     """A listed file, from the current folder or else from DIR."""
     path = place(name)
-    if isinstance(path, Remote):
-        return path
-    if isinstance(root, Remote):
-        return path if path.is_absolute() else root / name
-    below = root / name
-    return below if not os.path.lexists(path) and os.path.lexists(below) else path
+    return stores.of(root).listed(root, path) if isinstance(path, Path) else path
 
 
 def _hint(root: Place, recursive: bool) -> str:
-    if isinstance(root, Remote):
-        inner = not recursive
-    else:
-        inner = not recursive and any(each.is_dir() for each in root.iterdir())
+    inner = not recursive and (not isinstance(root, Path) or any(map(is_folder, root.iterdir())))
     return "; for folders within it add --recursive" if inner else ""

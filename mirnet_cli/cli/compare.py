@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mirnet_cli import values
+from mirnet_cli import stores, values
 from mirnet_cli.cli.options import EPILOG as EPILOG
 from mirnet_cli.cli.options import WHERE, Words, flat, option, same
 from mirnet_cli.errors import UsageError
@@ -52,11 +52,9 @@ def command(
     from dataclasses import asdict
 
     from mirnet_cli.cli.console import Console
-    from mirnet_cli.cli.photos import ends_as_folder
-    from mirnet_cli.files import is_folder, same_file
+    from mirnet_cli.files import ends_as_folder, is_folder, same_file
     from mirnet_cli.report.compare import NO_DIFFERENCE, compare, kind_of
     from mirnet_cli.restore.names import output_name
-    from mirnet_cli.restore.outcome import check_input
 
     default = output_name(after.name, suffix="-compare", extension="html")
     target = after.with_name(default) if output is None else Path(output)
@@ -69,7 +67,7 @@ def command(
         if same_file(target, photo):
             raise UsageError("output and input are the same file", "name another", subject=photo)
     for photo in (before, after):
-        check_input(photo)
+        stores.of(photo).check_source(photo)
     done = compare(
         before,
         after,

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from mirnet_cli import stores
 from mirnet_cli.batches.journal import Choice, Decision, digest
 from mirnet_cli.batches.run import decide
 from mirnet_cli.cli.tally import clock
 from mirnet_cli.errors import ExitCode, MirnetError
 from mirnet_cli.files import printable, reason
 from mirnet_cli.restore.options import PhotoOptions
-from mirnet_cli.restore.outcome import check_input, told
+from mirnet_cli.restore.outcome import told
 
 if TYPE_CHECKING:
     from mirnet_cli.batches.plan import Item, Plan
@@ -77,7 +78,7 @@ def _measured(item: "Item", options: PhotoOptions | None = None, scale: int = 1)
     """Width and height of what is to be done of a photo."""
     from mirnet_cli.photo import MAX_PIXELS, probe
 
-    check_input(item.source)
+    stores.of(item.source).check_source(item.source)
     header = probe(item.source, max_pixels=options.max_pixels if options else MAX_PIXELS)
     width, height = header.width, header.height
     if options is None:

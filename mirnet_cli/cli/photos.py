@@ -10,11 +10,10 @@ from mirnet_cli import stores
 from mirnet_cli.cli.console import Console
 from mirnet_cli.cli.options import Words
 from mirnet_cli.errors import ExitCode, InputError, MirnetError, ModelError, UsageError
-from mirnet_cli.files import is_folder
-from mirnet_cli.places import Place, Remote, place
+from mirnet_cli.places import Place, place
 from mirnet_cli.restore.names import ending, output_name, refuse_clashes
 from mirnet_cli.restore.options import LoadOptions, PhotoOptions
-from mirnet_cli.restore.outcome import Outcome, check_input, failure, perform
+from mirnet_cli.restore.outcome import Outcome, failure, perform
 
 if TYPE_CHECKING:
     from mirnet_cli.restore import Restorer, Result
@@ -187,15 +186,7 @@ def plan_tasks(
 def _is_folder(where: str) -> bool:
     known = place(where)
     stores.check(known, writing=True)
-    if isinstance(known, Remote):
-        # Where nothing is yet, a name without an extension may be meant as either: as a file.
-        return where.endswith("/") or (not known.suffix and is_folder(known))
-    return ends_as_folder(where) or is_folder(known)
-
-
-def ends_as_folder(where: str) -> bool:
-    """Whether a name can only be that of a folder."""
-    return where.endswith(tuple(filter(None, (os.sep, os.altsep))))
+    return stores.of(known).means_folder(known, where)
 
 
 def _target(
@@ -248,7 +239,7 @@ def _check_format(where: str, extension: str | None, format: str | None) -> None
 def _problem(source: Place) -> InputError | None:
     """What is wrong with an input at first sight, so that no weights are loaded in vain."""
     try:
-        check_input(source)
+        stores.of(source).check_source(source)
     except InputError as error:
         return error
     return None

@@ -4,8 +4,7 @@ import errno
 from typing import Any
 
 from mirnet_cli import settings
-from mirnet_cli.errors import DownloadError
-from mirnet_cli.stores import causes
+from mirnet_cli.errors import DownloadError, causes
 
 _LATER = "try again later"
 _SLOWER = "the server asks to slow down", "try again in some minutes"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mirnet_cli.photo.source import DamageError
 
 if TYPE_CHECKING:
-    from mirnet_cli.photo.placing import View
+    from mirnet_cli.photo.view import View
 
 _IPTC = 0x0404
 _RESOLUTION, _WORKING_PATH, _GUIDES, _SLICES, _COUNTS, _SCALE = 1005, 1025, 1032, 1050, 1080, 1074

@@ -79,11 +79,13 @@ def decode(source: Place | bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
     metadata, colour_warnings = _fitting(metadata, raster)
     misplaced: tuple[str, ...] = ()
     if layout.crop is not None:
-        from mirnet_cli.photo.placing import View, moved
+        from mirnet_cli.photo.placing import moved
+        from mirnet_cli.photo.view import View
 
         metadata, misplaced = moved(metadata, View(*layout.stored, crop=layout.crop))
     if turn != 1 or layout.turned != 1:
-        from mirnet_cli.photo.placing import View, moved
+        from mirnet_cli.photo.placing import moved
+        from mirnet_cli.photo.view import View
 
         sides = (layout.width, layout.height)
         if layout.turned >= 5:

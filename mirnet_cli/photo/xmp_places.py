@@ -14,7 +14,7 @@ from mirnet_cli.photo.xmp import EXIF
 from mirnet_cli.photo.xmp_nodes import RDF, Edit, Node, Property, properties
 
 if TYPE_CHECKING:
-    from mirnet_cli.photo.placing import View
+    from mirnet_cli.photo.view import View
 
 REGIONS_SAID = "regions in XMP (faces, subjects) may no longer be where they are said to be"
 _PANORAMA_SAID = "the panorama's geometry in XMP (GPano) does not fit any longer and is left out"

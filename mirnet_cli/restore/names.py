@@ -7,7 +7,7 @@ from pathlib import Path
 from mirnet_cli.errors import UsageError
 from mirnet_cli.files import exists, nearest_folder, resolved, same_file
 from mirnet_cli.photo.formats import written_extension
-from mirnet_cli.places import Place, Remote
+from mirnet_cli.places import Place
 
 _ELSEWHERE = "give another -o, --suffix or --format"
 _ONE_ALONE = "leave one out with --exclude, or do without --format"
@@ -115,7 +115,7 @@ class _Identity:
         self._folders: dict[Path, tuple[object, bool]] = {}
 
     def __call__(self, path: Place, *, through_hard_links: bool = True) -> object:
-        if isinstance(path, Remote):
+        if not isinstance(path, Path):
             return path
         try:
             found = os.stat(path)  # noqa: PTH116

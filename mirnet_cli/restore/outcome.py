@@ -1,12 +1,12 @@
 """One photo from file to file, with every failure turned into an outcome."""
 
 import errno
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
+from mirnet_cli import stores
 from mirnet_cli.errors import (
     DiskFullError,
     InputError,
@@ -16,8 +16,8 @@ from mirnet_cli.errors import (
     ResultError,
     TransferError,
 )
-from mirnet_cli.files import exists, make_folder, reason
-from mirnet_cli.places import Place, Remote
+from mirnet_cli.files import make_folder, reason
+from mirnet_cli.places import Place
 from mirnet_cli.restore.options import PhotoOptions
 from mirnet_cli.restore.result import Result
 
@@ -101,7 +101,7 @@ def _of_system(error: OSError, target: Place | BinaryIO | None) -> MirnetError:
     text = reason(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFullError(text, "free some space")
-    if target is not None and not isinstance(target, Path | Remote):
+    if target is not None and not isinstance(target, Place):
         return OutputError(text, "look at where the output goes", subject="standard output")
     return InputError(text, "check the file and the disk")
 
@@ -118,7 +118,7 @@ def make_result(
     """A result for a photo that no network has seen: skipped or failed."""
     return Result(
         input="-" if isinstance(source, bytes) else str(source),
-        output=str(target) if isinstance(target, Path | Remote) and status == "skipped" else None,
+        output=str(target) if isinstance(target, Place) and status == "skipped" else None,
         status=status,
         task=None if restorer is None else restorer.task,
         scale=None if restorer is None else restorer.scale,
@@ -142,32 +142,9 @@ def check(source: Place | bytes, target: Place | BinaryIO) -> None:
         OutputError: the folder cannot be made.
     """
     if isinstance(source, Path):
-        check_input(source)
+        stores.of(source).check_source(source)
     if isinstance(target, Path):
         _make_folder(target.parent)
-
-
-def check_input(source: Place) -> None:
-    """Refuse what is no regular file, before it is opened: opening a FIFO waits for ever.
-
-    Raises:
-        InputError: saying which it is.
-    """
-    if isinstance(source, Remote):
-        if not exists(source):
-            raise InputError("no such object", "check the name", subject=source)
-        return
-    try:
-        mode = source.stat().st_mode
-    except (OSError, ValueError) as error:
-        missing = isinstance(error, FileNotFoundError)
-        what = "no such file" if missing else f"cannot be read ({_reason(error)})"
-        remedy = "check the name" if missing else "check the name and permissions"
-        raise InputError(what, remedy, subject=source) from error
-    if stat.S_ISDIR(mode):
-        raise InputError("is a folder", "use 'mirnet batch' for folders", subject=source)
-    if not stat.S_ISREG(mode):
-        raise InputError("is not a regular file", "copy it to a file first", subject=source)
 
 
 def _make_folder(folder: Path) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from mirnet_cli import stores
 from mirnet_cli.errors import InputError, OutputError, UsageError
-from mirnet_cli.files import exists, exists_already, is_folder, same_file, write_atomically
+from mirnet_cli.files import exists_already
 from mirnet_cli.photo import Header, Photo, decode, encode, extension_for, format_from_name
 from mirnet_cli.photo.formats import FORMATS, check_writable
 from mirnet_cli.photo.options import ReadOptions, WriteOptions
-from mirnet_cli.places import Place, Remote
+from mirnet_cli.places import Place
 from mirnet_cli.restore.work import Source, Target, Work
 
 
@@ -22,27 +22,22 @@ def check_target(source: Source, target: Target, options: WriteOptions) -> None:
             format that cannot be written here.
         OutputError: where it exists, and may not be overwritten, or has no folder.
     """
-    if not isinstance(target, Path | Remote):
+    if not isinstance(target, Place):
         return
     named = format_from_name(target.name)
     if named is not None and options.format is None:
         check_writable(named)
     stores.check(target, writing=True)
-    if isinstance(target, Remote) and not target.name:
-        raise UsageError("names a bucket, no object", "write s3://BUCKET/KEY", subject=target)
-    if isinstance(target, Path) and is_folder(target):
-        raise OutputError("is a folder", "name a file", subject=target)
+    stores.of(target).check_target(target)
     if not options.overwrite:
-        if not isinstance(source, bytes) and same_file(source, target):
+        if not isinstance(source, bytes) and stores.same_file(source, target):
             raise UsageError(
                 "output and input are the same file",
                 "use --overwrite to replace it or -o to name another",
                 subject=target,
             )
-        if exists(target):
+        if stores.exists(target):
             raise exists_already(target)
-    if isinstance(target, Path) and not is_folder(target.parent):
-        raise OutputError("has no folder to be written to", f"make {target.parent}", subject=target)
 
 
 def status_of(source: Source) -> os.stat_result | None:
@@ -113,7 +108,7 @@ def check_size(
 
 def _named(target: Target) -> str | None:
     """The format that a target's name says."""
-    return format_from_name(target.name) if isinstance(target, Path | Remote) else None
+    return format_from_name(target.name) if isinstance(target, Place) else None
 
 
 def write(work: Work, options: WriteOptions) -> tuple[str, ...]:
@@ -130,30 +125,25 @@ def write(work: Work, options: WriteOptions) -> tuple[str, ...]:
     as_named = options if options.format or named is None else replace(options, format=named)
     encoded = encode(work.photo, as_named, provenance=work.provenance)
     said = list(encoded.warnings)
-    if options.format is None and isinstance(source, Path | Remote):
+    if options.format is None and isinstance(source, Place):
         said += _misnamed(work.photo.header.format, source.name, named)
-    if options.preserve and Remote in (type(source), type(target)):
-        said.append("the photo's time is not kept: object stores set their own")
-    if isinstance(target, Remote):
-        kind = encoded.media_type
-        put = stores.put(target, encoded.data, overwrite=options.overwrite, kind=kind)
-        return (*said, *put)
-    if not isinstance(target, Path):
+    if not isinstance(target, Place):
         target.write(encoded.data)
         target.flush()
         return tuple(said)
-    if isinstance(source, Path) and same_file(source, target) and _changed(source, status):
+    if isinstance(source, Path) and stores.same_file(source, target) and _changed(source, status):
         what = "the photo was changed while it was worked on, and is left as it is"
         raise OutputError(what, "run again", subject=target)
-    times_from = status if options.preserve else None
-    # A file that is replaced keeps its own permissions; a new one has those of the photo.
-    mode_from = None if os.path.lexists(target) else status
-    refused = write_atomically(
+    places = [each for each in (source, target) if not isinstance(each, bytes)]
+    if options.preserve and not all(stores.of(each).keeps_times for each in places):
+        said.append("the photo's time is not kept: object stores set their own")
+    refused = stores.of(target).write(
         target,
         encoded.data,
         overwrite=options.overwrite,
-        times_from=times_from,
-        mode_from=mode_from,
+        kind=encoded.media_type,
+        status=status,
+        preserve=options.preserve,
     )
     return (*said, *refused)
 

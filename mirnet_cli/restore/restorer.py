@@ -18,7 +18,7 @@ from mirnet_cli.models.weights import Weights
 from mirnet_cli.photo import placing, xmp_places
 from mirnet_cli.photo.options import WriteOptions
 from mirnet_cli.photo.space import Space, space_of, space_of_photo
-from mirnet_cli.places import Remote, place
+from mirnet_cli.places import Place, place
 from mirnet_cli.restore import photos
 from mirnet_cli.restore.alpha import enlarged_alpha, without_hidden
 from mirnet_cli.restore.context import Refinement
@@ -245,7 +245,7 @@ class Restorer:
         height, width = work.photo.pixels.shape[:2]
         return Result(
             input="-" if isinstance(work.source, bytes) else str(work.source),
-            output=str(work.target) if isinstance(work.target, Path | Remote) else "-",
+            output=str(work.target) if isinstance(work.target, Place) else "-",
             status="done",
             task=self.task,
             scale=self.scale,

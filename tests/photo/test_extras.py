@@ -29,9 +29,10 @@ from mirnet_cli.photo import (
 from mirnet_cli.photo import raw as raw_files
 from mirnet_cli.photo.boxes import box, boxes
 from mirnet_cli.photo.ifd import Field, Tree
-from mirnet_cli.photo.placing import View, part
+from mirnet_cli.photo.placing import part
 from mirnet_cli.photo.source import DamageError
 from mirnet_cli.photo.space import space_of
+from mirnet_cli.photo.view import View
 from tests.photo import test_placing
 from tests.photo.pictures import IPTC, XMP, exif_block, noise, photo, saved, smooth
 

@@ -8,7 +8,8 @@ import pytest
 
 from mirnet_cli.photo import Metadata, Photo, decode, encode, ifd
 from mirnet_cli.photo.ifd import Reader
-from mirnet_cli.photo.placing import View, enlarged, moved, part
+from mirnet_cli.photo.placing import enlarged, moved, part
+from mirnet_cli.photo.view import View
 from tests.photo.pictures import photo, smooth
 
 GPANO = "http://ns.google.com/photos/1.0/panorama/"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mirnet_cli import stores
+from mirnet_cli import objects
 from tests.stores.proxy import Proxy, serving
 
 BUCKET = "photos"
@@ -91,9 +91,9 @@ def _client(s3: str) -> Bucket:
 def _proxy(s3: str) -> Iterator[Proxy]:
     with serving(Proxy(behind=s3)) as running:
         # What is known of stores so far may lead elsewhere: to the documents' own.
-        stores._shared.cache_clear()
+        objects._shared.cache_clear()
         yield running
-        stores._shared.cache_clear()
+        objects._shared.cache_clear()
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def bucket(
     monkeypatch.setenv("AWS_ENDPOINT_URL", _proxy.address)
     monkeypatch.setenv("MIRNET_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("MIRNET_STORE_TIMEOUT", "0.5")
-    monkeypatch.setattr(stores, "_PART", 5 << 20)
+    monkeypatch.setattr(objects, "_PART", 5 << 20)
     _proxy.misbehave("")
     yield _client
     _proxy.misbehave("")
@@ -128,9 +128,9 @@ def proxy(bucket: Bucket, _proxy: Proxy) -> Proxy:
 @pytest.fixture
 def elsewhere() -> Iterator[None]:
     """For tests that change what leads to the store: nothing is kept from before or for later."""
-    stores._shared.cache_clear()
+    objects._shared.cache_clear()
     yield
-    stores._shared.cache_clear()
+    objects._shared.cache_clear()
 
 
 @pytest.fixture

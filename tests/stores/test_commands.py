@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mirnet_cli import stores
+from mirnet_cli import objects
 from tests.cli.conftest import Mirnet, Process, command, mirnet, process
 from tests.cli.test_process import until
 from tests.stores.conftest import BUCKET, SECRET, Bucket
@@ -130,8 +130,9 @@ def test_without_the_extra(tmp_path: Path, missing: str) -> None:
 def test_a_path_imports_nothing_of_stores(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"photo")
     script = (
-        "import sys\nfrom tests.fakes import module\n"
-        "sys.modules['mirnet_cli.restore'] = module()\nfrom mirnet_cli.cli import main\n"
+        "import sys\nfrom mirnet_cli import restore\nfrom tests.fakes import Restorer, load\n"
+        "restore.__dict__.update(Restorer=Restorer, load=load)\n"
+        "from mirnet_cli.cli import main\n"
         "main(['denoise', 'a.jpg'])\nmain(['batch', '.', '-o', 'out'])\n"
         "assert not {'fsspec', 's3fs', 'aiohttp', 'botocore'} & set(sys.modules)"
     )
@@ -286,13 +287,13 @@ def test_the_journal_is_copied_now_and_then(
     monkeypatch.setattr(mirror, "_OFTEN", 0.0)
     monkeypatch.setattr(mirror, "_SHARE", 0)
     copies = []
-    put = stores.put
+    put = objects.put
 
     def counted(remote: object, data: bytes, **more: object) -> None:
         copies.append((str(remote), data.count(b'"done"')))
         put(remote, data, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(stores, "put", counted)
+    monkeypatch.setattr(objects, "put", counted)
     for name in "abc":
         bucket[f"in/{name}.jpg"] = name.encode()
     assert mirnet("batch", f"{S3}/in", "-o", f"{S3}/out").code == 0

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mirnet_cli import stores
+from mirnet_cli import objects
 from mirnet_cli.errors import InputError, OutputError, TransferError, UsageError
 from mirnet_cli.places import Remote, place
 from tests.stores.conftest import BUCKET, SECRET, Bucket
@@ -28,31 +28,31 @@ def remote(key: str) -> Remote:
 
 def test_an_object_is_looked_up(bucket: Bucket) -> None:
     bucket["a/b.jpg"] = b"content"
-    version = stores.version(remote("a/b.jpg"))
+    version = objects.version(remote("a/b.jpg"))
     assert version is not None
     assert version.size == 7
     bucket["a/b.jpg"] = b"CONTENT"
-    assert stores.version(remote("a/b.jpg")) != version
-    assert stores.version(remote("a")) is None
-    assert stores.is_folder(remote("a"))
-    assert not stores.is_folder(remote("a/b.jpg"))
+    assert objects.version(remote("a/b.jpg")) != version
+    assert objects.version(remote("a")) is None
+    assert objects.OBJECTS.is_folder(remote("a"))
+    assert not objects.OBJECTS.is_folder(remote("a/b.jpg"))
 
 
 def test_a_listing_tells_versions(bucket: Bucket) -> None:
     for key in ("a/1.jpg", "a/x/2.jpg", "b/3.jpg"):
         bucket[key] = key.encode()
-    found = {str(each): each.version for each in stores.listing(remote("a"))}
+    found = {str(each): each.version for each in objects.listing(remote("a"))}
     assert set(found) == {f"s3://{BUCKET}/a/1.jpg", f"s3://{BUCKET}/a/x/2.jpg"}
-    assert found[f"s3://{BUCKET}/a/1.jpg"] == stores.version(remote("a/1.jpg"))
-    flat = [each.name for each in stores.listing(remote("a"), recursive=False)]
+    assert found[f"s3://{BUCKET}/a/1.jpg"] == objects.version(remote("a/1.jpg"))
+    flat = [each.name for each in objects.listing(remote("a"), recursive=False)]
     assert flat == ["1.jpg"]
-    assert list(stores.listing(remote("none"))) == []
+    assert list(objects.listing(remote("none"))) == []
 
 
 def test_parts_of_an_object_are_read(proxy: Proxy, bucket: Bucket) -> None:
     data = os.urandom(3 << 20)
     bucket["a"] = data
-    with stores.opened(remote("a")) as found:
+    with objects.opened(remote("a")) as found:
         assert len(found) == len(data)
         assert found[0:64] == data[:64]
         # A header is read without the rest.
@@ -60,7 +60,7 @@ def test_parts_of_an_object_are_read(proxy: Proxy, bucket: Bucket) -> None:
         assert found[0 : len(data)] == data
         assert found[5:5] == b""
     assert proxy.count("GET") == 2
-    with pytest.raises(InputError, match="no such object"), stores.opened(remote("none")):
+    with pytest.raises(InputError, match="no such object"), objects.opened(remote("none")):
         pass
 
 
@@ -68,8 +68,8 @@ def test_what_is_absurdly_large_is_not_fetched(
     proxy: Proxy, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket["a"] = bytes(2 << 20)
-    monkeypatch.setattr(stores.settings, "encoded_limit", lambda: 1 << 20)
-    with stores.opened(remote("a")) as found, pytest.raises(InputError, match="more than 1 MiB"):
+    monkeypatch.setattr(objects.settings, "encoded_limit", lambda: 1 << 20)
+    with objects.opened(remote("a")) as found, pytest.raises(InputError, match="more than 1 MiB"):
         found[0 : len(found)]
     assert proxy.count("GET") == 0
 
@@ -77,15 +77,15 @@ def test_what_is_absurdly_large_is_not_fetched(
 @pytest.mark.parametrize("size", [100, LARGE])
 def test_an_object_is_written_once(bucket: Bucket, size: int) -> None:
     data = os.urandom(size)
-    stores.put(remote("out.jpg"), data, overwrite=False, kind="image/jpeg")
+    objects.put(remote("out.jpg"), data, overwrite=False, kind="image/jpeg")
     assert bucket["out.jpg"] == data
     assert bucket.type_of("out.jpg") == "image/jpeg"
     with pytest.raises(OutputError, match="exists already"):
-        stores.put(remote("out.jpg"), b"other", overwrite=False)
+        objects.put(remote("out.jpg"), b"other", overwrite=False)
     with pytest.raises(OutputError, match="exists already"):
-        stores.put(remote("out.jpg"), os.urandom(size), overwrite=False)
+        objects.put(remote("out.jpg"), os.urandom(size), overwrite=False)
     assert bucket["out.jpg"] == data
-    stores.put(remote("out.jpg"), b"other", overwrite=True)
+    objects.put(remote("out.jpg"), b"other", overwrite=True)
     assert bucket["out.jpg"] == b"other"
     assert bucket.unfinished() == 0
 
@@ -95,7 +95,7 @@ def test_of_two_that_write_at_once_one_is_told(bucket: Bucket) -> None:
 
     def write(data: bytes) -> None:
         try:
-            stores.put(remote("out"), data, overwrite=False)
+            objects.put(remote("out"), data, overwrite=False)
         except OutputError as error:
             told.append(error.what)
 
@@ -124,20 +124,20 @@ def test_reading_fails_in_one_line(proxy: Proxy, bucket: Bucket, fault: str, sai
     proxy.misbehave(fault)
     begun = time.monotonic()
     with pytest.raises(TransferError) as caught:
-        stores.read(remote("a"))
+        objects.read(remote("a"))
     assert said in str(caught.value)
     assert caught.value.remedy
     assert "\n" not in str(caught.value)
     assert time.monotonic() - begun < 20
     proxy.misbehave("")
-    assert stores.read(remote("a")) == bytes(1000)
+    assert objects.read(remote("a")) == bytes(1000)
 
 
 @pytest.mark.parametrize("fault", ["503", "reset", "cut", "stall"])
 def test_reading_is_tried_again(proxy: Proxy, bucket: Bucket, fault: str) -> None:
     bucket["a"] = bytes(1000)
     proxy.misbehave(fault, times=1)
-    assert stores.read(remote("a")) == bytes(1000)
+    assert objects.read(remote("a")) == bytes(1000)
 
 
 WRITING = {
@@ -155,7 +155,7 @@ def test_an_upload_that_fails_changes_nothing(
     bucket["out"] = b"old"
     proxy.misbehave(fault, "PUT")
     with pytest.raises(OutputError) as caught:
-        stores.put(remote("out"), os.urandom(1 << 20), overwrite=True)
+        objects.put(remote("out"), os.urandom(1 << 20), overwrite=True)
     assert said in str(caught.value)
     proxy.misbehave("")
     if fault != "silent":
@@ -168,7 +168,7 @@ def test_an_upload_in_parts_that_fails_is_given_up(
 ) -> None:
     proxy.misbehave(fault, "PART")
     with pytest.raises(OutputError):
-        stores.put(remote("out"), os.urandom(LARGE), overwrite=False)
+        objects.put(remote("out"), os.urandom(LARGE), overwrite=False)
     assert "out" not in bucket
     assert bucket.unfinished() == 0
 
@@ -177,7 +177,7 @@ def test_an_upload_in_parts_that_fails_is_given_up(
 def test_an_upload_is_tried_again(proxy: Proxy, bucket: Bucket, fault: str) -> None:
     data = os.urandom(1 << 20)
     proxy.misbehave(fault, "PUT", times=1)
-    stores.put(remote("out"), data, overwrite=False)
+    objects.put(remote("out"), data, overwrite=False)
     assert bucket["out"] == data
 
 
@@ -196,18 +196,18 @@ STATED: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("said", STATED.values(), ids=STATED)
 def test_a_lost_answer_is_told_from_another_s_object(said: dict[str, Any]) -> None:
     system = SimpleNamespace(invalidate_cache=lambda: None, info=lambda path: {"size": 4, **said})
-    assert stores._is(system, "out", b"data")
-    assert not stores._is(system, "out", b"DATA")
+    assert objects._is(system, "out", b"data")
+    assert not objects._is(system, "out", b"DATA")
 
 
 def test_a_server_that_stops_taking_ends_an_upload(
     proxy: Proxy, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stores, "_longest", lambda size: 1.0)
-    monkeypatch.setattr(stores, "_PART", 64 << 20)
+    monkeypatch.setattr(objects, "_longest", lambda size: 1.0)
+    monkeypatch.setattr(objects, "_PART", 64 << 20)
     proxy.misbehave("hold", "PUT")
     with pytest.raises(OutputError, match="the store was silent"):
-        stores.put(remote("out"), bytes(40 << 20), overwrite=False)
+        objects.put(remote("out"), bytes(40 << 20), overwrite=False)
     assert "out" not in bucket
 
 
@@ -215,7 +215,7 @@ def test_what_is_not_there_to_write_to(bucket: Bucket) -> None:
     nowhere = place("s3://nosuchbucket/a")
     assert isinstance(nowhere, Remote)
     with pytest.raises(OutputError, match="no such bucket"):
-        stores.put(nowhere, b"x", overwrite=False)
+        objects.put(nowhere, b"x", overwrite=False)
 
 
 @pytest.mark.usefixtures("elsewhere")
@@ -226,14 +226,14 @@ def test_without_credentials(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("HOME", "/nonexistent")
     with pytest.raises(TransferError, match="no credentials"):
-        stores.read(remote("a"))
+        objects.read(remote("a"))
 
 
 @pytest.mark.usefixtures("elsewhere")
 def test_nobody_there(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(TransferError, match="cannot be reached") as caught:
-        stores.read(remote("a"))
+        objects.read(remote("a"))
     assert SECRET not in str(caught.value)
 
 
@@ -250,21 +250,21 @@ def test_a_store_that_only_renames(tmp_path: object, monkeypatch: pytest.MonkeyP
             return "/" + path.removeprefix("shelf://").lstrip("/")
 
     fsspec.register_implementation("shelf", Shelf, clobber=True)
-    monkeypatch.setattr(stores, "_RENAMING", {"shelf"})
+    monkeypatch.setattr(objects, "_RENAMING", {"shelf"})
     shelf = place(f"shelf://{str(tmp_path).lstrip('/')}/new/a.jpg")
     assert isinstance(shelf, Remote)
-    stores.put(shelf, b"first", overwrite=False)
+    objects.put(shelf, b"first", overwrite=False)
     with pytest.raises(OutputError, match="exists already"):
-        stores.put(shelf, b"second", overwrite=False)
-    assert stores.read(shelf) == b"first"
-    stores.put(shelf, b"second", overwrite=True)
-    assert [(each.name, stores.read(each)) for each in stores.listing(shelf.parent)] == [
+        objects.put(shelf, b"second", overwrite=False)
+    assert objects.read(shelf) == b"first"
+    objects.put(shelf, b"second", overwrite=True)
+    assert [(each.name, objects.read(each)) for each in objects.listing(shelf.parent)] == [
         ("a.jpg", b"second")
     ]
     monkeypatch.setattr(Shelf, "mv", lambda *_, **__: exec("raise OSError('broken')"))
     with pytest.raises(OutputError, match="broken"):
-        stores.put(shelf, b"third", overwrite=True)
-    assert len(list(stores.listing(shelf.parent))) == 1
+        objects.put(shelf, b"third", overwrite=True)
+    assert len(list(objects.listing(shelf.parent))) == 1
 
 
 @pytest.mark.parametrize(
@@ -280,14 +280,14 @@ def test_a_store_that_only_renames(tmp_path: object, monkeypatch: pytest.MonkeyP
 )
 def test_refused_before_any_work(address: str, writing: bool, said: str) -> None:
     with pytest.raises(UsageError) as caught:
-        stores.check(place(address), writing=writing)
+        objects.check(place(address), writing=writing)
     assert said in str(caught.value)
 
 
 def test_offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIRNET_OFFLINE", "1")
     with pytest.raises(UsageError, match="MIRNET_OFFLINE"):
-        stores.check(place("s3://a/b"))
+        objects.check(place("s3://a/b"))
 
 
 @pytest.mark.parametrize("size", [100, LARGE])
@@ -297,19 +297,19 @@ def test_what_a_store_does_not_know_is_not_asked_of_it(
 ) -> None:
     proxy.lacks = lacks
     data = os.urandom(size)
-    wanted = (stores.UNCHECKED,) if "conditions" in lacks else ()
+    wanted = (objects.UNCHECKED,) if "conditions" in lacks else ()
     for key in ("a", "b"):
-        assert stores.put(remote(key), data, overwrite=False) == wanted
+        assert objects.put(remote(key), data, overwrite=False) == wanted
         assert bucket[key] == data
-        assert stores.read(remote(key)) == data
+        assert objects.read(remote(key)) == data
         with pytest.raises(OutputError, match="exists already"):
-            stores.put(remote(key), b"other", overwrite=False)
+            objects.put(remote(key), b"other", overwrite=False)
         assert bucket[key] == data
-        assert stores.put(remote(key), b"other", overwrite=True) == ()
+        assert objects.put(remote(key), b"other", overwrite=True) == ()
         assert bucket[key] == b"other"
     # What is known by now is not tried again.
     proxy.misbehave("")
-    stores.put(remote("c"), b"data", overwrite=False)
+    objects.put(remote("c"), b"data", overwrite=False)
     assert proxy.count("PUT") == 1
     assert bucket.unfinished() == 0
 
@@ -318,16 +318,16 @@ def test_a_store_that_passes_over_conditions(proxy: Proxy, bucket: Bucket, elsew
     proxy.lacks = {"ignored"}
     bucket["a"] = b"there"
     with pytest.raises(OutputError, match="exists already"):
-        stores.put(remote("a"), b"other", overwrite=False)
+        objects.put(remote("a"), b"other", overwrite=False)
     assert bucket["a"] == b"there"
 
 
 def test_a_store_that_knows_nothing(proxy: Proxy, bucket: Bucket, elsewhere: None) -> None:
     proxy.misbehave("501", "PUT")
     with pytest.raises(OutputError, match=r"does not know what .* AWS_REQUEST_CHECKSUM_CALC"):
-        stores.put(remote("a"), b"data", overwrite=True)
+        objects.put(remote("a"), b"data", overwrite=True)
     proxy.misbehave("400", "PUT")
     with pytest.raises(OutputError):
-        stores.put(remote("a"), b"data", overwrite=False)
+        objects.put(remote("a"), b"data", overwrite=False)
     assert proxy.count("PUT") == 1, "what is wrong otherwise is not tried in other ways"
     assert "a" not in bucket

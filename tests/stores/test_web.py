@@ -4,7 +4,7 @@ from urllib.request import HTTPRedirectHandler, Request
 
 import pytest
 
-from mirnet_cli import stores, web
+from mirnet_cli import objects, web
 from mirnet_cli.errors import InputError, MirnetError, TransferError
 from mirnet_cli.places import Remote, Version, place
 from tests.stores.proxy import Proxy
@@ -20,7 +20,7 @@ def address(site: Proxy, query: str = "") -> Remote:
 
 
 def test_a_file_is_read_as_far_as_it_is_asked_for(site: Proxy) -> None:
-    with stores.opened(address(site)) as found:
+    with objects.opened(address(site)) as found:
         assert len(found) == len(DATA)
         assert found[0:64] == DATA[:64]
         assert found[1000:2000] == DATA[1000:2000]
@@ -30,27 +30,27 @@ def test_a_file_is_read_as_far_as_it_is_asked_for(site: Proxy) -> None:
 
 def test_its_length_may_be_unknown(site: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     site.lengths = False
-    assert stores.read(address(site)) == DATA
-    assert stores.version(address(site)) == Version(-1, f'"{len(DATA)}"')
+    assert objects.read(address(site)) == DATA
+    assert objects.version(address(site)) == Version(-1, f'"{len(DATA)}"')
     monkeypatch.setattr(web.settings, "encoded_limit", lambda: 1 << 20)
     with pytest.raises(InputError, match="more than 1 MiB"):
-        stores.read(address(site))
+        objects.read(address(site))
 
 
 def test_one_that_is_too_large_is_not_read(site: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web.settings, "encoded_limit", lambda: 1 << 20)
-    with pytest.raises(InputError, match="more than 1 MiB"), stores.opened(address(site)):
+    with pytest.raises(InputError, match="more than 1 MiB"), objects.opened(address(site)):
         pass
 
 
 @pytest.mark.parametrize("heads", [True, False])
 def test_what_a_server_says_of_a_file(site: Proxy, heads: bool) -> None:
     site.heads = heads
-    assert stores.version(address(site)) == Version(len(DATA), f'"{len(DATA)}"')
+    assert objects.version(address(site)) == Version(len(DATA), f'"{len(DATA)}"')
     site.files.clear()
     none = place(f"{site.address}/none.jpg")
     assert isinstance(none, Remote)
-    assert stores.version(none) is None
+    assert objects.version(none) is None
 
 
 SAID = {
@@ -71,13 +71,13 @@ def test_reading_fails_in_one_line(
     monkeypatch.setattr(web, "_PAUSES", (0.01, 0.01))
     site.misbehave(fault)
     with pytest.raises(TransferError) as caught:
-        stores.read(address(site, "?X-Amz-Signature=secret"))
+        objects.read(address(site, "?X-Amz-Signature=secret"))
     assert said in str(caught.value)
     assert "secret" not in str(caught.value)
     assert caught.value.remedy
     site.misbehave(fault, times=1)
     if fault != "403":
-        assert stores.read(address(site)) == DATA
+        assert objects.read(address(site)) == DATA
 
 
 def test_a_connection_that_breaks_twice_is_opened_twice(
@@ -98,7 +98,7 @@ def test_what_is_written_in_an_address_reaches_the_server(site: Proxy) -> None:
     host = site.address.removeprefix("http://")
     found = place(f"http://me:p%40ss@{host}/my ф/a.jpg/?x=a b%20")
     assert isinstance(found, Remote)
-    assert stores.read(found) == DATA
+    assert objects.read(found) == DATA
     assert site.requests == [("GET", "/my%20%D1%84/a.jpg/?x=a%20b%20")]
     assert site.authorization == "Basic bWU6cEBzcw=="
 
@@ -116,7 +116,7 @@ def test_a_missing_file_is_not_asked_for_again(site: Proxy) -> None:
     none = place(f"{site.address}/none.jpg")
     assert isinstance(none, Remote)
     with pytest.raises(MirnetError, match="no such object"):
-        stores.read(none)
+        objects.read(none)
     assert site.count("GET") == 1
 
 
@@ -125,7 +125,7 @@ def test_a_file_that_changes_while_it_is_read(site: Proxy, monkeypatch: pytest.M
     site.misbehave("stall", times=1)
 
     def read() -> None:
-        with stores.opened(address(site)) as found:
+        with objects.opened(address(site)) as found:
             assert found[0:10] == DATA[:10]
             site.files["/a.jpg"] = DATA[::-1]
             found[0 : len(found)]
