@@ -90,6 +90,6 @@ def test_an_address_is_no_path() -> None:
 @pytest.mark.parametrize("text", ["a/" * 60_000, "a" * 120_000, f"s3://b/{'a/' * 60_000}x.jpg"])
 def test_what_no_system_knows_is_refused_at_once(text: str) -> None:
     for name in (text, Path(text)) if "://" not in text else (text,):
-        with pytest.raises(UsageError, match="a path of 120,0") as caught:
+        with pytest.raises(UsageError, match=r"a path of 1[0-9,]+ characters") as caught:
             place(name)
         assert len(str(caught.value)) < 300
