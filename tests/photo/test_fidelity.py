@@ -27,7 +27,7 @@ BEFORE, AFTER = (0.5, 0.25), (0.5, 0.0)
 
 
 def table() -> dict[str, dict[str, str]]:
-    text = PAGE.read_text(encoding="utf-8").partition("\n## By format")[2]
+    text = PAGE.read_text(encoding="utf-8").partition("\n## By format")[2].partition("\n## ")[0]
     rows = [line for line in text.splitlines() if line.startswith("|")]
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
     head = cells[0][1:]
