@@ -4,17 +4,15 @@ import base64
 import contextlib
 import hashlib
 import json
-import socket
 import ssl
-import struct
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from tests import servers
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CERTIFICATE = Path(__file__).with_name("untrusted.pem")
@@ -55,18 +53,14 @@ class State:
         return sum(each == method for each, _ in self.requests)
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class Handler(servers.Handler):
     state: State
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-    def do_HEAD(self) -> None:
+    def do_HEAD(self) -> None:  # noqa: N802 - the name is that of the standard library
         self._start()
         self._resolve(head=True)
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the name is that of the standard library
         path = self._start()
         if path.startswith("/plain/"):
             self._plain(path.removeprefix("/plain/"))
@@ -77,7 +71,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._resolve(head=False)
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - the name is that of the standard library
         path = self._start()
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.state.happens("401"):
@@ -108,7 +102,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._send(404, b"")
 
-    def do_PUT(self) -> None:
+    def do_PUT(self) -> None:  # noqa: N802 - the name is that of the standard library
         path = self._start()
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.state.blobs[path.rpartition("/")[2]] = body
@@ -280,8 +274,7 @@ def _reset(handler: Handler, head: bool) -> bool:
     done = _cut(handler, head)
     if done:
         time.sleep(0.1)
-        handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        socket.close(handler.connection.detach())
+        handler.reset()
     return done
 
 
@@ -327,18 +320,9 @@ FAULTS: dict[str, Fault] = {
 @contextlib.contextmanager
 def serving(state: State, *, tls: bool = False) -> Iterator[str]:
     """Runs the server; its address."""
-    handler = type("Bound", (Handler,), {"state": state})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    if tls:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if tls else None
+    if context is not None:
         context.load_cert_chain(CERTIFICATE)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    state.address = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
+    with servers.running(type("Bound", (Handler,), {"state": state}), context) as port:
+        state.address = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
         yield state.address
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -2,13 +2,12 @@
 
 import contextlib
 import http.client
-import socket
-import struct
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
+
+from tests import servers
 
 _HOP = {"connection", "transfer-encoding", "keep-alive", "content-length", "server", "date"}
 _STATUS = {"400": 400, "501": 501, "403": 403, "429": 429, "500": 500, "503": 503}
@@ -64,12 +63,8 @@ class Proxy:
         return sum(each == method for each, _ in self.requests)
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class Handler(servers.Handler):
     proxy: Proxy
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
 
     def _handle(self) -> None:
         kind = "PART" if "partNumber=" in self.path else self.command
@@ -84,7 +79,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         if fault == "reset" and length:
             self.rfile.read(length // 2)
-            self._reset()
+            self.reset()
             return
         body = self.rfile.read(length)
         if fault in _STATUS:
@@ -102,7 +97,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         status, headers, data = self._answer(body)
         if fault in ("reset", "lost"):
-            self._reset()
+            self.reset()
         elif fault in ("cut", "stall"):
             self._begin(status, headers, len(data))
             self.wfile.write(data[: len(data) // 2])
@@ -110,7 +105,7 @@ class Handler(BaseHTTPRequestHandler):
             if fault == "stall":
                 self._wait()
             else:
-                self._reset()
+                self.reset()
         else:
             self._send(status, headers, data)
 
@@ -162,34 +157,13 @@ class Handler(BaseHTTPRequestHandler):
         self.proxy.over.wait(60)
         self.close_connection = True
 
-    def _reset(self) -> None:
-        """End the connection so that the other side sees an error, not an end."""
-        self.wfile.flush()
-        linger = struct.pack("ii", 1, 0)
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        self.close_connection = True
-        self.connection.close()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        pass
-
 
 @contextlib.contextmanager
 def serving(proxy: Proxy) -> Iterator[Proxy]:
     """Run a proxy on loopback."""
-    handler = type("Handler", (Handler,), {"proxy": proxy})
-    server = _Server(("127.0.0.1", 0), handler)
-    proxy.address = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield proxy
-    finally:
-        proxy.over.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with servers.running(type("Handler", (Handler,), {"proxy": proxy})) as port:
+        proxy.address = f"http://127.0.0.1:{port}"
+        try:
+            yield proxy
+        finally:
+            proxy.over.set()
