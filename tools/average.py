@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402
 
 from mirnet_cli.errors import MirnetError, UsageError  # noqa: E402
-from mirnet_cli.models import choose  # noqa: E402
+from mirnet_cli.models import resolver  # noqa: E402
 from mirnet_cli.models import weights as weights_file  # noqa: E402
 from mirnet_cli.models.weights import Weights  # noqa: E402
 from mirnet_cli.networks import NetworkSpec  # noqa: E402
@@ -69,7 +69,7 @@ def _shapes(tensors: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 
 
 def _own(path: Path) -> Weights:
-    found = choose.read_file(path)
+    found = resolver.read_file(path)
     if not isinstance(found, Weights):
         raise UsageError("not in mirnet's own format", "use weights of mirnet train", subject=path)
     return found

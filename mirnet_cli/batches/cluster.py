@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 from mirnet_cli import stores
 from mirnet_cli.batches import cluster_worker
 from mirnet_cli.batches.cluster_worker import Left, Ready, Request
-from mirnet_cli.batches.elsewhere import died, share, split_cores
 from mirnet_cli.batches.job import Job, Nobody, Watcher
 from mirnet_cli.batches.scheduler import News, Scheduler, connect, process_of, require, start
+from mirnet_cli.batches.worker_parts import died, share, split_cores
 from mirnet_cli.errors import MirnetError, ModelError, UsageError
 from mirnet_cli.places import Place, absolute
 from mirnet_cli.restore.options import LoadOptions

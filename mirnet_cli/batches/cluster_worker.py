@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mirnet_cli._version import __version__
-from mirnet_cli.batches.elsewhere import sendable
 from mirnet_cli.batches.job import Job
+from mirnet_cli.batches.worker_parts import sendable
 from mirnet_cli.errors import InputError, MirnetError, ModelError, UsageError
 from mirnet_cli.restore.options import LoadOptions
 from mirnet_cli.restore.outcome import Outcome, perform

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mirnet_cli.batches.job import Job, Nobody, Watcher
-from mirnet_cli.batches.room import Cost, cost, fits
+from mirnet_cli.batches.memory_budget import Cost, cost, fits
 from mirnet_cli.errors import OutOfMemoryError
 from mirnet_cli.restore.outcome import Outcome, check, failure
 

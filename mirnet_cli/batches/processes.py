@@ -11,8 +11,8 @@ from multiprocessing.connection import Connection, wait
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from mirnet_cli.batches.elsewhere import died, sendable, share, split_cores, without_interrupts
 from mirnet_cli.batches.job import Job, Nobody, Watcher
+from mirnet_cli.batches.worker_parts import died, sendable, share, split_cores, without_interrupts
 from mirnet_cli.errors import MirnetError, ModelError
 from mirnet_cli.restore.options import LoadOptions
 from mirnet_cli.restore.outcome import Outcome, perform

@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mirnet_cli import extras
-from mirnet_cli.batches.elsewhere import without_interrupts
+from mirnet_cli.batches.worker_parts import without_interrupts
 from mirnet_cli.errors import MirnetError, UsageError
 from mirnet_cli.files import reason
 

@@ -171,7 +171,7 @@ app.command("push", cls=Command)(models_files.push)
 def _verified(name: str) -> dict[str, Any]:
     if not _is_file(name):
         return catalogue.verify(catalogue.find(name)).as_dict()
-    from mirnet_cli.models.choose import read_named
+    from mirnet_cli.models.resolver import read_named
     from mirnet_cli.models.weights import Weights
     from mirnet_cli.restore.options import LoadOptions
     from mirnet_cli.restore.prepared import Prepared
@@ -192,9 +192,9 @@ def _verified(name: str) -> dict[str, Any]:
 
 
 def _file_facts(name: str) -> dict[str, Any]:
-    from mirnet_cli.models.choose import read_named
     from mirnet_cli.models.foreign import Foreign
     from mirnet_cli.models.onnx import Onnx
+    from mirnet_cli.models.resolver import read_named
 
     weights = read_named(name)
     given = weights.path

@@ -214,7 +214,7 @@ def fetch_first(loading: LoadOptions, console: "Console") -> None:
     if model is not None and any(entry.name == model for entry in catalogue.entries()):
         entry = catalogue.find(model)
         if not entry.shipped and not catalogue.path_of(entry).is_file():
-            from mirnet_cli.models.choose import suits
+            from mirnet_cli.models.resolver import suits
 
             suits(entry.name, entry.task, entry.scales, loading.task, loading.scale)
             with console.display(files=1) as display:

@@ -81,7 +81,7 @@ def plain(request: Request) -> Figures:
     """The same network as a torch user would run it: float32, in tiles, nothing shared."""
     import torch
 
-    from mirnet_cli.models.choose import resolve
+    from mirnet_cli.models.resolver import resolve
     from mirnet_cli.networks import FAMILIES
     from mirnet_cli.restore.options import LoadOptions
     from mirnet_cli.restore.tiles import plan

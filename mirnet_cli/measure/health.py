@@ -309,7 +309,7 @@ def _runs(device: Any, runtime: str, title: str) -> Iterator[Check]:
     """Runs a shipped network on the device in each precision and compares with float32 there."""
     import numpy as np
 
-    from mirnet_cli.models.choose import load_entry
+    from mirnet_cli.models.resolver import load_entry
     from mirnet_cli.networks import FAMILIES
     from mirnet_cli.runtime import prepare
 

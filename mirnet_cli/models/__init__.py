@@ -2,13 +2,13 @@
 
 ``catalogue`` needs neither numpy nor safetensors, so that listing models is quick;
 ``container`` reads files that nobody vouches for; ``weights`` is this project's own format;
-``choose`` turns what a user asks for into weights.
+``resolver`` turns what a user asks for into weights.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mirnet_cli.models.choose import resolve
+    from mirnet_cli.models.resolver import resolve
     from mirnet_cli.models.weights import Weights, load, save
 
 __all__ = ["Weights", "load", "resolve", "save"]
@@ -16,9 +16,9 @@ __all__ = ["Weights", "load", "resolve", "save"]
 
 def __getattr__(name: str) -> Any:
     if name == "resolve":
-        from mirnet_cli.models import choose
+        from mirnet_cli.models import resolver
 
-        return choose.resolve
+        return resolver.resolve
     if name in ("Weights", "load", "save"):
         from mirnet_cli.models import weights
 

@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 from mirnet_cli import settings
 from mirnet_cli.errors import ModelError
 from mirnet_cli.files import reason
-from mirnet_cli.models import hub, memory
+from mirnet_cli.models import hub, trust_store
 
 TASKS = ("denoise", "enhance", "upscale")
 """What a network can be for."""
@@ -242,7 +242,7 @@ def place_of(model: Model) -> hub.Place:
 
 def expected_sha256(model: Model) -> str | None:
     """What the file's hash has to be: the catalogue's, or that of the first download."""
-    return model.sha256 or memory.first(model.url)
+    return model.sha256 or trust_store.first(model.url)
 
 
 def missing(model: Model) -> ModelError:

@@ -8,9 +8,9 @@ from mirnet_cli.errors import ModelError, UsageError
 from mirnet_cli.files import same_file
 from mirnet_cli.models import weights as own
 from mirnet_cli.models.catalogue import NAME
-from mirnet_cli.models.choose import read_file
 from mirnet_cli.models.foreign import Foreign
 from mirnet_cli.models.onnx import Onnx
+from mirnet_cli.models.resolver import read_file
 from mirnet_cli.models.weights import Weights
 
 

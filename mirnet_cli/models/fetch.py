@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mirnet_cli import settings
 from mirnet_cli.errors import LicenceError, ModelError
-from mirnet_cli.models import catalogue, container, hub, memory
+from mirnet_cli.models import catalogue, container, hub, trust_store
 from mirnet_cli.models.catalogue import Model
 from mirnet_cli.models.hub import Report
 
@@ -27,7 +27,7 @@ def ensure(
         ModelError: where it cannot be fetched, or is not the file that the catalogue means.
     """
     if accept and not model.commercial:
-        memory.accept(model.licence)
+        trust_store.accept(model.licence)
     path = catalogue.path_of(model)
     here = path.is_file() and not force
     if not here and model.source not in ("hub", "url"):
@@ -39,7 +39,7 @@ def ensure(
         path = _fetched(model, force=force or last, report=report)
         digest = _digest(path)
         if not model.sha256:
-            memory.hold(model.url, digest)
+            trust_store.hold(model.url, digest)
         found = catalogue.compare(model, path, digest)
         if found.ok:
             return path
@@ -53,7 +53,7 @@ def ensure(
 
 def check_licence(model: Model) -> None:
     """Refuses a licence that forbids commercial use until the user accepts it (LicenceError)."""
-    if model.commercial or memory.accepted(model.licence):
+    if model.commercial or trust_store.accepted(model.licence):
         return
     raise LicenceError(
         f"its licence, {model.licence}, forbids commercial use",
@@ -125,11 +125,11 @@ def read(path: Path, *, trusted: bool = False) -> tuple[bytes, str]:
             again while size, time and inode stay the same.
     """
     data, status = container.read_file(path)
-    digest = None if trusted else memory.sha256_of(path, status)
+    digest = None if trusted else trust_store.sha256_of(path, status)
     if digest is None:
         digest = hashlib.sha256(data).hexdigest()
         if not trusted:
-            memory.remember(path, status, digest)
+            trust_store.remember(path, status, digest)
     return data, digest
 
 
@@ -146,7 +146,7 @@ def remove(model: Model) -> bool:
     except OSError as error:
         what = f"cannot be removed ({error.strerror})"
         raise ModelError(what, "check permissions", subject=catalogue.path_of(model)) from None
-    memory.forget(model.url)
+    trust_store.forget(model.url)
     return removed
 
 
@@ -175,7 +175,7 @@ def _fetched(model: Model, *, force: bool, report: Report | None) -> Path:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-        memory.remember(path, os.fstat(file.fileno()), digest)
+        trust_store.remember(path, os.fstat(file.fileno()), digest)
     return digest
 
 
@@ -186,8 +186,8 @@ def _held(path: Path, digest: str) -> bool:
     """
     stated = path.resolve().name
     key = path.relative_to(settings.hub_cache()).as_posix()
-    expected = stated if len(stated) == 64 and stated.isalnum() else memory.first(key)
+    expected = stated if len(stated) == 64 and stated.isalnum() else trust_store.first(key)
     if expected is None:
-        memory.hold(key, digest)
+        trust_store.hold(key, digest)
         return True
     return digest == expected

@@ -56,8 +56,8 @@ class Weights:
         context: how tiles are made to agree with the whole unless the user says otherwise.
         overlap: of tiles, in input pixels; ``None`` for what the family states.
         training: what the recipe recorded.
-        known: results beyond the limits of :mod:`mirnet_cli.restore.drift` are faults, since these
-            weights were measured to stay within; of others they may be meant.
+        known: results beyond the limits of :mod:`mirnet_cli.restore.output_checks` are faults,
+            since these weights were measured to stay within; of others they may be meant.
     """
 
     name: str

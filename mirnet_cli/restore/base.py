@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mirnet_cli.restore.drift import Means, means
+from mirnet_cli.restore.output_checks import Means, means
 from mirnet_cli.restore.picture import Picture, Range, reflected
 from mirnet_cli.restore.resample import BICUBIC_REACH, Floats, bilinear_at, enlarge
 

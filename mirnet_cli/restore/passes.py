@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mirnet_cli.restore import drift
+from mirnet_cli.restore import output_checks
 from mirnet_cli.restore.base import BicubicBase
 from mirnet_cli.restore.blend import Finished, Stitcher
 from mirnet_cli.restore.context import Merger, Refinement, change
 from mirnet_cli.restore.evaluate import Pooling
 from mirnet_cli.restore.gamut import in_own_space
 from mirnet_cli.restore.options import StepOptions
+from mirnet_cli.restore.patches import sample
 from mirnet_cli.restore.picture import Picture, store
 from mirnet_cli.restore.prepared import Prepared
 from mirnet_cli.restore.resample import Floats
-from mirnet_cli.restore.sample import sample
 from mirnet_cli.restore.tiles import Plan, Tile
 from mirnet_cli.runtime import Record, Vectors
 
@@ -233,7 +233,7 @@ class Job:
 
     def _plausible(self, tile: Tile, x: Floats, pooling: Pooling) -> tuple[Floats, list[Record]]:
         """The residual of a tile, computed again in float32 where it is not of this picture."""
-        seen = drift.means(x)
+        seen = output_checks.means(x)
         before = seen[:3]
         base = (
             seen[3:] if self._network.base_beside else self._base.means(x, tile.rows, tile.columns)
@@ -241,10 +241,10 @@ class Job:
         residual, records = self._evaluate(x, pooling)
         if base is None:
             return residual, records
-        after = base + drift.means(residual)
+        after = base + output_checks.means(residual)
         if self.watch.suspects(before, after):
             residual, records = self._evaluate.again(x, pooling)
-            after_again = base + drift.means(residual)
+            after_again = base + output_checks.means(residual)
             self._evaluate.unsafe += self.watch.better(before, after, after_again)
         return residual, records
 

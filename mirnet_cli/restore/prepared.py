@@ -5,7 +5,7 @@ from dataclasses import replace
 from mirnet_cli.errors import ModelError, UsageError
 from mirnet_cli.models.weights import GUIDE, Weights
 from mirnet_cli.networks import FAMILIES, NetworkSpec
-from mirnet_cli.restore import drift
+from mirnet_cli.restore import output_checks
 from mirnet_cli.restore.base import Base, BicubicBase, Guide, InputBase, NoBase, guided_base
 from mirnet_cli.restore.evaluate import Evaluator
 from mirnet_cli.restore.options import LoadOptions
@@ -101,11 +101,13 @@ class Prepared:
         reduced = 0 if self._thumbnail is None else width // _ROUND
         return max(-(-self.halo // self.enlarge), reduced, BICUBIC_REACH)
 
-    def watch(self) -> drift.Watch:
+    def watch(self) -> output_checks.Watch:
         """Looks at the results for one picture."""
-        return drift.Watch(self.weights.task, known=self.weights.known)
+        return output_checks.Watch(self.weights.task, known=self.weights.known)
 
-    def base(self, picture: Picture, ensemble: bool, watch: drift.Watch) -> tuple[Base, int]:
+    def base(
+        self, picture: Picture, ensemble: bool, watch: output_checks.Watch
+    ) -> tuple[Base, int]:
         """What the residual is added to, and how many results had to be computed in float32."""
         if self.weights.base == "bicubic":
             return BicubicBase(picture, self.scale), 0
@@ -120,11 +122,13 @@ class Prepared:
         def enhance(reduced: Floats) -> Floats:
             x = pad(reduced, stride)
             residual, _ = evaluate(x)
-            before = drift.means(x)
-            after = before + drift.means(residual)
+            before = output_checks.means(x)
+            after = before + output_checks.means(residual)
             if watch.suspects(before, after):
                 residual, _ = evaluate.again(x)
-                evaluate.unsafe += watch.better(before, after, before + drift.means(residual))
+                evaluate.unsafe += watch.better(
+                    before, after, before + output_checks.means(residual)
+                )
             result: Floats = reduced + residual[: reduced.shape[0], : reduced.shape[1]]
             return result.clip(0, 1, out=result)
 

@@ -13,7 +13,7 @@ from mirnet_cli import settings
 from mirnet_cli._version import __version__
 from mirnet_cli.errors import UsageError
 from mirnet_cli.models.catalogue import TASKS
-from mirnet_cli.models.choose import names_file, resolve
+from mirnet_cli.models.resolver import names_file, resolve
 from mirnet_cli.models.weights import Weights
 from mirnet_cli.photo import placing, xmp_places
 from mirnet_cli.photo.options import WriteOptions

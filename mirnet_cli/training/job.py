@@ -16,7 +16,7 @@ from torch import Tensor
 from mirnet_cli import settings
 from mirnet_cli.errors import InputError, OutOfMemoryError, OutputError, UsageError
 from mirnet_cli.files import lock, make_folder, not_written
-from mirnet_cli.models import catalogue, choose
+from mirnet_cli.models import catalogue, resolver
 from mirnet_cli.models import weights as weights_file
 from mirnet_cli.models.weights import UNKNOWN_LICENCE, Weights
 from mirnet_cli.networks import NetworkSpec
@@ -282,10 +282,10 @@ def _origin(start: str) -> Weights:
     Raises:
         UsageError: if they are of a network that the recipes do not train.
     """
-    if choose.names_file(start):
-        found = choose.read_named(start)
+    if resolver.names_file(start):
+        found = resolver.read_named(start)
     else:
-        found = choose.load_entry(catalogue.find(start))
+        found = resolver.load_entry(catalogue.find(start))
     if not isinstance(found, Weights) or found.network.family != "compact":
         raise UsageError(
             "of a network that cannot be trained here",

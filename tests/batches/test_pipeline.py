@@ -14,8 +14,8 @@ from PIL import Image
 import mirnet_cli
 from mirnet_cli.batches import pipeline
 from mirnet_cli.batches.journal import Journal
+from mirnet_cli.batches.memory_budget import Cost, fits
 from mirnet_cli.batches.plan import Item, Plan
-from mirnet_cli.batches.room import Cost, fits
 from mirnet_cli.batches.run import Run
 from mirnet_cli.models.catalogue import Model
 from mirnet_cli.restore.options import PhotoOptions

@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 import mirnet_cli
-from mirnet_cli.batches.elsewhere import share, split_cores
 from mirnet_cli.batches.job import Nobody
 from mirnet_cli.batches.journal import Journal
 from mirnet_cli.batches.plan import Item, Selection, make_plan
 from mirnet_cli.batches.processes import Processes
 from mirnet_cli.batches.run import Run
+from mirnet_cli.batches.worker_parts import share, split_cores
 from mirnet_cli.models import weights
 from mirnet_cli.restore.options import LoadOptions, PhotoOptions
 from mirnet_cli.runtime.memory import USEFUL

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mirnet_cli.models import catalogue, memory, resolve, weights
+from mirnet_cli.models import catalogue, resolve, trust_store, weights
 from mirnet_cli.models.catalogue import Model
 from mirnet_cli.models.publish import made_card
 from tests.hub.conftest import FILE, REPOSITORY
@@ -133,7 +133,7 @@ def test_a_licence_is_shown_and_accepted_once(
         assert "--accept-licence" in ran.err
     assert hub.requests == []
     assert real("models", "download", "authors", "--accept-licence").code == 0
-    assert memory.accepted("LicenseRef-Academic")
+    assert trust_store.accepted("LicenseRef-Academic")
     assert real("models", "remove", "authors").code == 0
     assert real("models", "download", "authors").code == 0
 
@@ -142,7 +142,7 @@ def test_the_first_download_is_what_later_ones_are_held_to(
     real: Run, models: dict[str, Model], hub: State
 ) -> None:
     assert real("models", "download", "authors", "--accept-licence").code == 0
-    first = memory.first(models["authors"].url)
+    first = trust_store.first(models["authors"].url)
     assert first == hashlib.sha256(hub.plain["release.safetensors"]).hexdigest()
     hub.plain["release.safetensors"] = hub.plain["release.safetensors"][:-1] + b"\x01"
     hub.requests.clear()
@@ -155,7 +155,7 @@ def test_the_first_download_is_what_later_ones_are_held_to(
     assert real("models", "download", "authors").code == 3
     assert real("models", "remove", "authors").code == 0
     assert real("models", "download", "authors").code == 0
-    assert memory.first(models["authors"].url) != first
+    assert trust_store.first(models["authors"].url) != first
 
 
 def test_what_only_people_can_fetch(real: Run, models: dict[str, Model]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from mirnet_cli import settings
 from mirnet_cli.errors import DownloadError, ModelError, UsageError
-from mirnet_cli.models import fetch, memory, resolve
+from mirnet_cli.models import fetch, resolve, trust_store
 from mirnet_cli.models import hub as place
 from mirnet_cli.models.hub import Place
 from tests.hub.conftest import FILE, REPOSITORY
@@ -100,7 +100,7 @@ def test_what_the_cache_has_needs_no_network(hub: State, monkeypatch: pytest.Mon
 def test_the_second_hash_costs_nothing(hub: State, monkeypatch: pytest.MonkeyPatch) -> None:
     _, digest, path = fetch.from_hub(NAME)
     status = path.stat()
-    assert memory.sha256_of(path, status) == digest
+    assert trust_store.sha256_of(path, status) == digest
     monkeypatch.setattr(hashlib, "sha256", lambda *_: pytest.fail("hashed again"))
     assert fetch.from_hub(NAME)[1] == digest
 

@@ -150,13 +150,13 @@ class TestWhatShips:
     """Each entry of the real catalogue against the real files."""
 
     def test_it_is_intact_and_what_the_entry_says(self, model: Model) -> None:
-        from mirnet_cli.models import memory
-        from mirnet_cli.models.choose import load_entry
+        from mirnet_cli.models import trust_store
+        from mirnet_cli.models.resolver import load_entry
 
         if not model.commercial:
             assert model.licence_url.startswith("https://")
             assert not model.default_for
-            memory.accept(model.licence)
+            trust_store.accept(model.licence)
         weights = load_entry(model)
         assert (weights.name, weights.task, weights.scales) == (
             model.name,

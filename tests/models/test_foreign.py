@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 
 from mirnet_cli.errors import ExitCode, MirnetError, ModelError, UsageError
 from mirnet_cli.models import resolve
-from mirnet_cli.models.choose import read_file
 from mirnet_cli.models.foreign import Foreign
+from mirnet_cli.models.resolver import read_file
 from mirnet_cli.runtime import prepare
 from tests.models import checkpoints
 from tests.networks import parity

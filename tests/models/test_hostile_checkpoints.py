@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from mirnet_cli.errors import ExitCode, ModelError
-from mirnet_cli.models.choose import read, read_file
+from mirnet_cli.models.resolver import read, read_file
 
 PROTOCOL = b"\x80\x02"
 MAGIC = 0x1950A86A20F9469CFC6C

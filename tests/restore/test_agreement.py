@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mirnet_cli.restore import Restorer, RestoreWarning, sample
+from mirnet_cli.restore import Restorer, RestoreWarning, patches
 from mirnet_cli.restore.context import Refinement
 from mirnet_cli.restore.symmetry import ALL, Symmetry
 from mirnet_cli.restore.tiles import plan
@@ -111,7 +111,7 @@ def test_tiles_on_their_own_differ(restorer: Callable[..., Restorer]) -> None:
 def test_what_is_measured_first_is_nearer_than_tiles_on_their_own(
     restorer: Callable[..., Restorer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sample, "PATCH", 24)
+    monkeypatch.setattr(patches, "PATCH", 24)
     pixels = floats(150, 150)
     pixels[:, :75] *= 0.2
     whole = restorer(overlap=16, tile=0)(pixels)
@@ -133,8 +133,8 @@ def test_refinement_ends_when_the_result_is_found(
     restorer: Callable[..., Restorer], runners: list[FakeRunner], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As if the picture were much larger than what may be sampled.
-    monkeypatch.setattr(sample, "PATCH", 16)
-    monkeypatch.setattr(sample, "MOST", 3)
+    monkeypatch.setattr(patches, "PATCH", 16)
+    monkeypatch.setattr(patches, "MOST", 3)
     pixels = floats(150, 131)
     pixels[:, :65] *= 0.2
     whole = restorer(overlap=16, tile=0)(pixels)

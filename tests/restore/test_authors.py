@@ -8,8 +8,8 @@ import torch
 
 import mirnet_cli
 from mirnet_cli.errors import UsageError
-from mirnet_cli.models.choose import read_file
 from mirnet_cli.models.foreign import Foreign
+from mirnet_cli.models.resolver import read_file
 from mirnet_cli.networks import FAMILIES
 from mirnet_cli.restore.picture import Enlarged, Picture
 from mirnet_cli.restore.resample import BICUBIC_REACH, enlarge

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mirnet_cli.errors import ResultError
-from mirnet_cli.restore import Restorer, RestoreWarning, drift
+from mirnet_cli.restore import Restorer, RestoreWarning, output_checks
 from mirnet_cli.runtime import Output
 from tests.restore.fakes import FakeRunner, make_weights, photo_like
 
@@ -127,8 +127,11 @@ def test_taking_haze_away_is_no_fault() -> None:
     for level in np.linspace(0, 1, 21):
         before = np.array([level] * 3)
         after = np.clip((before - 1 / 6) / (1 - 1 / 6), 0, 1)
-        assert drift.fault("enhance", before, after, haze=True) is None
-    assert drift.fault("enhance", np.array([0.4] * 3), np.array([0.05] * 3), haze=True) is not None
+        assert output_checks.fault("enhance", before, after, haze=True) is None
+    assert (
+        output_checks.fault("enhance", np.array([0.4] * 3), np.array([0.05] * 3), haze=True)
+        is not None
+    )
 
 
 def test_a_dark_tile_that_comes_out_black_is_computed_again(runners: list[FakeRunner]) -> None:
@@ -165,5 +168,7 @@ def test_brightening_is_no_fault() -> None:
         ((0.085, 0.267, 0.501), (0.167, 0.633, 0.831)),
         ((0.851, 0.574, 0.196), (0.830, 0.576, 0.196)),
     ):
-        assert drift.fault("enhance", np.array(before), np.array(after)) is None
-        assert drift.fault("enhance", np.array(after), np.array(before)[[2, 1, 0]]) is not None
+        assert output_checks.fault("enhance", np.array(before), np.array(after)) is None
+        assert (
+            output_checks.fault("enhance", np.array(after), np.array(before)[[2, 1, 0]]) is not None
+        )

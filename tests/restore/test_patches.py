@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirnet_cli.restore.sample import MOST, PATCH, sample
+from mirnet_cli.restore.patches import MOST, PATCH, sample
 
 HUGE = 1 << 40
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from mirnet_cli.errors import LicenceError, ModelError, UsageError
-from mirnet_cli.models import catalogue, memory, resolve, weights
+from mirnet_cli.models import catalogue, resolve, trust_store, weights
 from mirnet_cli.models.catalogue import Model
-from mirnet_cli.models.choose import load_entry
+from mirnet_cli.models.resolver import load_entry
 from tests.models.builders import values
 
 Ship = Callable[..., Model]
@@ -131,5 +131,5 @@ def test_a_licence_has_to_be_accepted_even_where_the_file_ships(shipped: Ship) -
     )
     with pytest.raises(LicenceError, match="LicenseRef-Research, forbids commercial use"):
         load_entry(entry)
-    memory.accept("LicenseRef-Research")
+    trust_store.accept("LicenseRef-Research")
     assert load_entry(entry).name == "enhance-lol"
