@@ -7,7 +7,7 @@ import struct
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from mirnet_cli.photo import boxes, coded, exif
+from mirnet_cli.photo import cicp, exif, isobmff
 from mirnet_cli.photo.codec import Layout, Order, Raster
 from mirnet_cli.photo.picture import Metadata
 from mirnet_cli.photo.source import DamageError, Data, whole
@@ -49,7 +49,7 @@ def header(data: Data) -> Layout:
     """Parse the container; no pixel is decoded by that. The size is that of what is shown."""
     image = _open(data)
     size, stored, part = image.size, image.size, None
-    cut = boxes.cut(whole(data))
+    cut = isobmff.cut(whole(data))
     # libavif takes parts of whole pixels alone.
     if cut is not None and cut.part is not None and cut.exact and cut.stored == image.size:
         part = cut.part
@@ -71,14 +71,14 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
     image = _open(data)
     warnings: list[str] = []
     # Where rotation and EXIF differ, Pillow has written EXIF anew, and not all of it.
-    block = boxes.stored_exif(whole(data))
+    block = isobmff.stored_exif(whole(data))
     block = _exif(image) if block is None else exif.without_prefix(block)
     block = exif.of_turned(block, warnings)
-    warnings += boxes.maps(whole(data))
-    if boxes.has_video(whole(data)):
-        warnings.append(boxes.VIDEO)
-    if (cut := boxes.cut(whole(data))) is not None and not cut.exact:
-        warnings.append(boxes.CROP)
+    warnings += isobmff.maps(whole(data))
+    if isobmff.has_video(whole(data)):
+        warnings.append(isobmff.VIDEO)
+    if (cut := isobmff.cut(whole(data))) is not None and not cut.exact:
+        warnings.append(isobmff.CROP)
     icc = image.info.get("icc_profile") or _coded(data)
     return Metadata(exif=block, xmp=image.info.get("xmp"), icc=icc), warnings
 
@@ -89,7 +89,7 @@ def _coded(data: Data) -> bytes | None:
     at = head.find(b"colrnclx")
     if at < 0 or at + 12 > len(head):
         return None
-    return coded.from_points_or_refuse(*struct.unpack_from(">HH", head, at + 8))
+    return cicp.from_points_or_refuse(*struct.unpack_from(">HH", head, at + 8))
 
 
 def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:

@@ -12,7 +12,7 @@ _SIGNATURE_AT = 36
 _SPACE_AT = 16
 
 
-def space_of(icc: bytes) -> str | None:
+def kind_of(icc: bytes) -> str | None:
     """The colour space a profile describes ("RGB", "GRAY", "CMYK", ...), None if it is damaged."""
     if len(icc) < 128 or icc[_SIGNATURE_AT : _SIGNATURE_AT + 4] != b"acsp":
         return None
@@ -57,7 +57,7 @@ def cmyk_to_srgb(icc: bytes | None) -> tuple[ImageCms.ImageCmsTransform | None, 
     Returns:
         The transform (None: Pillow's plain formula) and the warning that says so.
     """
-    if icc is not None and space_of(icc) == "CMYK":
+    if icc is not None and kind_of(icc) == "CMYK":
         used = transform(icc, "CMYK")
         if used is not None:
             return used, "CMYK colours were converted to sRGB; the CMYK profile is not kept"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mirnet_cli.photo import boxes, coded, exif
+from mirnet_cli.photo import cicp, exif, isobmff
 from mirnet_cli.photo.codec import Layout, Order, Raster
 from mirnet_cli.photo.picture import Array, Metadata
 from mirnet_cli.photo.source import DamageError, Data, whole
@@ -48,8 +48,8 @@ def header(data: Data) -> Layout:
     """Parse the container; no pixel is decoded by that. The size is that after rotation."""
     file = _open(data)
     width, height = file.size
-    turned = boxes.turn(whole(data))
-    cut = boxes.cut(whole(data))
+    turned = isobmff.turn(whole(data))
+    cut = isobmff.cut(whole(data))
     if cut is None or cut.part is None or _is_padding(cut.part, cut.stored):
         return Layout(width, height, len(file), turned)
     return Layout(width, height, len(file), turned, cut.part, cut.stored)
@@ -68,12 +68,12 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
     block = info.get("exif") or None
     if block is not None:
         block = exif.of_turned(exif.without_prefix(block), warnings)
-    warnings += boxes.maps(whole(data))
-    if boxes.has_video(whole(data)):
-        warnings.append(boxes.VIDEO)
+    warnings += isobmff.maps(whole(data))
+    if isobmff.has_video(whole(data)):
+        warnings.append(isobmff.VIDEO)
     icc = info.get("icc_profile") or None
     if icc is None and (points := info.get("nclx_profile")):
-        icc = coded.from_points_or_refuse(
+        icc = cicp.from_points_or_refuse(
             int(points["color_primaries"]), int(points["transfer_characteristics"])
         )
     return Metadata(exif=block, xmp=info.get("xmp") or None, icc=icc), warnings

@@ -7,7 +7,7 @@ CIPA DC-007 (multi-picture format).
 import struct
 from io import BytesIO
 
-from mirnet_cli.photo import behind, coded, exif, formats, photoshop, xmp
+from mirnet_cli.photo import behind, cicp, exif, formats, photoshop, xmp
 from mirnet_cli.photo.codec import Layout, Order, Raster
 from mirnet_cli.photo.jpeg_segments import (
     COM,
@@ -132,7 +132,7 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
         warnings.append("the colour profile is incomplete and is not kept")
         icc = None
     elif icc is None and components == 3 and exif.is_adobe_rgb(found.get("exif")):
-        icc = coded.adobe_rgb()
+        icc = cicp.adobe_rgb()
     iptc: bytes | None = None
     others: bytes | None = None
     try:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mirnet_cli.errors import InputError
-from mirnet_cli.photo import coded, exif, jxl_header
-from mirnet_cli.photo.boxes import box, boxes
+from mirnet_cli.photo import cicp, exif, jxl_header
 from mirnet_cli.photo.codec import NUMBERS, Layout, Order, Raster
+from mirnet_cli.photo.isobmff import box, boxes
 from mirnet_cli.photo.picture import Array, Metadata
 from mirnet_cli.photo.source import DamageError, Data, whole
 
@@ -94,7 +94,7 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
     if colours.icc:
         icc: bytes | None = jxl_header.profile(_codestream(data))
     else:
-        icc = coded.from_colours(colours.where, colours.transfer, colours.gamma)
+        icc = cicp.from_colours(colours.where, colours.transfer, colours.gamma)
     return Metadata(exif=block, xmp=packet, icc=icc), warnings
 
 

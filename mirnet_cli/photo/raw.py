@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mirnet_cli.photo import boxes, exif, ifd, jpeg, raw_check, xmp
+from mirnet_cli.photo import exif, ifd, isobmff, jpeg, raw_check, xmp
 from mirnet_cli.photo.codec import Layout, Order, Raster
 from mirnet_cli.photo.ifd import Reader, Tree
 from mirnet_cli.photo.picture import Metadata
@@ -143,12 +143,12 @@ def _from_boxes(data: Data) -> _Found | None:
     found: dict[bytes, tuple[str, Tree]] = {}
     packet: bytes | None = None
     try:
-        for name, body in boxes.boxes(whole(data)):
+        for name, body in isobmff.boxes(whole(data)):
             if name == b"uuid" and body[:16] == _PACKET:
                 packet = body[16:].rstrip(b"\0") or None
-            for inside, more in boxes.boxes(body) if name == b"moov" else ():
+            for inside, more in isobmff.boxes(body) if name == b"moov" else ():
                 if inside == b"uuid" and more[:16] == _CANON:
-                    for kind, block in boxes.boxes(more[16:]):
+                    for kind, block in isobmff.boxes(more[16:]):
                         if kind in (b"CMT1", b"CMT2", b"CMT4"):
                             reader = Reader(block)
                             found[kind] = reader.order, ifd.read_tree(reader, reader.first)[0]

@@ -79,12 +79,12 @@ def decode(source: Place | bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
     metadata, colour_warnings = _fitting(metadata, raster)
     misplaced: tuple[str, ...] = ()
     if layout.crop is not None:
-        from mirnet_cli.photo.placing import moved
+        from mirnet_cli.photo.regions import moved
         from mirnet_cli.photo.view import View
 
         metadata, misplaced = moved(metadata, View(*layout.stored, crop=layout.crop))
     if turn != 1 or layout.turned != 1:
-        from mirnet_cli.photo.placing import moved
+        from mirnet_cli.photo.regions import moved
         from mirnet_cli.photo.view import View
 
         sides = (layout.width, layout.height)
@@ -211,13 +211,13 @@ def _fitting(metadata: Metadata, raster: Raster) -> tuple[Metadata, list[str]]:
     """Drop a profile that the pixels have gone through, or that is not for such pixels."""
     from dataclasses import replace
 
-    from mirnet_cli.photo.colour import space_of
+    from mirnet_cli.photo.colour import kind_of
 
     if raster.profile_used:
         return replace(metadata, icc=None, exif=exif.in_srgb(metadata.exif)), []
     if metadata.icc is None:
         return metadata, []
-    space = space_of(metadata.icc)
+    space = kind_of(metadata.icc)
     if space is None:
         return replace(metadata, icc=None), ["the colour profile is damaged and is not kept"]
     if space == "RGB" or (space == "GRAY" and raster.pixels.ndim == 2):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mirnet_cli.photo import coded, colour
+from mirnet_cli.photo import cicp, colour
 from mirnet_cli.photo.codec import NUMBERS
 from mirnet_cli.photo.picture import Photo
 from mirnet_cli.photo.source import DamageError
@@ -176,7 +176,7 @@ def space_of_photo(photo: Photo) -> tuple[Space | None, str]:
     parts, icc = photo.metadata.parts, photo.metadata.icc
     if icc is not None and not any(part.kind == "cICP" for part in parts):
         return space_of(icc, grey=grey)
-    made, warning = coded.from_png(parts)
+    made, warning = cicp.from_png(parts)
     if warning or made is None:
         return None, warning
     return space_of(made, grey=grey)
@@ -233,7 +233,7 @@ def _looks_like_srgb(icc: bytes) -> bool:
 
 def _parsed(icc: bytes, grey: bool) -> Space:
     tags = _tags(icc)
-    kind = colour.space_of(icc)
+    kind = colour.kind_of(icc)
     if kind == "GRAY":
         return Space((_curve(_found(tags, b"kTRC")),))
     if kind != "RGB":

@@ -7,7 +7,7 @@ from typing import Any
 from mirnet_cli.errors import OutputError
 from mirnet_cli.photo import exif, formats, ifd, png_chunks, xmp
 from mirnet_cli.photo.codec import Codec, Order
-from mirnet_cli.photo.colour import space_of
+from mirnet_cli.photo.colour import kind_of
 from mirnet_cli.photo.options import WriteOptions
 from mirnet_cli.photo.picture import Array, Encoded, Header, Metadata, Photo
 from mirnet_cli.photo.reading import codec_of
@@ -97,14 +97,14 @@ def format_for(header: Header, width: int, height: int, format: str | None) -> s
 
 def _with_colours(photo: Photo, codec: Codec, name: str, warnings: list[str]) -> Photo:
     """The photo with its colours told in the way the format has: a profile, or sRGB pixels."""
-    from mirnet_cli.photo import coded, raster
+    from mirnet_cli.photo import cicp, raster
     from mirnet_cli.photo.space import space_of_photo
 
     metadata = photo.metadata
     if name != "PNG" and metadata.icc is None:
-        made, doubt = coded.from_png(metadata.parts)
+        made, doubt = cicp.from_png(metadata.parts)
         if not doubt:
-            rest = tuple(part for part in metadata.parts if part.kind not in coded.PNG_CHUNKS)
+            rest = tuple(part for part in metadata.parts if part.kind not in cicp.PNG_CHUNKS)
             if photo.pixels.ndim == 2 and made is not None:
                 space, _ = space_of_photo(photo)
                 if space is not None:
@@ -141,7 +141,7 @@ def _shaped(
     if alpha is not None and not codec.ALPHA:
         warnings.append(f"transparency was laid on white: {name} has none")
         pixels, alpha = raster.on_white(pixels, alpha), None
-    space = None if metadata.icc is None else space_of(metadata.icc)
+    space = None if metadata.icc is None else kind_of(metadata.icc)
     if pixels.ndim == 2 and not (codec.GREY if alpha is None else codec.GREY_ALPHA):
         if space == "GRAY":
             own, _ = space_of_photo(photo)

@@ -3,7 +3,7 @@
 Properties are known by their namespace, whatever prefix a packet has for it. Sources: XMP
 Specification Part 1 (ISO 16684-1), Part 2 (xmpMM:History, stEvt) and Part 3 (extended XMP); Ultra
 HDR Image Format 1.0; Motion Photo Format 1.0; Dynamic Depth 1.0. For places in the picture see
-:mod:`mirnet_cli.photo.xmp_places`.
+:mod:`mirnet_cli.photo.xmp_regions`.
 """
 
 import hashlib

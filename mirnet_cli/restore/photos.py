@@ -60,7 +60,7 @@ def read(source: Source, options: ReadOptions) -> Photo:
     full_height, full_width = photo.pixels.shape[:2]
     subject = None if isinstance(source, bytes) else source
     check_crop(options.crop, full_width, full_height, subject)
-    from mirnet_cli.photo.placing import part
+    from mirnet_cli.photo.regions import part
 
     return part(photo, options.crop)
 

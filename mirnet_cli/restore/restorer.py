@@ -15,7 +15,7 @@ from mirnet_cli.errors import UsageError
 from mirnet_cli.models.catalogue import TASKS
 from mirnet_cli.models.resolver import names_file, resolve
 from mirnet_cli.models.weights import Weights
-from mirnet_cli.photo import placing, xmp_places
+from mirnet_cli.photo import regions, xmp_regions
 from mirnet_cli.photo.options import WriteOptions
 from mirnet_cli.photo.space import Space, space_of, space_of_photo
 from mirnet_cli.places import Place, place
@@ -226,14 +226,14 @@ class Restorer:
         space, doubt = space_of_photo(photo)
         work.said += [doubt] if doubt else []
         height, width = photo.pixels.shape[:2]
-        around = xmp_places.goes_around(photo.metadata.xmp, width, height)
+        around = xmp_regions.goes_around(photo.metadata.xmp, width, height)
         view = View(photo.pixels, photo.alpha, space, around)
         work.outcome = self._restore(view, out, options, progress)
         if photo.alpha is not None:
             alpha = np.empty(out.shape[:2], out.dtype)
             self._keep_alpha(photo.alpha, alpha)
         # The input's pixels go before the encoder takes memory of its own.
-        work.photo = placing.enlarged(photo, out, alpha)
+        work.photo = regions.enlarged(photo, out, alpha)
         work.provenance = self._provenance(options)
         work.said += work.outcome.warnings
         work.seconds += time.monotonic() - started

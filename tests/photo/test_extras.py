@@ -16,7 +16,7 @@ from PIL import Image
 from mirnet_cli.errors import InputError, UsageError
 from mirnet_cli.photo import (
     Metadata,
-    coded,
+    cicp,
     decode,
     encode,
     exif,
@@ -27,16 +27,16 @@ from mirnet_cli.photo import (
     raw_check,
 )
 from mirnet_cli.photo import raw as raw_files
-from mirnet_cli.photo.boxes import box, boxes
 from mirnet_cli.photo.ifd import Field, Tree
-from mirnet_cli.photo.placing import part
+from mirnet_cli.photo.isobmff import box, boxes
+from mirnet_cli.photo.regions import part
 from mirnet_cli.photo.source import DamageError
 from mirnet_cli.photo.space import space_of
 from mirnet_cli.photo.view import View
-from tests.photo import test_placing
+from tests.photo import test_regions
 from tests.photo.pictures import IPTC, XMP, exif_block, noise, photo, saved, smooth
 
-P3 = coded.from_points(12, 13) or b""
+P3 = cicp.from_points(12, 13) or b""
 WHITE = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
 
 
@@ -607,7 +607,7 @@ def turned_heic(turn: int, pixels: Any, **options: Any) -> bytes:
 
     file = pillow_heif.from_bytes("RGB", pixels.shape[1::-1], pixels.tobytes())
     buffer = BytesIO()
-    usual = {"quality": 95, "exif": stored_block(turn), "xmp": test_placing.packet()}
+    usual = {"quality": 95, "exif": stored_block(turn), "xmp": test_regions.packet()}
     file.save(buffer, **usual | options)
     return buffer.getvalue()
 
@@ -620,7 +620,7 @@ def turned_avif(turn: int, pixels: Any, **options: Any) -> bytes:
     rotation[0x0112] = turn
     data = saved(
         *(Image.fromarray(pixels), "AVIF"),
-        **{"quality": 95, "subsampling": "4:4:4", "exif": rotation, "xmp": test_placing.packet()}
+        **{"quality": 95, "subsampling": "4:4:4", "exif": rotation, "xmp": test_regions.packet()}
         | options,
     )
     there = exif.without_prefix(place.tobytes())
@@ -638,14 +638,14 @@ def turned_jxl(turn: int, pixels: Any) -> bytes:
     )
     made = imagecodecs.jpegxl_encode_jpeg(buffer.getvalue(), usecontainer=True)
     kept = [(name, body) for name, body in boxes(made) if name[:3] in (b"fty", b"jxl")]
-    kept += [(b"Exif", bytes(4) + stored_block(turn)), (b"xml ", test_placing.packet())]
+    kept += [(b"Exif", bytes(4) + stored_block(turn)), (b"xml ", test_regions.packet())]
     packed = [struct.pack(">I4s", len(body) + 8, name) + body for name, body in kept]
     return bytes(made[:12]) + b"".join(packed)
 
 
 def stored_block(turn: int) -> bytes:
-    sides = test_placing.ACROSS, test_placing.DOWN
-    return test_placing.block(turn, *test_placing.MIDDLE, *sides)
+    sides = test_regions.ACROSS, test_regions.DOWN
+    return test_regions.block(turn, *test_regions.MIDDLE, *sides)
 
 
 @pytest.mark.parametrize("turn", range(1, 9))
@@ -658,11 +658,11 @@ def stored_block(turn: int) -> bytes:
     ],
 )
 def test_places_follow_what_the_library_turns(make: Any, turn: int) -> None:
-    pixels = test_placing.source().pixels
+    pixels = test_regions.source().pixels
     found = decode(make(turn, pixels))
     assert found.pixels.shape[:2] == ((60, 40) if turn >= 5 else (40, 60))
     clean = np.where(found.pixels > 128, 255, 0).astype(np.uint8)
-    test_placing.check(found.with_pixels(clean))
+    test_regions.check(found.with_pixels(clean))
     assert found.misplaced == ()
 
 
@@ -672,7 +672,7 @@ def test_places_follow_what_the_library_turns(make: Any, turn: int) -> None:
     "make", [pytest.param(turned_heic, marks=heic), pytest.param(turned_avif, marks=needs("AVIF"))]
 )
 def test_the_container_turns_a_picture_whatever_exif_says(make: Any, turn: int, said: int) -> None:
-    data = make(turn, test_placing.source().pixels)
+    data = make(turn, test_regions.source().pixels)
     data = data.replace(stored_block(turn), stored_block(said))
     assert stored_block(said) in data
     found = decode(data)
@@ -680,7 +680,7 @@ def test_the_container_turns_a_picture_whatever_exif_says(make: Any, turn: int, 
     header = probe(data)
     assert (header.width, header.height) == found.pixels.shape[1::-1] == sides
     clean = np.where(found.pixels > 128, 255, 0).astype(np.uint8)
-    test_placing.check(found.with_pixels(clean))
+    test_regions.check(found.with_pixels(clean))
     for format in (None, "JPEG"):
         again = decode(encode(found, format=format).data)
         assert np.abs(again.pixels.astype(int) - found.pixels).mean() < 8
@@ -720,8 +720,8 @@ def with_part(data: bytes, numbers: tuple[int, ...]) -> bytes:
 )
 def test_a_clean_aperture_is_cut_out(make: Any, turn: int, crop: tuple[int, ...]) -> None:
     pixels = np.zeros((64, 64, 3), np.uint8)
-    pixels[:40, :60] = test_placing.source().pixels
-    packet = re.sub(rb'(dim:[wh]="|<dim:[wh]>)[0-9]+', rb"\g<1>64", test_placing.packet())
+    pixels[:40, :60] = test_regions.source().pixels
+    packet = re.sub(rb'(dim:[wh]="|<dim:[wh]>)[0-9]+', rb"\g<1>64", test_regions.packet())
     data = make(turn, pixels, icc_profile=PLACE, xmp=packet)
     full = decode(with_part(data, (64, 1, 64, 1, 0, 1, 0, 1)))
     assert full.pixels.shape[:2] == (64, 64)
@@ -749,7 +749,7 @@ def test_a_clean_aperture_is_cut_out(make: Any, turn: int, crop: tuple[int, ...]
     ],
 )
 def test_a_clean_aperture_that_is_no_part_is_said(numbers: tuple[int, ...]) -> None:
-    data = turned_avif(1, test_placing.source().pixels, icc_profile=PLACE)
+    data = turned_avif(1, test_regions.source().pixels, icc_profile=PLACE)
     found = decode(with_part(data, numbers))
     assert found.pixels.shape[:2] == (40, 60)
     assert "clap" in found.warnings[0]
@@ -758,15 +758,15 @@ def test_a_clean_aperture_that_is_no_part_is_said(numbers: tuple[int, ...]) -> N
 @heic
 @pytest.mark.parametrize("turn", [3, 6])
 def test_an_exif_orientation_alone_turns_no_heic(turn: int) -> None:
-    data = turned_heic(1, test_placing.source().pixels)
+    data = turned_heic(1, test_regions.source().pixels)
     found = decode(data.replace(stored_block(1), stored_block(turn)))
     clean = np.where(found.pixels > 128, 255, 0).astype(np.uint8)
-    assert test_placing.white(clean) == (10, 4, 10, 8)
-    test_placing.check(found.with_pixels(clean))
+    assert test_regions.white(clean) == (10, 4, 10, 8)
+    test_regions.check(found.with_pixels(clean))
 
 
 def test_exif_of_an_avif_that_is_not_turned_is_kept_to_the_byte() -> None:
-    pixels = test_placing.source().pixels
+    pixels = test_regions.source().pixels
     data = turned_avif(1, pixels).replace(stored_block(1), stored_block(6))
     kept = decode(data).metadata.exif or b""
     assert kept.rstrip(b"\0") == stored_block(1).rstrip(b"\0")

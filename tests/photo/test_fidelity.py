@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mirnet_cli.photo import Metadata, Part, Photo, decode, encode, exif, formats, ifd, xmp
-from mirnet_cli.photo.placing import enlarged, part
-from tests.photo import test_extras, test_places, test_placing
+from mirnet_cli.photo.regions import enlarged, part
+from tests.photo import test_extras, test_places, test_regions
 from tests.photo.pictures import (
     IPTC,
     MAKER_NOTE,
@@ -41,19 +41,19 @@ def paths(place: tuple[float, float]) -> bytes:
 
 def told() -> bytes:
     """XMP of more than a segment: a region, a panorama, and a text."""
-    size = test_placing.WIDTH, test_placing.HEIGHT
+    size = test_regions.WIDTH, test_regions.HEIGHT
     sphere = test_places.packet(test_places.sphere())
     for old, new in ((80, size[0]), (40, size[1])):
         sphere = sphere.replace(b"'%d'" % old, b"'%d'" % new)
-    joined = xmp.joined(test_placing.packet(), sphere)
+    joined = xmp.joined(test_regions.packet(), sphere)
     assert joined is not None
     return joined.replace(b"k:Kept='1'", b"k:Kept='" + b"k" * 70_000 + b"'")
 
 
 def source() -> Photo:
     """A white box, and metadata of all kinds that tells where it is."""
-    height, width = test_placing.HEIGHT, test_placing.WIDTH
-    block = test_placing.block(1, *test_placing.MIDDLE, test_placing.ACROSS, test_placing.DOWN)
+    height, width = test_regions.HEIGHT, test_regions.WIDTH
+    block = test_regions.block(1, *test_regions.MIDDLE, test_regions.ACROSS, test_regions.DOWN)
     pixels = smooth(height, width)
     metadata = Metadata(
         exif=block,
@@ -110,7 +110,7 @@ def test_each_cell_is_true(column: str) -> None:
     again = decode(encode(large).data).metadata
     if "main subject, faces, panorama" in follows:
         # 15, 8 in a picture of 60x40, of which 20 rows from the tenth on stay: its lower part.
-        assert test_placing.numbers(replace(cut, metadata=again), 0x9214) == (30, 2, 20, 4)
+        assert test_regions.numbers(replace(cut, metadata=again), 0x9214) == (30, 2, 20, 4)
         assert test_places.geometry(again.xmp) == (120, 80, 120, 40, 0, 20)
     if "Photoshop's paths" in follows:
         head = len(test_places.resource(2000, b""))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from mirnet_cli.errors import InputError
-from mirnet_cli.photo import Metadata, coded, decode, encode, jxl_header, jxl_icc
-from mirnet_cli.photo.boxes import box, boxes
+from mirnet_cli.photo import Metadata, cicp, decode, encode, jxl_header, jxl_icc
+from mirnet_cli.photo.isobmff import box, boxes
 from mirnet_cli.photo.jxl_codes import Bits
 from mirnet_cli.photo.source import DamageError
 from mirnet_cli.photo.space import space_of
@@ -19,7 +19,7 @@ from tests.photo.test_extras import bits_of, needs
 
 pytestmark = needs("JXL")
 
-ADOBE = coded.adobe_rgb()
+ADOBE = cicp.adobe_rgb()
 
 # cjxl -d 0 and -d 1 of 8x8 pixels (128, 128, 128) with ADOBE as their profile.
 LOSSLESS = base64.b64decode(
@@ -155,7 +155,7 @@ def test_curves_are_what_they_are_called(transfer: list[tuple[int, int]], light:
         )
     )
     colours = found.colours
-    icc = coded.from_colours(colours.where, colours.transfer, colours.gamma)
+    icc = cicp.from_colours(colours.where, colours.transfer, colours.gamma)
     space, doubt = space_of(icc, grey=False)
     assert not doubt
     assert space is not None

@@ -8,7 +8,7 @@ import pytest
 
 from mirnet_cli.photo import Metadata, Photo, decode, encode, ifd
 from mirnet_cli.photo.ifd import Reader
-from mirnet_cli.photo.placing import enlarged, moved, part
+from mirnet_cli.photo.regions import enlarged, moved, part
 from mirnet_cli.photo.view import View
 from tests.photo.pictures import photo, smooth
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from mirnet_cli.photo import Metadata, Part, coded, colour, decode, encode
+from mirnet_cli.photo import Metadata, Part, cicp, colour, decode, encode
 from mirnet_cli.photo.space import Space, space_of, space_of_photo
 from tests.photo.pictures import (
     chunk,
@@ -20,11 +20,11 @@ from tests.photo.pictures import (
 )
 
 P3, BT2020, LINEAR_P3 = (
-    coded.from_points(*points) or b"" for points in ((12, 13), (9, 14), (12, 8))
+    cicp.from_points(*points) or b"" for points in ((12, 13), (9, 14), (12, 8))
 )
 _ADOBE_PRIMARIES = (31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000)
 ADOBE = (
-    coded.from_png(
+    cicp.from_png(
         (
             Part("PNG", "gAMA", (45471).to_bytes(4, "big")),
             Part("PNG", "cHRM", struct.pack(">8I", *_ADOBE_PRIMARIES)),
@@ -207,7 +207,7 @@ def test_grey_of_a_png_keeps_its_look_in_other_formats(gamma: int, half: int) ->
 
 @pytest.mark.parametrize("cut", [0, 300])
 def test_the_profile_of_a_bmp_counts(cut: int) -> None:
-    profile = coded.from_points(12, 13) or b""
+    profile = cicp.from_points(12, 13) or b""
     pixels = noise(8, 8)
     rows = pixels[::-1, :, ::-1].tobytes()
     head = struct.pack("<IiiHHIIiiII", 124, 8, 8, 1, 24, 0, len(rows), 2835, 2835, 0, 0)

@@ -9,7 +9,7 @@ import pytest
 import tifffile
 
 from mirnet_cli.photo import decode, encode, ifd
-from mirnet_cli.photo.placing import enlarged
+from mirnet_cli.photo.regions import enlarged
 from tests.photo.pictures import noise
 from tests.photo.test_tiff import built
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mirnet_cli.photo import Metadata, decode, encode
-from mirnet_cli.photo.xmp_places import goes_around
+from mirnet_cli.photo.xmp_regions import goes_around
 from mirnet_cli.restore.restorer import load
 from tests.photo.pictures import photo
 

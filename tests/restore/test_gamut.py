@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mirnet_cli.errors import UsageError
-from mirnet_cli.photo import Metadata, coded, decode, encode
+from mirnet_cli.photo import Metadata, cicp, decode, encode
 from mirnet_cli.photo.space import space_of
 from mirnet_cli.restore import Restorer, RestoreWarning
 from mirnet_cli.runtime import Output
@@ -17,11 +17,11 @@ from tests.restore.fakes import FakeRunner, photo_like
 
 Make = Callable[..., Restorer]
 
-P3 = coded.from_points(12, 13) or b""
+P3 = cicp.from_points(12, 13) or b""
 SPACES = {
     "P3": P3,
-    "BT.2020": coded.from_points(9, 14) or b"",
-    "linear": coded.from_points(1, 8) or b"",
+    "BT.2020": cicp.from_points(9, 14) or b"",
+    "linear": cicp.from_points(1, 8) or b"",
 }
 
 

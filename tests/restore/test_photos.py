@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from mirnet_cli.errors import InputError, OutputError, UsageError
-from mirnet_cli.photo import coded, decode, encode
+from mirnet_cli.photo import cicp, decode, encode
 from mirnet_cli.restore import PhotoOptions, Restorer, load
-from tests.photo import test_placing
+from tests.photo import test_regions
 from tests.restore.fakes import FakeRunner, photo_like
 
 Make = Callable[..., Restorer]
@@ -81,12 +81,12 @@ def test_a_crop_is_all_there_is(restorer: Make, photo: Path, tmp_path: Path) -> 
 def test_what_metadata_says_of_places_is_cut_and_enlarged_too(
     restorer: Make, tmp_path: Path
 ) -> None:
-    (tmp_path / "a.png").write_bytes(encode(test_placing.source()).data)
+    (tmp_path / "a.png").write_bytes(encode(test_regions.source()).data)
     model = restorer(scales=(2,), scale=2)
     model.file(tmp_path / "a.png", tmp_path / "b.png", crop=(4, 2, 40, 30))
-    x, y = test_placing.MIDDLE
-    wanted = (2 * (x - 4), 2 * (y - 2), 2 * test_placing.ACROSS, 2 * test_placing.DOWN)
-    assert test_placing.numbers(decode(tmp_path / "b.png"), 0x9214) == wanted
+    x, y = test_regions.MIDDLE
+    wanted = (2 * (x - 4), 2 * (y - 2), 2 * test_regions.ACROSS, 2 * test_regions.DOWN)
+    assert test_regions.numbers(decode(tmp_path / "b.png"), 0x9214) == wanted
 
 
 @pytest.mark.parametrize("crop", [(60, 0, 20, 10), (0, 45, 10, 10), (70, 50, 1, 1)])
@@ -114,7 +114,7 @@ def test_a_value_that_is_none_is_known_before_any_work(
 
 
 def test_values_of_numpy_are_as_good(restorer: Make, photo: Path, tmp_path: Path) -> None:
-    photo.write_bytes(encode(test_placing.source()).data)
+    photo.write_bytes(encode(test_regions.source()).data)
     numbers = np.array([10, 5, 30, 20])
     for crop in (numbers, iter(numbers)):
         options: dict[str, Any] = {"strength": np.float32(0.5), "quality": np.int64(90)}
@@ -256,7 +256,7 @@ def test_very_dark_pictures_keep_their_shadows(task: str, linear: bool) -> None:
     noise = np.random.default_rng(0).integers(0, 30, (64, 256, 3))
     pixels = (across[..., None] * 3 + noise).astype(np.uint16)
     model = load(task, scale=1 if task == "upscale" else None, device="cpu")
-    result = model(pixels, profile=coded.from_points(1, 8) if linear else None)
+    result = model(pixels, profile=cicp.from_points(1, 8) if linear else None)
     before, after = (
         each.astype(float).reshape(64, 16, 16, 3).mean(axis=(0, 2, 3)) for each in (pixels, result)
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mirnet_cli.photo import Photo, decode, encode, ifd
 from mirnet_cli.photo.ifd import Reader
 from mirnet_cli.photo.picture import Metadata, Part
-from mirnet_cli.photo.placing import enlarged, moved, part
+from mirnet_cli.photo.regions import enlarged, moved, part
 from mirnet_cli.photo.view import View
 from tests.photo.pictures import chunk, png
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mirnet_cli.photo.boxes import box, stored_exif, turn
+from mirnet_cli.photo.isobmff import box, stored_exif, turn
 from mirnet_cli.photo.source import DamageError
 
 EXIF = b"MM\0*" + bytes(range(40))

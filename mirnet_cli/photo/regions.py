@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mirnet_cli.photo import exif, photoshop, stacks, xmp_places
+from mirnet_cli.photo import exif, photoshop, stacks, xmp_regions
 from mirnet_cli.photo.picture import Array, Metadata, Photo
 from mirnet_cli.photo.source import DamageError
 from mirnet_cli.photo.view import View
@@ -38,10 +38,10 @@ def moved(metadata: Metadata, view: View) -> tuple[Metadata, tuple[str, ...]]:
     if view.turn >= 5:
         dpi = None if dpi is None else dpi[::-1]
         aspect = None if aspect is None else aspect[::-1]
-    if xmp_places.names_places(_extended(metadata), view):
-        misplaced.append(xmp_places.REGIONS_SAID)
+    if xmp_regions.names_places(_extended(metadata), view):
+        misplaced.append(xmp_regions.REGIONS_SAID)
     if packet is not None:
-        packet, said = xmp_places.moved(packet, view)
+        packet, said = xmp_regions.moved(packet, view)
         misplaced += said
     resources = metadata.resources
     if resources is not None:
