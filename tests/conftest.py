@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import hypothesis
 import pytest
 
 from mirnet_cli.models import catalogue, weights
@@ -16,6 +17,10 @@ from tests.models.builders import entry, values
 # processes that are tested.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("mirnet", deadline=None)
+hypothesis.settings.load_profile("mirnet")
 
 
 @pytest.fixture

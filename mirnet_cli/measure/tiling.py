@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirnet_cli.measure.metrics import psnr
-from mirnet_cli.restore.tiles import Axis, Plan
+from mirnet_cli.restore.tiles import Axis, TilePlan
 
 Floats = NDArray[np.float32]
 
@@ -58,7 +58,7 @@ class Tiling:
         return self.psnr >= ENOUGH and self.largest <= LARGEST and self.step - self.nearby <= STEP
 
 
-def compare(whole: Floats, tiled: Floats, plan: Plan) -> Tiling:
+def compare(whole: Floats, tiled: Floats, plan: TilePlan) -> Tiling:
     """Compares a tiled result with the one of the uncut picture.
 
     Args:

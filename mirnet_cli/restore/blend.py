@@ -11,7 +11,7 @@ import numpy as np
 
 from mirnet_cli.restore.picture import Range
 from mirnet_cli.restore.resample import Floats
-from mirnet_cli.restore.tiles import Plan, Tile
+from mirnet_cli.restore.tiles import Tile, TilePlan
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Stitcher:
         scale: output pixels for each input pixel, along one axis.
     """
 
-    def __init__(self, plan: Plan, scale: int) -> None:
+    def __init__(self, plan: TilePlan, scale: int) -> None:
         self._plan = plan
         self._scale = scale
         self._down = _ramp(2 * plan.rows.feather * scale)[:, None, None]

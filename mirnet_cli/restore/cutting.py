@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from mirnet_cli.errors import OutOfMemoryError
 from mirnet_cli.restore.context import Refinement, choose, refinement
 from mirnet_cli.restore.options import LoadOptions, StepOptions
-from mirnet_cli.restore.passes import Cut, Job, Report
+from mirnet_cli.restore.passes import Cut, Passes, Report
 from mirnet_cli.restore.picture import Picture
 from mirnet_cli.restore.prepared import Prepared
 from mirnet_cli.restore.sizing import (
@@ -20,7 +20,7 @@ from mirnet_cli.restore.sizing import (
     check_overlap,
     fitting_overlap,
 )
-from mirnet_cli.restore.tiles import Plan, plan, round_up
+from mirnet_cli.restore.tiles import TilePlan, plan, round_up
 from mirnet_cli.runtime.memory import Ceiling, device_ceiling
 
 _FAIR_TILE = 320
@@ -122,8 +122,8 @@ class Cutter:
         while True:
             cut = self._cut(picture, tile, context, room)
             try:
-                job = Job(self._network, picture, out, cut, options, progress)
-                self._run(job, context, outcome)
+                passes = Passes(self._network, picture, out, cut, options, progress)
+                self._run(passes, context, outcome)
             except MemoryError as error:
                 tile = self._smaller(picture, tile, error, outcome)
                 context = "refine" if context == "whole" else context
@@ -136,16 +136,15 @@ class Cutter:
         plan = self._plan(picture.height, picture.width, tile, context)
         return Cut(plan, self._fitting(tile), limit)
 
-    def _run(self, job: Job, context: str, outcome: Outcome) -> None:
-        converged = job.run(context, self.refinement)
-        plan, overlap = job.cut.plan, job.cut.overlap
-        if job.unsafe:
+    def _run(self, passes: Passes, context: str, outcome: Outcome) -> None:
+        converged = passes.run(context, self.refinement)
+        plan, overlap = passes.cut.plan, passes.cut.overlap
+        if unsafe := passes.unsafe:
             outcome.warnings.append(
-                f"{job.unsafe} {'result was' if job.unsafe == 1 else 'results were'} not finite,"
-                f" black or off in colour in {self._network.runner.precision} and computed again in"
-                " fp32"
+                f"{unsafe} {'result was' if unsafe == 1 else 'results were'} not finite, black or"
+                f" off in colour in {self._network.runner.precision} and computed again in fp32"
             )
-        if job.watch.odd:
+        if passes.watch.odd:
             outcome.warnings.append(
                 "these weights change the mean colour far more than usual, in fp32 too: look at"
                 " the result"
@@ -187,7 +186,7 @@ class Cutter:
             pixels=int(len(tiles) * rows * columns * passes),
         )
 
-    def tiles(self, height: int, width: int) -> Plan:
+    def tiles(self, height: int, width: int) -> TilePlan:
         """The tiles of a picture of 8 bits a sample, as the network sees it.
 
         Raises:
@@ -198,7 +197,7 @@ class Cutter:
         room = self._room(3 * height * width * (1 + network.scale**2))
         return self._plan(height, width, self._choose_tile(height, width, room), self.context)
 
-    def _plan(self, height: int, width: int, tile: int, context: str) -> Plan:
+    def _plan(self, height: int, width: int, tile: int, context: str) -> TilePlan:
         overlap = self._fitting(tile)
         # On their own, tiles differ everywhere: then the blend is as wide as it can be.
         feather = overlap if context == "tile" else None

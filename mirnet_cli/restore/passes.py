@@ -18,7 +18,7 @@ from mirnet_cli.restore.patches import sample
 from mirnet_cli.restore.picture import Picture, store
 from mirnet_cli.restore.prepared import Prepared
 from mirnet_cli.restore.resample import Floats
-from mirnet_cli.restore.tiles import Plan, Tile
+from mirnet_cli.restore.tiles import Tile, TilePlan
 from mirnet_cli.runtime import Record, Vectors
 
 Report = Callable[[int, int], None]
@@ -74,12 +74,12 @@ class Cut:
         limit: pixels that one run may take while it records.
     """
 
-    plan: Plan
+    plan: TilePlan
     overlap: int
     limit: int
 
 
-class Job:
+class Passes:
     """A picture on its way through a network.
 
     Attributes:

@@ -30,7 +30,7 @@ from mirnet_cli.restore.prepared import Prepared
 from mirnet_cli.restore.resample import BICUBIC_REACH
 from mirnet_cli.restore.result import Result
 from mirnet_cli.restore.sizing import Forecast
-from mirnet_cli.restore.tiles import Plan
+from mirnet_cli.restore.tiles import TilePlan
 from mirnet_cli.restore.work import Source, Target, Work
 from mirnet_cli.runtime.memory import ceiling
 
@@ -157,8 +157,8 @@ class Restorer:
         out_colours = out if alpha is None else out[..., :3]
         space, doubt = space_of(profile, grey=pixels.ndim == 2)
         said += [doubt] if doubt else []
-        view = View(colours, alpha, space)
-        outcome = self._restore(view, out_colours, options, progress)
+        given = Input(colours, alpha, space)
+        outcome = self._restore(given, out_colours, options, progress)
         if alpha is not None:
             self._keep_alpha(alpha, out[..., 3])
         for text in [*said, *outcome.warnings]:
@@ -227,8 +227,8 @@ class Restorer:
         work.said += [doubt] if doubt else []
         height, width = photo.pixels.shape[:2]
         around = xmp_regions.goes_around(photo.metadata.xmp, width, height)
-        view = View(photo.pixels, photo.alpha, space, around)
-        work.outcome = self._restore(view, out, options, progress)
+        given = Input(photo.pixels, photo.alpha, space, around)
+        work.outcome = self._restore(given, out, options, progress)
         if photo.alpha is not None:
             alpha = np.empty(out.shape[:2], out.dtype)
             self._keep_alpha(photo.alpha, alpha)
@@ -274,7 +274,7 @@ class Restorer:
         """
         return self._cutter.foresee(height, width)
 
-    def tiles(self, width: int, height: int) -> Plan:
+    def tiles(self, width: int, height: int) -> TilePlan:
         """How a photo of this size is cut, as the network sees it.
 
         Raises:
@@ -307,18 +307,18 @@ class Restorer:
             enlarged_alpha(alpha, self.scale, out)
 
     def _restore(
-        self, view: "View", out: NDArray[Any], options: StepOptions, progress: Report | None
+        self, given: "Input", out: NDArray[Any], options: StepOptions, progress: Report | None
     ) -> Outcome:
         """Fills ``out`` with the restored colours."""
-        pixels, alpha = view.pixels, view.alpha
-        picture = Picture(pixels if alpha is None else without_hidden(pixels, alpha), view.space)
+        pixels, alpha = given.pixels, given.alpha
+        picture = Picture(pixels if alpha is None else without_hidden(pixels, alpha), given.space)
         if options.strength == 0:
-            if view.around:
+            if given.around:
                 picture = replace(picture, around=BICUBIC_REACH)
             enlarged(Picture(pixels[..., :3]) if self._two_views else picture, self.scale, out)
             outcome = Outcome()
         else:
-            outcome = self._cutter.restore(picture, out, options, progress, around=view.around)
+            outcome = self._cutter.restore(picture, out, options, progress, around=given.around)
         if alpha is not None and self.scale == 1:
             # What nobody sees stays what it was.
             hidden = alpha == 0
@@ -327,7 +327,7 @@ class Restorer:
 
 
 @dataclass(frozen=True)
-class View:
+class Input:
     """What is restored.
 
     Attributes:

@@ -83,7 +83,7 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TilePlan:
     """How a picture is cut; see the module's text."""
 
     rows: Axis
@@ -126,7 +126,7 @@ def plan(
     stride: int,
     *,
     feather: int | None = None,
-) -> Plan:
+) -> TilePlan:
     """Plans the tiles of a picture.
 
     Args:
@@ -152,7 +152,7 @@ def plan(
         _axis(length, side if tile else round_up(length, stride), overlap, stride, half_blend)
         for length in (height, width)
     )
-    return Plan(rows, columns, stride, overlap)
+    return TilePlan(rows, columns, stride, overlap)
 
 
 def _axis(length: int, tile: int, overlap: int, stride: int, feather: int) -> Axis:

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from mirnet_cli.errors import UsageError
 from mirnet_cli.restore.blend import Stitcher
 from mirnet_cli.restore.sizing import check_overlap
-from mirnet_cli.restore.tiles import Plan, plan
+from mirnet_cli.restore.tiles import TilePlan, plan
 
 
 @st.composite
-def plans(draw: st.DrawFn) -> Plan:
+def plans(draw: st.DrawFn) -> TilePlan:
     stride = draw(st.sampled_from([1, 2, 4, 8]))
     overlap = draw(st.integers(0, 24))
     least = 2 * (overlap + stride) + stride
@@ -23,7 +23,7 @@ def plans(draw: st.DrawFn) -> Plan:
 
 
 @given(plans())
-def test_cores_cover_the_padded_picture_once(tiles: Plan) -> None:
+def test_cores_cover_the_padded_picture_once(tiles: TilePlan) -> None:
     count = np.zeros((tiles.rows.padded, tiles.columns.padded), int)
     for tile in tiles:
         count[slice(*tile.core_rows), slice(*tile.core_columns)] += 1
@@ -31,7 +31,7 @@ def test_cores_cover_the_padded_picture_once(tiles: Plan) -> None:
 
 
 @given(plans())
-def test_tiles_are_of_one_size_on_the_grid_and_inside(tiles: Plan) -> None:
+def test_tiles_are_of_one_size_on_the_grid_and_inside(tiles: TilePlan) -> None:
     assert len({tile.shape for tile in tiles}) == 1
     for axis in (tiles.rows, tiles.columns):
         assert axis.padded - axis.length < tiles.stride
@@ -73,7 +73,7 @@ def test_an_overlap_without_room_is_refused(overlap: int) -> None:
 
 
 @given(plans(), st.sampled_from([1, 2, 3]))
-def test_equal_tiles_stitch_to_the_picture(tiles: Plan, scale: int) -> None:
+def test_equal_tiles_stitch_to_the_picture(tiles: TilePlan, scale: int) -> None:
     shape = (tiles.rows.padded * scale, tiles.columns.padded * scale, 3)
     picture = np.random.default_rng(0).random(shape, np.float32)
     result = np.full(shape, np.nan, np.float32)
