@@ -165,7 +165,7 @@ COMMANDS: dict[str, list[str]] = {
     "sharpen": ["upscale", "--scale", "1", "in/p*", "-o", "sharpen/"],
     "larger": ["upscale", "--scale", "4", "in/alpha.png", "in/plain.jpg", "-o", "larger/"],
     **{
-        f"to-{kind}": ["denoise", _INPUTS, "-o", f"to-{kind}/", "--format", kind, "-q"]
+        f"to-{kind}": ["denoise", "all/*", "-o", f"to-{kind}/", "--format", kind, "-q"]
         for kind in ("jpg", "png", "tif", "webp", "avif", "bmp", "heic", "jxl")
     },
     "strip": ["denoise", _INPUTS, "-o", "strip/", "--strip", "--strength", "0.5"],
@@ -230,6 +230,10 @@ def _run(build: Path, folder: Path, given: Path, only: str) -> Said:
     said: Said = {}
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(given, folder / "in")
+    (folder / "all").mkdir()
+    for path in given.iterdir():
+        # Results of one format need names that differ in more than their extension.
+        shutil.copy2(path, folder / "all" / f"{path.suffix[1:]}-{path.name}")
     (folder / "few").mkdir()
     for name in ("plain.jpg", "alpha.png", "raw-16.tif"):
         shutil.copy2(given / name, folder / "few")

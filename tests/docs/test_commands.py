@@ -36,7 +36,6 @@ DONE: set[str] = set()
 
 def test_blocks_are_found() -> None:
     assert {page for page, _ in COMMANDS} >= {"README.md", "docs/batches.md", "docs/models.md"}
-    assert len(COMMANDS) > 60
 
 
 def test_titles_say_why_a_block_is_not_run() -> None:
