@@ -6,12 +6,14 @@ ValueError with what is wrong and what would be right.
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any
 
 _DECIMAL = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 _BINARY = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+RANGES = ("0..1", "0..255", "-1..1")
+"""What black and white may be in the numbers of a network."""
 LEAST_TILE = 16
 """Smallest tile that can be asked for, in pixels."""
 
@@ -147,6 +149,35 @@ def shard(text: Any) -> tuple[int, int]:
 def patterns(given: str | Iterable[str] | None) -> tuple[str, ...]:
     """One pattern, several or none."""
     return (given,) if isinstance(given, str) else tuple(given or ())
+
+
+def settings(
+    given: str | Iterable[Any] | Mapping[str, float] | None,
+) -> tuple[tuple[str, float], ...]:
+    """``NAME=VALUE``, several of them, or a mapping."""
+    if isinstance(given, Mapping):
+        pairs: list[Any] = list(given.items())
+    else:
+        pairs = [
+            tuple(each.partition("=")[::2]) if isinstance(each, str) else each
+            for each in patterns(given)
+        ]
+    found = {}
+    for name, value in pairs:
+        try:
+            found[str(name).strip()] = float(value)
+        except (TypeError, ValueError):
+            found[""] = 0.0
+        if "" in found or not math.isfinite(found[str(name).strip()]):
+            raise ValueError(f"{name}={value} is not NAME=NUMBER, such as sigma=0.1")
+    return tuple(sorted(found.items()))
+
+
+def input_range(text: str) -> str:
+    """``0..1``, ``0..255`` or ``-1..1``."""
+    if text not in RANGES:
+        raise ValueError(f"{text!r} is not one of {', '.join(RANGES)}")
+    return text
 
 
 def jobs(text: int | str) -> int:

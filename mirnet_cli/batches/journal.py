@@ -67,6 +67,9 @@ def digest(restorer: "Restorer", options: PhotoOptions) -> str:
         "overlap": restorer.overlap,
         **options.fingerprint(),
     }
+    # How the numbers of a network that was measured are read; journals of others stay valid.
+    if reading := restorer.weights.reading:
+        what["reading"] = reading
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -216,7 +216,7 @@ def _parameters(group: type) -> list[inspect.Parameter]:
 def _declared(name: str, setting: Setting) -> Any:
     flags = setting.flags or (f"--{name.replace('_', '-')}",)
     more: dict[str, Any] = {} if setting.variable else {"envvar": None}
-    if setting.parse not in (None, values.patterns):
+    if setting.parse not in (None, values.patterns, values.settings):
         more["parser"] = setting.parse
     return option(*flags, help=setting.help, panel=setting.panel, metavar=setting.metavar, **more)
 

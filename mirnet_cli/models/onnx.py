@@ -155,14 +155,13 @@ class Onnx:
             raise ModelError(what, "use another network", subject=self.path)
         own = found.scale
         task, scale = _purpose(self.path, own, task, scale)
-        stride = math.lcm(max(found.multiple, 1), found.period) if found.multiple else 1
         config: dict[str, Any] = {
             "interface": self.file.interface.as_dict(),
             "measured": found.as_dict(),
             "settings": dict(asked.settings),
-            "stride": stride,
+            "stride": found.stride,
         }
-        base = "none" if own > 1 else ("enlarged" if scale > 1 else "input")
+        base = "bicubic" if own > 1 else ("enlarged" if scale > 1 else "input")
         return Weights(
             name=Foreign.renamed(self.path),
             path=self.path,

@@ -18,6 +18,7 @@ from mirnet_cli.errors import ModelError, UsageError
 from mirnet_cli.models import container
 from mirnet_cli.models.catalogue import CONTEXTS, DEFOCUS, NAME, SCALES, TASKS
 from mirnet_cli.models.container import Container
+from mirnet_cli.networks.described import FAMILY
 from mirnet_cli.networks.spec import NetworkSpec
 
 FORMAT = 1
@@ -73,6 +74,14 @@ class Weights:
     overlap: int | None
     training: Mapping[str, Any] = field(default_factory=dict)
     known: bool = False
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """What was measured, or said, of how the network's numbers are to be read."""
+        config = self.network.config
+        if self.network.family != FAMILY:
+            return {}
+        return {**config["measured"]["reading"], "settings": config["settings"]}
 
     @property
     def default_scale(self) -> int:

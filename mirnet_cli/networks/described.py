@@ -6,14 +6,19 @@ the rest of what is measured they are the network's configuration (:mod:`mirnet_
 as JSON-like values.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from mirnet_cli import values
+
 FAMILY = "onnx"
 """The family of such networks."""
 
-RANGES: Mapping[str, tuple[float, float]] = {"0..1": (0, 1), "0..255": (0, 255), "-1..1": (-1, 1)}
+RANGES: Mapping[str, tuple[float, float]] = dict(
+    zip(values.RANGES, ((0, 1), (0, 255), (-1, 1)), strict=True)
+)
 """What black and white may be in numbers, by what ``--input-range`` takes."""
 
 GIVES = ("picture", "residual", "noise")
@@ -91,10 +96,10 @@ class Interface:
         return asdict(self) | {"settings": [asdict(each) for each in self.settings]}
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> "Interface":
+    def of(cls, given: Mapping[str, Any]) -> "Interface":
         """The interface that :meth:`as_dict` gave."""
-        settings = tuple(Setting(**each) for each in values["settings"])
-        return cls(**{**values, "outputs": tuple(values["outputs"]), "settings": settings})
+        settings = tuple(Setting(**each) for each in given["settings"])
+        return cls(**{**given, "outputs": tuple(given["outputs"]), "settings": settings})
 
 
 def describe(inputs: Sequence[Port], outputs: Sequence[Port], channels: int | None) -> Interface:
@@ -202,7 +207,9 @@ class Measured:
     Attributes:
         output: which of the outputs is the picture, by its place.
         scale: sides of the output over sides of the input.
-        multiple: what sides have to be multiples of; 0 where only one size is taken.
+        multiple: what sides have to be multiples of.
+        fixed: height and width of the only picture that is taken, margins left out; None where
+            there are several.
         least: the smallest side that is taken.
         reading: what the numbers mean.
         psnr: in dB, of what it made of small photos against what they were.
@@ -221,6 +228,7 @@ class Measured:
     output: int
     scale: int
     multiple: int
+    fixed: tuple[int, int] | None
     least: int
     reading: Reading
     psnr: float
@@ -240,7 +248,16 @@ class Measured:
         return asdict(self) | {"faults": list(self.faults)}
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> "Measured":
+    def of(cls, given: Mapping[str, Any]) -> "Measured":
         """What :meth:`as_dict` gave."""
-        reading = Reading(**values["reading"])
-        return cls(**{**values, "reading": reading, "faults": tuple(values["faults"])})
+        made = {
+            "reading": Reading(**given["reading"]),
+            "faults": tuple(given["faults"]),
+            "fixed": tuple(given["fixed"]) if given["fixed"] else None,
+        }
+        return cls(**{**given, **made})
+
+    @property
+    def stride(self) -> int:
+        """What sides and origins of tiles have to be multiples of."""
+        return 1 if self.fixed else math.lcm(self.multiple, self.period)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mirnet_cli.errors import UsageError
 from mirnet_cli.networks import authors, described
 from mirnet_cli.networks.authors import Config, Renames, Shapes
+from mirnet_cli.networks.described import Measured
 from mirnet_cli.networks.fields import Either, Field, Flag, Number, Several, Whole
 
 if TYPE_CHECKING:
@@ -47,9 +48,7 @@ class Family:
             of this family.
         whole: configuration -> whether the network gives the picture itself, not a residual.
         context: how tiles are made to agree with the whole where a file does not say it.
-        fixed: configuration -> height and width of the only size that the network takes.
-        least: configuration -> the smallest side that it takes.
-        memory: configuration -> bytes for each pixel of its input, where that was measured.
+        measured: configuration -> what was measured of a network that is known no other way.
     """
 
     name: str
@@ -70,9 +69,7 @@ class Family:
     sizes: Callable[[Shapes], dict[str, Any]] | None = None
     whole: Callable[[Config], bool] = lambda config: False
     context: str = "refine"
-    fixed: Callable[[Config], tuple[int, int] | None] = lambda config: None
-    least: Callable[[Config], int] = lambda config: 1
-    memory: Callable[[Config], int] = lambda config: 0
+    measured: Callable[[Config], Measured | None] = lambda config: None
 
     def recognises(self, keys: Iterable[str]) -> bool:
         """Whether the keys are those of the authors' files of this family."""
@@ -112,13 +109,6 @@ def recognise(keys: Iterable[str]) -> Family | None:
 
 def _build_onnx(config: Config) -> "nn.Module":
     raise UsageError("torch does not run ONNX networks", "leave --runtime out")
-
-
-def _onnx_fixed(config: Config) -> tuple[int, int] | None:
-    interface, margin = config["interface"], 2 * int(config["measured"]["reading"]["margin"])
-    if interface["height"] is None or interface["width"] is None:
-        return None
-    return int(interface["height"]) - margin, int(interface["width"]) - margin
 
 
 def _build_v1(config: Config) -> "nn.Module":
@@ -246,9 +236,7 @@ FAMILIES: dict[str, Family] = {
             scales=lambda config: (int(config["measured"]["scale"]),),
             whole=lambda config: int(config["measured"]["scale"]) > 1,
             context="tile",
-            fixed=_onnx_fixed,
-            least=lambda config: int(config["measured"]["least"]),
-            memory=lambda config: int(config["measured"]["memory"]),
+            measured=lambda config: Measured.of(config["measured"]),
         ),
     )
 }

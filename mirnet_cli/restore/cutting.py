@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mirnet_cli.errors import OutOfMemoryError
+from mirnet_cli.errors import OutOfMemoryError, UsageError
 from mirnet_cli.restore.context import Refinement, choose, refinement
 from mirnet_cli.restore.options import LoadOptions, StepOptions
 from mirnet_cli.restore.passes import Cut, Passes, Report
@@ -73,11 +73,17 @@ class Cutter:
         self._device_ceiling = device_ceiling(network.runner.device)
         # Set when memory ran out, so that later pictures do not run into the same wall.
         self._largest: int | None = None
-        self.context = choose(options.context, network.weights.context)
+        self._fixed = None if network.measured is None else network.measured.fixed
+        if self._fixed is not None and self._tile is not None:
+            shown = f"{self._fixed[1]}x{self._fixed[0]}"
+            raise UsageError(f"the network takes pictures of {shown} only", "leave --tile out")
+        # What is measured of a network has no vectors that tiles could share.
+        context = "tile" if network.measured is not None else options.context
+        self.context = choose(context, network.weights.context)
         self.overlap = network.halo if overlap is None else overlap
         self.refinement: Refinement = refinement(network.runner.precision)
         if overlap is not None:
-            check_overlap(self._tile or 0, overlap, network.stride)
+            check_overlap(self._tile or min(self._fixed or (0,)), overlap, network.stride)
 
     def restore(
         self,
@@ -149,6 +155,7 @@ class Cutter:
                 "these weights change the mean colour far more than usual, in fp32 too: look at"
                 " the result"
             )
+        outcome.warnings += self._doubts(cut=not plan.whole)
         if plan.whole:
             return
         outcome.tile, outcome.context = max(plan.tile_shape), context
@@ -163,6 +170,22 @@ class Cutter:
                 "the whole picture's context was still changing after"
                 f" {self.refinement.rounds} passes; tiles may differ slightly"
             )
+
+    def _doubts(self, *, cut: bool) -> list[str]:
+        """What was measured of the network and may be seen in the result."""
+        measured = self._network.measured
+        if measured is None:
+            return []
+        doubts = []
+        if not measured.repeatable:
+            doubts.append("this network gives another result each time")
+        if cut and measured.everywhere:
+            apart = f", by some {measured.agreement:.0f} dB" if measured.agreement else ""
+            doubts.append(
+                f"this network looks at the whole picture, and tiles differ from it{apart}:"
+                " more --max-memory makes fewer of them"
+            )
+        return doubts
 
     def foresee(self, height: int, width: int) -> Forecast:
         """What a picture of 8 bits a sample will take; nothing is computed.
@@ -200,8 +223,16 @@ class Cutter:
     def _plan(self, height: int, width: int, tile: int, context: str) -> TilePlan:
         overlap = self._fitting(tile)
         # On their own, tiles differ everywhere: then the blend is as wide as it can be.
-        feather = overlap if context == "tile" else None
-        return plan(height, width, tile, overlap, self._network.stride, feather=feather)
+        apart = context == "tile" and not self._agree
+        feather = overlap if apart else None
+        stride = self._network.stride
+        return plan(height, width, tile, overlap, stride, feather=feather, fixed=self._fixed)
+
+    @property
+    def _agree(self) -> bool:
+        """Whether tiles agree by themselves: nothing beyond their overlap counts."""
+        measured = self._network.measured
+        return measured is not None and not measured.everywhere
 
     def _fitting(self, tile: int) -> int:
         """The overlap for a tile."""
@@ -214,7 +245,7 @@ class Cutter:
         longer = max(picture.height, picture.width)
         tried = min(tile or longer, longer)
         smaller = tried // 2 // self._network.stride * self._network.stride
-        if smaller < SMALLEST:
+        if smaller < SMALLEST or self._fixed is not None:
             raise OutOfMemoryError(
                 f"memory on {self._network.runner.device} does not suffice for tiles of {tried}"
                 " pixels",
@@ -234,10 +265,15 @@ class Cutter:
             return Room(self._device_ceiling, 0, need, remedy)
         taken = need.fixed + pictures
         # Beside pictures that are large themselves there has to be room for a fair tile.
-        return Room(self._ceiling.beside(taken + _FAIR_TILE**2 * need.tile), taken, need)
+        needed = (
+            _FAIR_TILE if self._network.measured is None or self._agree else max(need.largest, 0)
+        )
+        return Room(self._ceiling.beside(taken + needed**2 * need.tile), taken, need)
 
     def _choose_tile(self, height: int, width: int, room: Room) -> int:
         tile = self._tile
+        if self._fixed is not None:
+            return min(self._fixed)
         if tile is None:
             tile = automatic_tile(height, width, self._network.stride, room)
         if self._largest is not None and max(height, width) > self._largest:

@@ -78,7 +78,37 @@ class LoadOptions(Options):
     ] = None
     weights: Annotated[
         str | None,
-        Setting("A file of weights, or hf://owner/repo/file[@rev].", WEIGHTS, metavar="PATH"),
+        Setting(
+            "A file of weights or an ONNX network, or hf://owner/repo/file[@rev].",
+            WEIGHTS,
+            metavar="PATH",
+        ),
+    ] = None
+    set: Annotated[
+        tuple[tuple[str, float], ...],
+        Setting(
+            "A number that an ONNX network takes beside the picture, such as sigma=0.1.",
+            WEIGHTS,
+            metavar="NAME=VALUE",
+            parse=values.settings,
+        ),
+    ] = ()
+    input_range: Annotated[
+        str | None,
+        Setting(
+            "What black and white are for an ONNX network. [default: measured]",
+            WEIGHTS,
+            metavar="|".join(values.RANGES),
+            parse=values.input_range,
+        ),
+    ] = None
+    bgr: Annotated[
+        bool | None,
+        Setting(
+            "Whether an ONNX network takes blue or red first. [default: measured]",
+            WEIGHTS,
+            flags=("--bgr/--rgb",),
+        ),
     ] = None
     device: Annotated[
         str,

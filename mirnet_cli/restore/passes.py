@@ -241,6 +241,8 @@ class Passes:
         residual, records = self._evaluate(x, pooling)
         if base is None:
             return residual, records
+        if self._network.whole:
+            base = np.zeros_like(base)
         after = base + output_checks.means(residual)
         if self.watch.suspects(before, after):
             residual, records = self._evaluate.again(x, pooling)
@@ -257,6 +259,11 @@ class Passes:
             return pixels
         return np.concatenate([pixels, self._base.at(pixels, rows, columns)], axis=2)
 
+    @property
+    def _plain(self) -> bool:
+        """Whether the picture is three channels of sRGB."""
+        return self._picture.space is None and not self._picture.grey
+
     def _finish(self, finished: Finished, tile: Tile, x: Floats) -> None:
         """Adds base and residual, blends with the original, and writes the pixels."""
         s = self._network.scale
@@ -271,15 +278,19 @@ class Passes:
             end = min(start + _BAND, bottom)
             part = x[start - tile.rows[0] : end - tile.rows[0], across]
             pixels = part[..., :3]
-            base = (
-                part[..., 3:]
-                if self._network.base_beside
-                else self._base.at(pixels, (start, end), (left, right))
-            )
             residual = finished.values[
                 (start - finished.rows[0]) * s : (end - finished.rows[0]) * s,
                 (left - finished.columns[0]) * s : (right - finished.columns[0]) * s,
             ]
+            if self._network.base_beside:
+                base = part[..., 3:]
+            elif self._network.whole and self._options.strength == 1 and self._plain:
+                # Nothing is wanted of the original.
+                base = np.zeros_like(residual)
+            else:
+                base = self._base.at(pixels, (start, end), (left, right))
+                if self._network.whole:
+                    residual = residual - base
             # Enlarged, the original is the base; beside it, "doing nothing" has no other meaning.
             original = base if s > 1 else pixels
             values = _restored(base, residual, original, self._options.strength, self._picture.grey)

@@ -1,5 +1,6 @@
 """Weights made ready to run: their network, and their second one where there is one."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from mirnet_cli.errors import ModelError, UsageError
@@ -11,12 +12,16 @@ from mirnet_cli.restore.evaluate import Evaluator
 from mirnet_cli.restore.options import LoadOptions
 from mirnet_cli.restore.picture import Enlarged, Picture, pad
 from mirnet_cli.restore.resample import BICUBIC_REACH, Floats
-from mirnet_cli.restore.symmetry import ALL, IDENTITY
+from mirnet_cli.restore.symmetry import ALL, IDENTITY, Symmetry
 from mirnet_cli.runtime import Runner, prepare
 from mirnet_cli.runtime.memory import Need, footprint, need
 
 _ROUND = 4
 """What the second network sees from the other side of a picture whose sides meet: a quarter."""
+
+
+_ANY = 1 << 14
+"""Side in pixels of tiles that are as large as memory allows."""
 
 
 class Prepared:
@@ -32,6 +37,8 @@ class Prepared:
         base_beside: whether the network sees the base beside the picture.
         crop: side of the smallest picture that the network is shown.
         two_views: whether the network sees two views of one scene and gives one picture.
+        whole: whether it gives the enlarged picture itself, not what is to be added to it.
+        measured: what was measured of a network that is known no other way.
         need: memory for each pixel.
     """
 
@@ -60,16 +67,25 @@ class Prepared:
         self.runner = self._prepare(spec, self.scale, options.precision)
         self.stride = family.stride(spec.config)
         self.halo = family.halo if weights.overlap is None else weights.overlap
-        self.crop = family.crop
+        self.measured = family.measured(spec.config)
+        # Pictures with a side of less than half of it are mirrored.
+        self.crop = family.crop if self.measured is None else 2 * self.measured.least
         inputs = family.inputs(spec.config)
         self.two_views = weights.base == "none"
+        self.whole = family.whole(spec.config) and not self.two_views
         self.base_beside = inputs == 6 and not self.two_views
         takes = footprint(self.runner.runtime, self.runner.precision, spec.family)
-        self.need: Need = need(spec, inputs, self.scale, takes)
+        self.need: Need = need(
+            spec, inputs, self.scale, takes, self.measured.memory if self.measured else 0
+        )
+        if self.measured is not None and self.measured.everywhere:
+            # The fewer tiles, the less do they differ.
+            self.need = replace(self.need, largest=_ANY)
         if (
             (scale > 1) != (weights.base in ("bicubic", "enlarged"))
             or (self.base_beside and weights.base != "guided")
-            or self.two_views != family.whole(spec.config)
+            or (self.two_views or self.whole) != family.whole(spec.config)
+            or (self.whole and weights.base != "bicubic")
             or (self.two_views and inputs != 6)
         ):
             raise ModelError(
@@ -89,6 +105,12 @@ class Prepared:
     def evaluator(self, ensemble: bool) -> Evaluator:
         """The network for one picture, averaged over the eight symmetries or not."""
         return self._evaluator(self.weights.network, self.scale, self.runner, ensemble)
+
+    @property
+    def _symmetries(self) -> Sequence[Symmetry]:
+        fixed = None if self.measured is None else self.measured.fixed
+        turned = fixed is None or fixed[0] == fixed[1]
+        return tuple(each for each in ALL if turned or not each.transpose)
 
     def seen(self, picture: Picture) -> Picture:
         """The picture as the network sees it."""
@@ -146,7 +168,7 @@ class Prepared:
         return Evaluator(
             runner,
             safe=None if runner.precision == "fp32" else safe,
-            symmetries=ALL if ensemble else IDENTITY,
+            symmetries=self._symmetries if ensemble else IDENTITY,
         )
 
     def _prepare(self, spec: NetworkSpec, scale: int | None, precision: str) -> Runner:

@@ -13,6 +13,7 @@ from mirnet_cli import settings
 from mirnet_cli._version import __version__
 from mirnet_cli.errors import UsageError
 from mirnet_cli.models.catalogue import TASKS
+from mirnet_cli.models.onnx import Asked
 from mirnet_cli.models.resolver import names_file, resolve
 from mirnet_cli.models.weights import Weights
 from mirnet_cli.photo import regions, xmp_regions
@@ -58,7 +59,11 @@ def load(
     if task is not None:
         options = LoadOptions.of(options, _meant(str(task), options))
     chosen = resolve(
-        options.task, model=options.model, weights=options.weights, scale=options.scale
+        options.task,
+        model=options.model,
+        weights=options.weights,
+        scale=options.scale,
+        asked=Asked(dict(options.set), options.input_range, options.bgr),
     )
     return Restorer(chosen, options)
 

@@ -13,7 +13,7 @@ Around each seam the two tiles are blended over ``2 * feather`` pixels. A blende
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 
@@ -126,6 +126,7 @@ def plan(
     stride: int,
     *,
     feather: int | None = None,
+    fixed: tuple[int, int] | None = None,
 ) -> TilePlan:
     """Plans the tiles of a picture.
 
@@ -139,6 +140,7 @@ def plan(
         feather: half the width of the blend around a seam, at most ``overlap``; a quarter of the
             overlap by default, so that blended pixels keep three quarters of it around them.
             Narrow cores narrow it.
+        fixed: height and width of every tile, whatever ``tile`` says; smaller pictures are padded.
 
     Raises:
         ValueError: for a picture without pixels, or an overlap that leaves no room in a tile.
@@ -148,6 +150,13 @@ def plan(
     overlap = round_up(overlap, stride)
     half_blend = overlap // 4 if feather is None else min(feather, overlap)
     side = max(tile // stride, 1) * stride
+    if fixed is not None:
+        rows, columns = (
+            _axis(max(length, each), each, overlap, stride, half_blend, fixed=True)
+            for length, each in zip((height, width), fixed, strict=True)
+        )
+        rows, columns = replace(rows, length=height), replace(columns, length=width)
+        return TilePlan(rows, columns, stride, overlap)
     rows, columns = (
         _axis(length, side if tile else round_up(length, stride), overlap, stride, half_blend)
         for length in (height, width)
@@ -155,14 +164,16 @@ def plan(
     return TilePlan(rows, columns, stride, overlap)
 
 
-def _axis(length: int, tile: int, overlap: int, stride: int, feather: int) -> Axis:
+def _axis(
+    length: int, tile: int, overlap: int, stride: int, feather: int, *, fixed: bool = False
+) -> Axis:
     padded = round_up(length, stride)
     if padded <= tile:
         return Axis(length, padded, padded, (0,), (0, padded), 0)
     if tile - 2 * overlap < stride:
         raise ValueError(f"an overlap of {overlap} leaves no room in tiles of {tile}")
     count = -(-(padded - 2 * overlap) // (tile - 2 * overlap))
-    size = round_up(-(-(padded + (count - 1) * 2 * overlap) // count), stride)
+    size = tile if fixed else round_up(-(-(padded + (count - 1) * 2 * overlap) // count), stride)
     # In units of the stride, so that rounding down keeps every origin on the grid. Neighbours then
     # still share 2 * overlap: the average step is at most size - 2 * overlap, which is on the grid.
     free = (padded - size) // stride

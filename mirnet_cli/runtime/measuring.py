@@ -104,6 +104,7 @@ def measure(
         output=probe.output,
         scale=probe.scale,
         multiple=probe.multiple,
+        fixed=probe.side(0) if interface.fixed else None,
         least=probe.least,
         reading=reading,
         psnr=round(psnr, 2),
@@ -148,7 +149,7 @@ class _Probe:
         if self._fixed is not None:
             if not self._takes(*self._fixed):
                 raise UnfitError(f"it does not take its own size ({self._why})")
-            self.multiple, self.least = 0, 1
+            self.multiple, self.least = 1, 1
             return
         for multiple in MULTIPLES:
             # An odd multiple of it, and of nothing else that is likely.

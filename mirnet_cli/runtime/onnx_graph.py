@@ -7,7 +7,7 @@ import numpy as np
 
 from mirnet_cli.errors import ModelError
 from mirnet_cli.networks import FAMILIES, NetworkSpec
-from mirnet_cli.networks.described import RANGES, Interface, Reading, Setting
+from mirnet_cli.networks.described import RANGES, Interface, Measured, Reading, Setting
 from mirnet_cli.runtime.openvino_library import openvino, ops
 
 _F32 = openvino.Type.f32
@@ -86,9 +86,9 @@ def write(spec: NetworkSpec, size: tuple[int, int, int] | None, *, record: bool)
     if not spec.model:
         raise ModelError("there is no ONNX network in it", "give the .onnx file itself")
     if size is None:
-        stride = family.stride(config)
-        side = -(-max(family.least(config), stride) // stride) * stride
-        size = (1, *(family.fixed(config) or (side, side)))
+        measured = Measured.of(config["measured"])
+        side = -(-max(measured.least, measured.stride) // measured.stride) * measured.stride
+        size = (1, *(measured.fixed or (side, side)))
     picture = ops.parameter([1, 3, *size[1:]], _F32, "picture")
     try:
         result = _added(spec, picture, size[1:], whole=family.whole(config))

@@ -200,7 +200,7 @@ KNOWN: dict[str, tuple[Make, dict[str, Any], Reading]] = {
     "alpha": (with_alpha, {"scale": 1}, Reading()),
     "channels last": (last, {"scale": 1, "field": 1}, Reading()),
     "half": (half, {"scale": 1}, Reading()),
-    "fixed": (fixed, {"multiple": 0, "field": 1, "period": 1}, Reading()),
+    "fixed": (fixed, {"fixed": (64, 96), "field": 1, "period": 1}, Reading()),
     "strided": (strided, {"multiple": 4, "period": 1}, Reading()),
     "periodic": (periodic, {"multiple": 1, "period": 2}, Reading()),
     "everywhere": (everywhere, {"everywhere": True, "field": None}, Reading()),
