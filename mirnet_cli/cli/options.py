@@ -42,7 +42,8 @@ TASKS = "enhance|denoise|upscale"
 
 def option(*names: str, help: str, panel: str | None = None, **more: Any) -> Any:
     """Declare an option with its environment variable, ``MIRNET_`` and its long name."""
-    long = max(names, key=len)
+    # Of "--yes/--no" the first names the variable.
+    long = max(names, key=len).partition("/")[0]
     variable = "MIRNET_" + long.lstrip("-").upper().replace("-", "_")
     return typer.Option(
         *names,
@@ -205,6 +206,8 @@ def _parameters(group: type) -> list[inspect.Parameter]:
             kind = Annotated[bare, _declared(field.name, settings[field.name])]
         elif not hasattr(kind, "__metadata__"):
             continue
+        if default is dataclasses.MISSING:
+            default = inspect.Parameter.empty
         found.append(
             inspect.Parameter(
                 field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind

@@ -71,13 +71,12 @@ def _shape(setting: Setting, height: int, width: int) -> list[int]:
     return [1, 1, height, width] if setting.map else [1] * setting.rank
 
 
-def write(spec: NetworkSpec, size: tuple[int, int, int] | None, *, record: bool) -> Any:
+def write(spec: NetworkSpec, size: tuple[int, int, int] | None) -> Any:
     """Writes a network down, as :func:`mirnet_cli.runtime.openvino_graph.write` does.
 
     Args:
         spec: a network of this family.
         size: ``(1, H, W)`` of the picture; None is the smallest that it takes.
-        record: there is a mask, too; there are no vectors.
 
     Raises:
         ModelError: for something that OpenVINO does not read, or a size that it does not take.
@@ -95,10 +94,7 @@ def write(spec: NetworkSpec, size: tuple[int, int, int] | None, *, record: bool)
     except RuntimeError as error:
         told = " ".join(str(error).split())[-200:]
         raise ModelError(f"OpenVINO does not read it ({told})", "use another network") from error
-    inputs = [picture]
-    if record:
-        inputs.append(ops.parameter([1, 1, *size[1:]], _F32, "mask"))
-    return openvino.Model([result], inputs, spec.family)
+    return openvino.Model([result], [picture], spec.family)
 
 
 def _added(spec: NetworkSpec, picture: Any, size: tuple[int, int], *, whole: bool) -> Any:

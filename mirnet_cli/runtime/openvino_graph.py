@@ -574,7 +574,7 @@ def write(
         ModelError: for tensors that do not fit the family.
     """
     if spec.family == FAMILY:
-        return Graph(onnx_graph.write(spec, size, record=record), ())
+        return Graph(onnx_graph.write(spec, size), ())
     family = FAMILIES[spec.family]
     numbers = Numbers(spec.tensors, family.title)
     f32 = openvino.Type.f32

@@ -77,7 +77,7 @@ def swapped() -> onnx.ModelProto:
     """For blue first: it makes that a little less, which red would suffer from in most photos."""
     graph = Graph()
     less = graph.constant(np.array([0.9, 1, 1]).reshape(1, 3, 1, 1))
-    return graph.model(graph.add("Mul", shrunk(graph, "x", 3, 0.1), less))
+    return graph.model(graph.add("Relu", graph.add("Mul", shrunk(graph, "x", 3, 0.1), less)))
 
 
 def sharpener() -> onnx.ModelProto:
