@@ -32,7 +32,7 @@ from tests.photo import pictures  # noqa: E402
 
 WIDTH, HEIGHT = 96, 72
 _TIMES = re.compile(
-    rb'\d+(\.\d+)? (s|ms)\b|"pid": \d+|"seconds": [\d.e-]+'
+    rb'\d+(\.\d+)? (s|ms)\b|"pid": \d+|"seconds": ?[\d.e-]+'
     rb'|"(at|when|time|mtime_ns|started)": [^,}]+|  +'
     rb"|\b\d+:\d\d(:\d\d)?\b|20\d\d-\d\d-\d\d|about \d+(\.\d+)? \w+"
 )
