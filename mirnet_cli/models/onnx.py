@@ -17,6 +17,9 @@ from mirnet_cli.runtime.measured import measured
 _BLENDED = 4 / 3
 """Blends take a quarter of the overlap: so much more of it leaves the field around each pixel."""
 
+_SOME = 64
+"""Overlap where none is enough."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -173,7 +176,7 @@ class Onnx:
             thumbnail=None,
             base=base,
             context="tile",
-            overlap=math.ceil(found.reach * _BLENDED),
+            overlap=_SOME if found.everywhere else math.ceil(found.reach * _BLENDED),
         )
 
 
