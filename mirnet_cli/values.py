@@ -14,6 +14,8 @@ _DECIMAL = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 _BINARY = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 RANGES = ("0..1", "0..255", "-1..1")
 """What black and white may be in the numbers of a network."""
+LOWEST_EV, HIGHEST_EV = -2.0, 5.0
+"""Stops of light that can be asked for."""
 LEAST_TILE = 16
 """Smallest tile that can be asked for, in pixels."""
 
@@ -40,6 +42,31 @@ def strength(text: float | str) -> float:
     if not 0 <= number <= 1:
         raise ValueError(f"{text!r} is not a number from 0 to 1")
     return number
+
+
+def ev(text: float | str) -> float | str:
+    """Stops of light, ``auto``, or ``auto`` and stops more or less, such as ``auto+0.7``.
+
+    Returns:
+        Stops from -2 to 5; or the text, without spaces and with the stops as Python writes them.
+    """
+    words = "".join(str(text).split()).lower()
+    own = words.startswith("auto")
+    number = words.removeprefix("auto")
+    if own and not number:
+        return "auto"
+    # What is more or less than a photo asks for may span the whole range.
+    most = HIGHEST_EV - LOWEST_EV if own else HIGHEST_EV
+    least = -most if own else LOWEST_EV
+    stops = math.nan
+    if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)", number, re.ASCII) and (not own or number[0] in "+-"):
+        stops = float(number)
+    if not least <= stops <= most:
+        bounds = f"{LOWEST_EV:g} to {HIGHEST_EV:g}"
+        raise ValueError(f"{text!r} is not stops of light from {bounds}, auto, or auto+0.7")
+    if not own:
+        return stops + 0.0
+    return f"auto{stops:+g}" if stops else "auto"
 
 
 def overlap(text: int | str) -> int:

@@ -66,6 +66,10 @@ class Restorer:
 
     max_memory: int = 1 << 30
 
+    def check(self, options: StepOptions) -> None:
+        if options.ev != "auto" and self.task != "enhance":
+            raise errors.UsageError("cannot be asked for light", "leave --ev out")
+
     def file(
         self,
         source: Any,

@@ -170,6 +170,8 @@ def measured(
 
 def _training_command(weights: Weights, runs: Sequence[Mapping[str, Any]]) -> str:
     """The command that trains these weights again."""
+    if command := weights.training.get("command"):
+        return str(command)
     longest = max(runs, key=lambda run: int(run["steps"]))
     words = ["mirnet", "train", str(weights.training.get("recipe", weights.name))]
     if origin := weights.training.get("from"):
@@ -288,6 +290,8 @@ def _cost(weights: Weights) -> str:
     options = {"scale": scale} if len(family.scales(spec.config)) > 1 else {}
     products = multiply_adds(family.build(spec.config), batch, **options)
     each = products / COST_SIDE**2 / 1000
+    if weights.base == "light":
+        return f"{2 * products / 1e9:.1f} GFLOP for a photo of any size, and its gains"
     shown = f"{2 * products / 1e9:.1f} GFLOP for 256x256 output pixels"
     shown += f" ({each:.0f} thousand multiply-adds each)"
     return shown if scale == 1 else f"{shown} at scale {scale}"

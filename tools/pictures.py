@@ -2,11 +2,11 @@
 
     python tools/pictures.py --photos FOLDER
 
-FOLDER holds ``speaker-iso3200-14mp.jpg`` (Pierre-Selim Huard, CC BY-SA), ``rocket-dusk.jpg``
-(SpaceX, public domain), ``night-bridge.jpg`` (Derek Jensen, public domain), ``bee.jpg`` (John
-Severns, public domain), ``cat.png`` (Stefan van der Walt, CC0) and ``coffee.png`` (Rachel Michetti,
-CC0). Each picture shows before and after side by side at the same place; the terminal picture is a
-real run.
+FOLDER holds ``speaker-iso3200-14mp.jpg`` (Pierre-Selim Huard, CC BY-SA), ``dandelions-16mp.jpg``
+(Clemens Engelhardt, CC0), ``rocket-dusk.jpg`` (SpaceX, public domain), ``night-bridge.jpg`` (Derek
+Jensen, public domain), ``bee.jpg`` (John Severns, public domain), ``cat.png`` (Stefan van der Walt,
+CC0) and ``coffee.png`` (Rachel Michetti, CC0). Each picture shows before and after side by side at
+the same place; the terminal picture is a real run.
 """
 
 import argparse
@@ -74,16 +74,44 @@ def denoise(photos: Path) -> None:
 
 
 def enhance(photos: Path) -> None:
-    """A photo at dusk, whole, and a piece of it at 200 %."""
-    photo = np.asarray(Image.open(photos / "rocket-dusk.jpg").convert("RGB"))
-    bright = mirnet.load("enhance")(photo)
-    before, after = (Image.fromarray(p) for p in (photo, bright))
-    save(labelled(("at dusk", before), ("mirnet enhance", after)), "enhance")
-    box = (200, 220, 440, 410)
-    before, after = (
-        p.crop(box).resize((480, 380), Image.Resampling.NEAREST) for p in (before, after)
-    )
-    save(labelled(("200 %", before), ("mirnet enhance", after)), "enhance-crop")
+    """A meadow against the light, whole and a piece of it; amounts; and a sheet of dark photos."""
+    restorer = mirnet.load("enhance")
+
+    def opened(name: str) -> Image.Image:
+        return Image.open(photos / name).convert("RGB")
+
+    def lit(photo: Image.Image, ev: float | str = "auto") -> tuple[Image.Image, float]:
+        with tempfile.TemporaryDirectory() as folder:
+            given, made = Path(folder) / "given.png", Path(folder) / "made.png"
+            photo.save(given, compress_level=1)
+            result = restorer.file(given, made, ev=ev)
+            return Image.open(made).convert("RGB").copy(), float(result.ev or 0)
+
+    meadow = opened("dandelions-16mp.jpg")
+    bright, amount = lit(meadow)
+    before, after = (p.resize((640, 360), Image.Resampling.LANCZOS) for p in (meadow, bright))
+    label = f"mirnet enhance ({amount:+.1f} EV)"
+    save(labelled(("against the light", before), (label, after)), "enhance")
+    box = (500, 1350, 980, 1730)
+    before, after = (p.crop(box) for p in (meadow, bright))
+    save(labelled(("100 %", before), ("mirnet enhance", after)), "enhance-crop")
+
+    rocket = opened("rocket-dusk.jpg").resize((320, 214), Image.Resampling.LANCZOS)
+    amounts = [(f"--ev {ev}", lit(rocket, ev)[0]) for ev in ("-1", "0", "1", "2")]
+    save(labelled(*amounts), "light")
+
+    rows = []
+    for name in ("dandelions-16mp.jpg", "night-bridge.jpg", "rocket-dusk.jpg", "coffee.png"):
+        photo = opened(name)
+        photo.thumbnail((480, 480), Image.Resampling.LANCZOS)
+        bright, amount = lit(photo)
+        rows.append(labelled(("as it was", photo), (f"auto: {amount:+.1f} EV", bright)))
+    sheet = Image.new("RGB", (rows[0].width, sum(row.height + _GAP for row in rows)), "white")
+    top = 0
+    for row in rows:
+        sheet.paste(row, (0, top))
+        top += row.height + _GAP
+    save(sheet, "enhance-sheet")
 
 
 def upscale(photos: Path) -> None:
@@ -109,10 +137,6 @@ def weaknesses(photos: Path) -> None:
     clean = Image.fromarray(mirnet.load("denoise")(np.asarray(coffee)))
     before, after = (doubled(p.crop((0, 100, 220, 290))) for p in (coffee, clean))
     save(labelled(("clean, 200 %", before), ("mirnet denoise", after)), "denoise-weak")
-
-    night = opened("night-bridge.jpg").resize((651, 476), Image.Resampling.LANCZOS)
-    bright = Image.fromarray(mirnet.load("enhance")(np.asarray(night)))
-    save(labelled(("at night", night), ("mirnet enhance", bright)), "enhance-weak")
 
     for name, scale in (("upscale", 4), ("upscale-x1", 1)):
         # Reduced four times, so that there is an original to compare with.

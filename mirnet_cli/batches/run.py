@@ -83,6 +83,7 @@ class Run:
         retry_failed: bool = False,
         max_time: float | None = None,
     ) -> None:
+        restorer.check(options)
         self._restorer = restorer
         self._options = options
         self._digest = digest(restorer, options)
@@ -93,6 +94,7 @@ class Run:
         self._stop = ""
         self._pending: dict[str, Item] = {}
         self._fingerprints: dict[str, Fingerprint | None] = {}
+        self._amounts: dict[Place, float] = {}
 
     @property
     def over(self) -> bool:
@@ -129,6 +131,8 @@ class Run:
             return
         _tidy(waiting)
         self._journal.begin(self._digest, overwrite=self._options.overwrite)
+        if self._options.same_light and isinstance(self._options.ev, str):
+            self._amounts = self._asked(decided, waiting)
         outcomes = self._executor.run(self._jobs(waiting), lambda: not self.over)
         with closing(outcomes):  # type: ignore[type-var]
             for job, outcome in outcomes:
@@ -137,6 +141,19 @@ class Run:
             yield from self.rest(self._stop)
         else:
             self._journal.end()
+
+    def _asked(
+        self, decided: list[tuple[Item, Decision]], waiting: Iterable[Item]
+    ) -> dict[Place, float]:
+        """Stops of light for each photo that waits, the same for those shot together.
+
+        Those that are done already count too: a run that was stopped goes on as it began.
+        """
+        from mirnet_cli.restore.series import amounts
+
+        folders = {item.source.parent for item in waiting}
+        sources = [item.source for item, _ in decided if item.source.parent in folders]
+        return amounts(self._restorer, sources, self._options, lambda: not self.over)
 
     def rest(self, why: str) -> Iterator[Report]:
         """What :meth:`do` has not reported, because it was left early.
@@ -160,7 +177,8 @@ class Run:
         while waiting and not self.over:
             item = waiting.popleft()
             self._fingerprints[item.key] = self._journal.started(item, self._digest)
-            yield Job(item, self._options)
+            ev = self._amounts.get(item.source, self._options.ev)
+            yield Job(item, replace(self._options, ev=ev))
 
     def _note(self, job: Job, outcome: Outcome) -> Iterator[Report]:
         """Write down what came of a photo, and report it whether that can be written or not."""

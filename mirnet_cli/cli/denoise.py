@@ -1,13 +1,14 @@
 """``mirnet denoise``."""
 
 from dataclasses import replace
+from functools import partial
 
 from mirnet_cli.cli.options import EPILOG as EPILOG
-from mirnet_cli.cli.options import Files, OutputPath, Words, flat
+from mirnet_cli.cli.options import LIGHT, Files, OutputPath, Words, flat
 from mirnet_cli.restore.options import LoadOptions, PhotoOptions
 
 
-@flat
+@partial(flat, without=LIGHT)
 def command(
     *,
     output: OutputPath = None,

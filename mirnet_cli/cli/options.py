@@ -6,7 +6,7 @@ A command takes a group of options as one argument annotated with a dataclass;
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from typing import Annotated, Any, Literal, get_origin, get_type_hints
@@ -113,8 +113,14 @@ class Words:
     ] = False
 
 
-def flat(command: Callable[..., int]) -> Callable[..., int]:
+LIGHT = ("ev", "same_light")
+"""Options of light, which commands do not have whose networks give none."""
+
+
+def flat(command: Callable[..., int], *, without: Collection[str] = ()) -> Callable[..., int]:
     """Give ``command`` the fields of its option groups as options of its own.
+
+    Those ``without`` which it is stay at their defaults.
 
     Parameters annotated with one of the dataclasses above become their fields; the command is
     called with the dataclass made of what the user gave.
@@ -128,7 +134,7 @@ def flat(command: Callable[..., int]) -> Callable[..., int]:
         kind = hints[name]
         if isinstance(kind, type) and dataclasses.is_dataclass(kind):
             groups[name] = kind
-            found = _parameters(kind)
+            found = _parameters(kind, without)
         else:
             found = [parameter.replace(annotation=kind, kind=inspect.Parameter.KEYWORD_ONLY)]
         parameters += found
@@ -137,7 +143,7 @@ def flat(command: Callable[..., int]) -> Callable[..., int]:
 
     @wraps(command)
     def wrapped(*, _context: typer.Context, **given: Any) -> int:
-        return command(**_packed(groups, _settled(given, _context)))
+        return command(**_packed(groups, _settled(given, _context), without))
 
     parameters.append(
         inspect.Parameter("_context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
@@ -185,17 +191,22 @@ def _settled(given: Mapping[str, Any], context: typer.Context) -> dict[str, Any]
 
         if format_from_name(given.get("output") or "") is not None:
             settled["format"] = None
+    if given.get("task", "enhance") not in (None, "enhance"):
+        unasked = {"ev": "auto", "same_light": False}
+        settled |= {name: value for name, value in unasked.items() if from_environment(name)}
     if from_environment("scale") and given.get("task", "upscale") not in (None, "upscale"):
         settled["scale"] = None
     return settled
 
 
-def _parameters(group: type) -> list[inspect.Parameter]:
+def _parameters(group: type, without: Collection[str] = ()) -> list[inspect.Parameter]:
     """The options of a group; fields that nothing is said of are none."""
     settings, hints = declared(group), get_type_hints(group, include_extras=True)
     found = []
     for field in dataclasses.fields(group):
         kind, default = hints[field.name], field.default
+        if field.name in without:
+            continue
         if field.name in settings:
             bare = kind.__origin__
             if get_origin(bare) is tuple and bare.__args__[-1] is ...:
@@ -224,10 +235,12 @@ def _declared(name: str, setting: Setting) -> Any:
     return option(*flags, help=setting.help, panel=setting.panel, metavar=setting.metavar, **more)
 
 
-def _packed(groups: Mapping[str, type], given: Mapping[str, Any]) -> dict[str, Any]:
+def _packed(
+    groups: Mapping[str, type], given: Mapping[str, Any], without: Collection[str]
+) -> dict[str, Any]:
     rest = dict(given)
     packed = {
-        name: group(**{each.name: rest.pop(each.name) for each in _parameters(group)})
+        name: group(**{each.name: rest.pop(each.name) for each in _parameters(group, without)})
         for name, group in groups.items()
     }
     return rest | packed

@@ -67,9 +67,15 @@ def improve(
     restorer = None
     if None in problems:
         restorer = load_restorer(loading, console)
+        restorer.check(options)
         console.detail(describe(restorer))
         if not named:
             tasks = plan_tasks(files, output, options, ending(task, restorer.scale))
+    given: dict[Place, float] = {}
+    if restorer is not None and options.same_light and isinstance(options.ev, str):
+        from mirnet_cli.restore.series import amounts
+
+        given = amounts(restorer, [each.source for each in tasks if each.source], options)
     failed = 0
     with console.display(files=len(tasks)) as display:
         for each, problem in zip(tasks, problems, strict=True):
@@ -81,7 +87,9 @@ def improve(
                 )
             else:
                 display.start(str(each.source or "standard input"))
-                outcome = perform(restorer, source, target, options, display.tiles)
+                ev = options.ev if each.source is None else given.get(each.source, options.ev)
+                asked = replace(options, ev=ev)
+                outcome = perform(restorer, source, target, asked, display.tiles)
                 display.finish()
             report(console, outcome)
             failed += outcome.result.status == "failed"
@@ -287,9 +295,10 @@ def _summary(result: "Result") -> str:
 
 
 def _pieces(result: "Result") -> str:
+    light = "" if result.ev is None else f"{result.ev:+g} EV, "
     if not result.tile:
-        return "in one piece"
-    return f"tiles of {result.tile}, overlap {result.overlap}, context {result.context}"
+        return f"{light}in one piece"
+    return f"{light}tiles of {result.tile}, overlap {result.overlap}, context {result.context}"
 
 
 def _refuse_terminal() -> None:

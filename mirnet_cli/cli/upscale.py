@@ -1,14 +1,15 @@
 """``mirnet upscale``."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 from mirnet_cli.cli.options import EPILOG as EPILOG
-from mirnet_cli.cli.options import Files, OutputPath, Words, flat, scale_option
+from mirnet_cli.cli.options import LIGHT, Files, OutputPath, Words, flat, scale_option
 from mirnet_cli.restore.options import LoadOptions, PhotoOptions
 
 
-@flat
+@partial(flat, without=LIGHT)
 def command(
     *,
     files: Files = None,

@@ -105,6 +105,7 @@ def measure(photo: Path, settings: Settings) -> Iterator[Row]:
         "repeat": settings.repeat,
     }
     found, memory = _process("network", request)
+    alike = bool(found["plain"])
     network = _row("network", settings.task, found, memory)
     ran = {"runtime": network.runtime, "precision": network.precision, "device": found["device"]}
     peak, _ = _process("peak", ran)
@@ -114,7 +115,7 @@ def measure(photo: Path, settings: Settings) -> Iterator[Row]:
     yield network
     if not settings.compare:
         return
-    if extras.installed("torch"):
+    if alike and extras.installed("torch"):
         found, memory = _process("plain", request)
         plain = _row(PLAIN, settings.task, found, memory)
         yield replace(plain, ratio=plain.seconds / network.seconds)

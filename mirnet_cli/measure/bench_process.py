@@ -61,6 +61,7 @@ def network(request: Request) -> Figures:
         "context": "whole" if plan.whole else restorer.context,
         "cold": cold,
         "seconds": seconds,
+        "plain": restorer.weights.base != "light",
         "operations": each and each * width * height,
         "device": restorer.device,
     }
@@ -68,6 +69,9 @@ def network(request: Request) -> Figures:
 
 def _operations(restorer: Any) -> float | None:
     """Floating-point operations of the network's convolutions for each pixel; None if unknown."""
+    if restorer.weights.base == "light":
+        # It sees the reduced photo alone.
+        return None
     try:
         from mirnet_cli.runtime.openvino_graph import operations
     except ImportError:

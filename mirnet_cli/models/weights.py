@@ -22,7 +22,7 @@ from mirnet_cli.networks.described import FAMILY
 from mirnet_cli.networks.spec import NetworkSpec
 
 FORMAT = 1
-BASES = ("input", "bicubic", "enlarged", "guided", "none")
+BASES = ("input", "bicubic", "enlarged", "guided", "light", "none")
 
 GUIDE = ("side", "radius", "epsilon")
 """Names in a thumbnail's configuration that are the guided filter's, not the network's."""
@@ -52,8 +52,9 @@ class Weights:
         thumbnail: a second network for the reduced picture, where the base needs one.
         base: what the residual is added to: ``"input"``, ``"bicubic"`` (the input enlarged),
             ``"enlarged"`` (the same, and the network sees the enlarged picture too), ``"guided"``
-            (the thumbnail's result brought to full size by a guided filter) or ``"none"`` (the
-            network gives the picture itself).
+            (the thumbnail's result brought to full size by a guided filter), ``"light"`` (gains
+            from a network for the reduced picture, and no residual) or ``"none"`` (the network
+            gives the picture itself).
         context: how tiles are made to agree with the whole unless the user says otherwise.
         overlap: of tiles, in input pixels; ``None`` for what the family states.
         training: what the recipe recorded.
@@ -255,6 +256,9 @@ def _description(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
         raise ModelError(what, _FOREIGN, subject=path)
     if (values["base"] == "guided") != (values["thumbnail"] is not None):
         what = "a guided base and a network for the reduced picture go together"
+        raise ModelError(what, _FOREIGN, subject=path)
+    if (values["base"] == "light") != (values["network"]["family"] == "light"):
+        what = "a base of light and a network of light go together"
         raise ModelError(what, _FOREIGN, subject=path)
     if (values["base"] == "none") != (values["task"] == DEFOCUS):
         what = f"the base {values['base']} does not suit {values['task']}"

@@ -96,6 +96,36 @@ class CompactConfig:
         return cls(**with_tuples(values))
 
 
+@dataclass(frozen=True)
+class LightConfig:
+    """Sizes of a network of light.
+
+    Attributes:
+        inputs: channels of what it sees of a reduced picture.
+        widths: channels at half, quarter ... size.
+        hidden: numbers that it knows of the whole picture.
+        segments: of the curve that each place gets.
+        colours: numbers of the correction of colour, for each place.
+        amounts: numbers for the whole picture.
+    """
+
+    inputs: int = 4
+    widths: tuple[int, ...] = (16, 32, 64, 96, 128)
+    hidden: int = 64
+    segments: int = 5
+    colours: int = 3
+    amounts: int = 3
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+        """From JSON-like values, where tuples are lists.
+
+        Raises:
+            TypeError: for a name that is not a field.
+        """
+        return cls(**with_tuples(values))
+
+
 def with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
     """JSON-like values with tuples for lists, as configurations have them."""
     return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}

@@ -139,6 +139,13 @@ def _build_compact(config: Config) -> "nn.Module":
     return CompactMIRNet(CompactConfig.from_mapping(config))
 
 
+def _build_light(config: Config) -> "nn.Module":
+    from mirnet_cli.networks.configs import LightConfig
+    from mirnet_cli.networks.light import LightNet
+
+    return LightNet(LightConfig.from_mapping(config))
+
+
 _PICTURE: Mapping[str, Field] = {"inputs": Whole(3, 3), "outputs": Whole(3, 3)}
 _BODY: Mapping[str, Field] = {"groups": Whole(1, 16), "blocks": Whole(1, 16), "bias": Flag()}
 _V1_FIELDS: Mapping[str, Field] = {
@@ -166,6 +173,15 @@ _COMPACT_FIELDS: Mapping[str, Field] = {
     "unshuffle": Whole(1, 4),
     "scales": Several(Whole(1, 4), 4),
     "reduction": Whole(1, 64),
+}
+_LIGHT_FIELDS: Mapping[str, Field] = {
+    "inputs": Whole(4, 4),
+    # Three at least: the correction of colour is made at an eighth of the size.
+    "widths": Several(Whole(1, 512), 6),
+    "hidden": Whole(1, 512),
+    "segments": Whole(5, 5),
+    "colours": Whole(3, 3),
+    "amounts": Whole(3, 3),
 }
 
 
@@ -237,6 +253,17 @@ FAMILIES: dict[str, Family] = {
             whole=lambda config: int(config["measured"]["scale"]) > 1,
             context="tile",
             measured=lambda config: Measured.of(config["measured"]),
+        ),
+        Family(
+            name="light",
+            title="network of light",
+            build=_build_light,
+            stride=lambda config: 2 ** len(config.get("widths", (0,) * 5)),
+            # It sees reduced pictures, which are never cut.
+            halo=0,
+            crop=64,
+            inputs=lambda config: int(config.get("inputs", 4)),
+            fields=_LIGHT_FIELDS,
         ),
     )
 }

@@ -35,12 +35,14 @@ class Outcome:
         tile: largest side of a tile; 0 where the picture was not cut.
         overlap: of tiles.
         context: how tiles were made to agree; "whole" where the picture was not cut.
+        ev: stops of light that it was given; None where the network knows no amount.
         warnings: fallbacks and the like.
     """
 
     tile: int = 0
     overlap: int = 0
     context: str = "whole"
+    ev: float | None = None
     warnings: list[str] = field(default_factory=list)
 
 
@@ -80,6 +82,9 @@ class Cutter:
         # What is measured of a network has no vectors that tiles could share.
         context = "tile" if network.measured is not None else options.context
         self.context = choose(context, network.weights.context)
+        if network.light:
+            # Tiles agree to the last bit, whatever is asked for.
+            self.context = "tile"
         self.overlap = network.halo if overlap is None else overlap
         self.refinement: Refinement = refinement(network.runner.precision)
         if overlap is not None:
@@ -109,11 +114,10 @@ class Cutter:
             OutOfMemoryError: where memory does not suffice at the smallest tile.
             ResultError: where the network's result is not finite.
         """
-        height, width = picture.pixels.shape[:2]
-        if min(height, width) < self._network.crop // 2:
-            mirrored = picture.mirrored(self._network.crop)
+        mirrored = self._fitted(picture)
+        if mirrored is not picture:
             rows, columns = mirrored.pixels.shape[:2]
-            scale = out.shape[0] // height
+            scale = out.shape[0] // picture.pixels.shape[0]
             large = np.empty((rows * scale, columns * scale, *out.shape[2:]), out.dtype)
             outcome = self.restore(mirrored, large, options, progress)
             out[...] = large[: out.shape[0], : out.shape[1]]
@@ -144,6 +148,7 @@ class Cutter:
 
     def _run(self, passes: Passes, context: str, outcome: Outcome) -> None:
         converged = passes.run(context, self.refinement)
+        outcome.ev = passes.ev
         plan, overlap = passes.cut.plan, passes.cut.overlap
         if unsafe := passes.unsafe:
             outcome.warnings.append(
@@ -186,6 +191,16 @@ class Cutter:
                 " more --max-memory makes fewer of them"
             )
         return doubts
+
+    def _fitted(self, picture: Picture) -> Picture:
+        """A picture that is not smaller than the network has seen any."""
+        if min(picture.pixels.shape[:2]) >= self._network.crop // 2:
+            return picture
+        return picture.mirrored(self._network.crop)
+
+    def asked(self, picture: Picture) -> float:
+        """Stops of light that a picture asks for, of a network of light."""
+        return self._network.asks(self._fitted(picture))
 
     def foresee(self, height: int, width: int) -> Forecast:
         """What a picture of 8 bits a sample will take; nothing is computed.

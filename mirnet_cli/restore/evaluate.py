@@ -103,6 +103,21 @@ class Evaluator:
         raise _not_finite()
 
 
+class Nothing:
+    """Evaluates to no residual, for bases that are all there is; see :class:`Evaluator`."""
+
+    symmetries: Sequence[Symmetry] = IDENTITY
+    unsafe = 0
+
+    def __call__(self, x: Floats, pooling: Pooling = Pooling()) -> tuple[Floats, list[Record]]:
+        """Nothing to add."""
+        return np.zeros((*x.shape[:2], 3), np.float32), []
+
+    def again(self, x: Floats, pooling: Pooling = Pooling()) -> tuple[Floats, list[Record]]:
+        """The same."""
+        return self(x, pooling)
+
+
 def _not_finite() -> ResultError:
     return ResultError(
         "the network's result is not finite, not even in float32",

@@ -22,6 +22,15 @@ class StepOptions(Options):
             parse=values.strength,
         ),
     ] = 1.0
+    ev: Annotated[
+        float | str,
+        Setting(
+            "Stops of light that enhance gives; auto+0.7 is more than it would. [default: auto]",
+            HOW,
+            metavar="-2..5|auto",
+            parse=values.ev,
+        ),
+    ] = "auto"
     ensemble: Annotated[
         bool,
         Setting(
@@ -36,6 +45,13 @@ class PhotoOptions(ReadOptions, StepOptions, WriteOptions):
 
     It goes wherever one of the three is wanted.
     """
+
+    same_light: Annotated[
+        bool,
+        Setting(
+            "One amount for photos shot together (10 minutes, one camera; else the folder).", HOW
+        ),
+    ] = False
 
     def fingerprint(self) -> dict[str, Any]:
         """The values that make a result what it is, for the journal of a batch.

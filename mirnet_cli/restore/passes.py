@@ -13,6 +13,7 @@ from mirnet_cli.restore.blend import Finished, Stitcher
 from mirnet_cli.restore.context import Merger, Refinement, change
 from mirnet_cli.restore.evaluate import Pooling
 from mirnet_cli.restore.gamut import in_own_space
+from mirnet_cli.restore.light import LightBase
 from mirnet_cli.restore.options import StepOptions
 from mirnet_cli.restore.patches import sample
 from mirnet_cli.restore.picture import Picture, store
@@ -109,9 +110,14 @@ class Passes:
         self.cut, self.watch = cut, network.watch()
         self._network, self._picture, self._out, self._options = network, picture, out, options
         self._plan = cut.plan
-        self._base, self._unsafe = network.base(picture, options.ensemble, self.watch)
+        self._base, self._unsafe = network.base(picture, options, self.watch)
         self._evaluate = network.evaluator(options.ensemble)
         self._progress = Progress(report, len(cut.plan))
+
+    @property
+    def ev(self) -> float | None:
+        """Stops of light that the picture is given; None where the network knows no amount."""
+        return self._base.ev if isinstance(self._base, LightBase) else None
 
     @property
     def unsafe(self) -> int:

@@ -6,16 +6,22 @@ from dataclasses import replace
 from mirnet_cli.errors import ModelError, UsageError
 from mirnet_cli.models.weights import GUIDE, Weights
 from mirnet_cli.networks import FAMILIES, NetworkSpec
-from mirnet_cli.restore import output_checks
+from mirnet_cli.restore import light, output_checks
 from mirnet_cli.restore.base import Base, BicubicBase, Guide, InputBase, NoBase, guided_base
-from mirnet_cli.restore.evaluate import Evaluator
-from mirnet_cli.restore.options import LoadOptions
+from mirnet_cli.restore.evaluate import Evaluator, Nothing
+from mirnet_cli.restore.options import LoadOptions, StepOptions
 from mirnet_cli.restore.picture import Enlarged, Picture, pad
 from mirnet_cli.restore.resample import BICUBIC_REACH, Floats
 from mirnet_cli.restore.symmetry import ALL, IDENTITY, Symmetry
 from mirnet_cli.runtime import Runner, prepare
 from mirnet_cli.runtime.memory import Need, footprint, need
 
+_GAINS = 4 * 12
+"""Bytes that gains take for each pixel of a tile: what is seen, a residual of nothing, the result.
+
+What is computed in bands does not grow with the tile.
+"""
+_LARGEST = 2048
 _ROUND = 4
 """What the second network sees from the other side of a picture whose sides meet: a quarter."""
 
@@ -39,6 +45,7 @@ class Prepared:
         two_views: whether the network sees two views of one scene and gives one picture.
         whole: whether it gives the enlarged picture itself, not what is to be added to it.
         measured: what was measured of a network that is known no other way.
+        light: whether the network is one of light, whose gains are all there is.
         need: memory for each pixel.
     """
 
@@ -65,7 +72,10 @@ class Prepared:
         self._options = options
         # First, because it refuses configurations that the following lines could not read.
         self.runner = self._prepare(spec, self.scale, options.precision)
-        self.stride = family.stride(spec.config)
+        self.light = weights.base == "light"
+        self._stride = family.stride(spec.config)
+        # Gains are of pixels: what is cut need not suit the network.
+        self.stride = 1 if self.light else self._stride
         self.halo = family.halo if weights.overlap is None else weights.overlap
         self.measured = family.measured(spec.config)
         # Pictures with a side of less than half of it are mirrored.
@@ -81,6 +91,8 @@ class Prepared:
         if self.measured is not None and self.measured.everywhere:
             # The fewer tiles, the less do they differ.
             self.need = replace(self.need, largest=_ANY)
+        if self.light:
+            self.need = replace(self.need, whole=_GAINS, tile=_GAINS, largest=_LARGEST)
         if (
             (scale > 1) != (weights.base in ("bicubic", "enlarged"))
             or (self.base_beside and weights.base != "guided")
@@ -102,8 +114,10 @@ class Prepared:
             small = replace(weights.thumbnail, config=config)
             self._thumbnail = small, self._prepare(small, None, options.precision), guide
 
-    def evaluator(self, ensemble: bool) -> Evaluator:
+    def evaluator(self, ensemble: bool) -> Evaluator | Nothing:
         """The network for one picture, averaged over the eight symmetries or not."""
+        if self.light:
+            return Nothing()
         return self._evaluator(self.weights.network, self.scale, self.runner, ensemble)
 
     @property
@@ -120,7 +134,7 @@ class Prepared:
 
     def margin(self, width: int) -> int:
         """Columns that a picture of this width needs from its other side where its sides meet."""
-        reduced = 0 if self._thumbnail is None else width // _ROUND
+        reduced = width // _ROUND if self.light or self._thumbnail is not None else 0
         return max(-(-self.halo // self.enlarge), reduced, BICUBIC_REACH)
 
     def watch(self) -> output_checks.Watch:
@@ -128,9 +142,23 @@ class Prepared:
         return output_checks.Watch(self.weights.task, known=self.weights.known)
 
     def base(
-        self, picture: Picture, ensemble: bool, watch: output_checks.Watch
+        self,
+        picture: Picture,
+        options: StepOptions,
+        watch: output_checks.Watch,
     ) -> tuple[Base, int]:
-        """What the residual is added to, and how many results had to be computed in float32."""
+        """What the residual is added to, and how many results had to be computed in float32.
+
+        Args:
+            picture: as the network sees it.
+            options: what the result is like.
+            watch: looks at the results.
+        """
+        if self.light:
+            reduced, said, unsafe = self._asked(picture, options.ensemble)
+            return light.light_base(
+                picture, reduced, said, light.stops_for(options.ev, said.asked)
+            ), unsafe
         if self.weights.base == "bicubic":
             return BicubicBase(picture, self.scale), 0
         if self.two_views:
@@ -138,7 +166,7 @@ class Prepared:
         if self._thumbnail is None:
             return InputBase(), 0
         spec, runner, guide = self._thumbnail
-        evaluate = self._evaluator(spec, None, runner, ensemble)
+        evaluate = self._evaluator(spec, None, runner, options.ensemble)
         stride = FAMILIES[spec.family].stride(spec.config)
 
         def enhance(reduced: Floats) -> Floats:
@@ -155,6 +183,16 @@ class Prepared:
             return result.clip(0, 1, out=result)
 
         return guided_base(picture, enhance, guide), evaluate.unsafe
+
+    def asks(self, picture: Picture) -> float:
+        """Stops of light that a picture asks for, of a network of light."""
+        return self._asked(picture, ensemble=False)[1].asked
+
+    def _asked(self, picture: Picture, ensemble: bool) -> tuple[Floats, light.Answer, int]:
+        reduced = picture.reduced(light.SIDE)
+        evaluate = self._evaluator(self.weights.network, None, self.runner, ensemble)
+        raw, _ = evaluate(pad(light.features(reduced), self._stride))
+        return reduced, light.answer(reduced, raw), evaluate.unsafe
 
     def _evaluator(
         self, spec: NetworkSpec, scale: int | None, runner: Runner, ensemble: bool

@@ -16,7 +16,7 @@ from mirnet_cli.models.catalogue import TASKS
 from mirnet_cli.models.onnx import Asked
 from mirnet_cli.models.resolver import names_file, resolve
 from mirnet_cli.models.weights import Weights
-from mirnet_cli.photo import regions, xmp_regions
+from mirnet_cli.photo import Photo, regions, xmp_regions
 from mirnet_cli.photo.options import WriteOptions
 from mirnet_cli.photo.space import Space, space_of, space_of_photo
 from mirnet_cli.places import Place, place
@@ -104,6 +104,7 @@ class Restorer:
         self.device = network.runner.device
         self.precision = network.runner.precision
         self._two_views = network.two_views
+        self._light = network.light
         self._cutter = Cutter(network, options, ceiling(options.max_memory, machine))
         self.overlap = self._cutter.overlap
         self.context = self._cutter.context
@@ -148,6 +149,7 @@ class Restorer:
             ResultError: where the network's result is not finite.
         """
         options = StepOptions.of(options, named)
+        self.check(options)
         if not isinstance(pixels, np.ndarray):
             what = f"{type(pixels).__name__} is no array of pixels"
             raise UsageError(what, "give one, such as numpy.asarray(image)")
@@ -197,9 +199,28 @@ class Restorer:
             OutOfMemoryError, ResultError: as for an array.
         """
         options = PhotoOptions.of(options, named)
+        self.check(options)
         work = self.read(source, target, options)
         self.improve(work, options, progress)
         return self.write(work, options)
+
+    def check(self, options: StepOptions) -> None:
+        """Refuses what these weights cannot be asked for.
+
+        Raises:
+            UsageError: for an amount of light, of a network that knows none.
+        """
+        same = isinstance(options, PhotoOptions) and options.same_light
+        if (options.ev != "auto" or same) and not self._light:
+            what = f"the model {self.weights.name} cannot be asked for light"
+            raise UsageError(what, f"leave {'--same-light' if same else '--ev'} out")
+
+    def asked(self, photo: Photo) -> float:
+        """Stops of light that a photo itself asks for, 0 to 5; of a network of light."""
+        space, _ = space_of_photo(photo)
+        pixels, alpha = photo.pixels, photo.alpha
+        picture = Picture(pixels if alpha is None else without_hidden(pixels, alpha), space)
+        return self._cutter.asked(picture)
 
     def read(self, source: str | Source, target: str | Target, options: PhotoOptions) -> Work:
         """The first of the three steps of :meth:`file`, with its arguments: decodes the photo.
@@ -239,7 +260,7 @@ class Restorer:
             self._keep_alpha(photo.alpha, alpha)
         # The input's pixels go before the encoder takes memory of its own.
         work.photo = regions.enlarged(photo, out, alpha)
-        work.provenance = self._provenance(options)
+        work.provenance = self._provenance(options, work.outcome.ev)
         work.said += work.outcome.warnings
         work.seconds += time.monotonic() - started
 
@@ -266,6 +287,7 @@ class Restorer:
             height=work.height,
             output_width=width,
             output_height=height,
+            ev=work.outcome.ev,
             megapixels=work.width * work.height / 1e6,
             seconds=work.seconds + time.monotonic() - started,
             warnings=(*work.said, *said),
@@ -287,7 +309,7 @@ class Restorer:
         """
         return self._cutter.tiles(height, width)
 
-    def _provenance(self, options: StepOptions) -> dict[str, str]:
+    def _provenance(self, options: StepOptions, ev: float | None) -> dict[str, str]:
         said = {
             "tool": f"mirnet {__version__}",
             "task": self.task,
@@ -296,6 +318,8 @@ class Restorer:
         }
         if self.scale > 1:
             said["scale"] = str(self.scale)
+        if ev is not None:
+            said["ev"] = f"{ev:g}"
         if options.strength != 1:
             said["strength"] = f"{options.strength:g}"
         return said | ({"ensemble": "8"} if options.ensemble else {})

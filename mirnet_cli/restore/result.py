@@ -24,6 +24,7 @@ class Result:
         context: how tiles were made to agree; "whole" where the picture was not cut.
         width, height: of the input after orientation and crop.
         output_width, output_height: of the output.
+        ev: stops of light that it was given; None where the network knows no amount.
         megapixels: of the input.
         seconds: from decoding to the written file.
         warnings: what was lost, changed or fell back.
@@ -47,6 +48,7 @@ class Result:
     height: int | None = None
     output_width: int | None = None
     output_height: int | None = None
+    ev: float | None = None
     megapixels: float | None = None
     seconds: float | None = None
     warnings: tuple[str, ...] = ()

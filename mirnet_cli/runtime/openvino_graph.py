@@ -20,6 +20,7 @@ from mirnet_cli.errors import ModelError
 from mirnet_cli.networks import FAMILIES, NetworkSpec
 from mirnet_cli.networks.configs import (
     CompactConfig,
+    LightConfig,
     MIRNetConfig,
     MIRNetV2Config,
     with_tuples,
@@ -539,11 +540,62 @@ def mrb(w: Writer, x: Stream, name: str, sizes: MIRNetV2Config, groups: int) -> 
     return add(w.conv(top, f"{name}.conv_out", x.channels, 1, bias=sizes.bias), x)
 
 
+def _light(w: Writer, x: Stream, config: Mapping[str, Any]) -> Any:
+    sizes = LightConfig.from_mapping(config)
+
+    def layer(x: Stream, name: str, outputs: int, stride: int = 1) -> Stream:
+        weights = w.numbers.take(f"{name}.0.weight", (outputs, x.channels, 3, 3))
+        node = w.filtered(x.node, weights, pad=1, stride=stride)
+        node = w.shifted(node, w.numbers.take(f"{name}.0.bias", (outputs,)))
+        return w.leaky(Stream(node, outputs, x.factor * stride))
+
+    skips = [layer(x, "down.0", sizes.widths[0], 2)]
+    for index, width in enumerate(sizes.widths[1:], 1):
+        halves = layer(skips[-1], f"down.{index}.0", width, 2)
+        skips.append(layer(halves, f"down.{index}.1", width))
+    x = skips[-1]
+    pooled = ops.concat(
+        [ops.reduce_mean(x.node, [2, 3], True), ops.reduce_max(x.node, [2, 3], True)], 1
+    )
+    known = Stream(pooled, 2 * x.channels, x.factor)
+    for name in ("squeeze", "mix"):
+        known = w.leaky(w.conv(known, name, sizes.hidden, 1, bias=True))
+    whole = w.conv(known, "whole", sizes.colours + sizes.amounts, 1, bias=True)
+    # Added to nothing of the right size, since the size may be open.
+    there = ops.multiply(ops.reduce_mean(x.node, [1], True), np.float32(0))
+    spread = ops.add(known.node, there)
+    ends = [*sizes.widths[-2::-1], sizes.widths[0]]
+    joined = Stream(ops.concat([x.node, spread], 1), x.channels + sizes.hidden, x.factor)
+    x = layer(joined, "up.0", ends[0])
+    tone, amounts = ops.variadic_split(whole.node, 1, [sizes.colours, sizes.amounts]).outputs()
+    colour = whole
+    for index, width in enumerate(ends[1:], 1):
+        skip = skips[-1 - index]
+        joined = ops.concat([doubled(x).node, skip.node], 1)
+        x = layer(Stream(joined, x.channels + skip.channels, skip.factor), f"up.{index}", width)
+        if index == 2:
+            colour = w.conv(x, "colour", sizes.colours, 3, bias=True)
+            colour = colour.with_node(ops.add(colour.node, tone))
+    factor = colour.factor // x.factor
+    enlarged = ops.interpolate(
+        colour.node,
+        np.full(2, factor, np.float32),
+        "linear_onnx",
+        "scales",
+        coordinate_transformation_mode="half_pixel",
+        axes=[2, 3],
+    )
+    curve = w.conv(x, "curve", sizes.segments, 3, bias=True)
+    there = ops.multiply(ops.reduce_mean(curve.node, [1], True), np.float32(0))
+    return ops.concat([curve.node, enlarged, ops.add(amounts, there)], 1)
+
+
 GRAPHS: dict[str, Callable[[Writer, Stream, Mapping[str, Any], int | None], Any]] = {
     "compact": _compact,
     "mirnet_v1": lambda w, x, config, scale: _mirnet(w, x, config, community=False),
     "community_v1": lambda w, x, config, scale: _mirnet(w, x, config, community=True),
     "mirnet_v2": _mirnet_v2,
+    "light": lambda w, x, config, scale: _light(w, x, config),
 }
 """What writes down the networks of a family; families without an entry are run by torch."""
 

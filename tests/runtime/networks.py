@@ -10,6 +10,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "compact": {"widths": [8, 12, 16], "groups": 1, "blocks": 1, "scales": [1, 2]},
     "mirnet_v1": {"features": 16, "groups": 1, "blocks": 1},
     "community_v1": {"features": 16, "groups": 1, "blocks": 1, "bias": True},
+    "light": {"widths": [8, 12, 16], "hidden": 8},
     "mirnet_v2": {"features": 16, "conv_groups": [1, 2], "blocks": 1, "bias": True},
 }
 

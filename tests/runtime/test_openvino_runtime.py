@@ -28,6 +28,10 @@ def batch(count: int = 2, channels: int = 3, height: int = 48, width: int = 64) 
     return np.random.default_rng(0).random((count, channels, height, width), np.float32)
 
 
+def batch_for(family: str) -> np.ndarray:
+    return batch(channels=FAMILIES[family].inputs({}))
+
+
 @cache
 def known(family: str, scale: int, precision: str) -> tuple[Runner, Runner]:
     """The same for a network of :data:`SMALL`, made once."""
@@ -58,7 +62,7 @@ def outputs(runners: tuple[Runner, Runner], kind: str, x: np.ndarray) -> list[Ou
 def test_it_agrees_with_torch(family: str, kind: str) -> None:
     spec = random_spec(family)
     for scale in FAMILIES[family].scales(spec.config):
-        torch_says, says = outputs(known(family, scale, "fp32"), kind, batch())
+        torch_says, says = outputs(known(family, scale, "fp32"), kind, batch_for(family))
         assert says.residual.shape == torch_says.residual.shape
         assert says.residual.dtype == np.float32
         assert np.abs(torch_says.residual).max() > 0.3
@@ -75,6 +79,7 @@ def test_it_agrees_with_torch(family: str, kind: str) -> None:
     [
         ("compact", {"inputs": 6}),
         ("compact", {"unshuffle": 1, "scales": [3], "widths": [8, 12]}),
+        ("light", {"widths": [8, 8, 12, 12]}),
         ("mirnet_v1", {"bias": True, "levels": 2, "groups": 2}),
         ("community_v1", {"bias": False, "growth": 1}),
         ("mirnet_v2", {"bias": False, "feature_skip": True, "inputs": 6}),
@@ -92,7 +97,8 @@ def test_other_sizes_agree_too(family: str, changes: dict[str, Any]) -> None:
 def test_small_and_uneven_sizes_and_views(family: str) -> None:
     runners = known(family, 1, "fp32")
     for height, width in ((8, 8), (8, 40), (72, 16)):
-        turned = batch(1, 3, height, width).transpose(0, 1, 3, 2)[:, :, ::-1, ::-1]
+        channels = FAMILIES[family].inputs({})
+        turned = batch(1, channels, height, width).transpose(0, 1, 3, 2)[:, :, ::-1, ::-1]
         torch_says, says = outputs(runners, "plain", turned)
         np.testing.assert_allclose(says.residual, torch_says.residual, atol=1e-4)
 
@@ -114,7 +120,7 @@ needs_bf16 = pytest.mark.skipif(
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("family", sorted(GRAPHS))
 def test_bf16_is_near_fp32(family: str, kind: str) -> None:
-    torch_says, says = outputs(known(family, 1, "bf16"), kind, batch())
+    torch_says, says = outputs(known(family, 1, "bf16"), kind, batch_for(family))
     error = says.residual - torch_says.residual
     # Eight significant bits, a few dozen roundings one after the other.
     assert 0 < np.sqrt((error**2).mean()) < 0.02 * torch_says.residual.std()

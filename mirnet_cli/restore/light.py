@@ -1,0 +1,426 @@
+"""More light, as much as is asked for: what a network for it gives, and how that becomes a base.
+
+The network sees the reduced picture once. For each place it gives a curve: how many stops the place
+gets when so many are asked for. Curves never fall, and their mean over what is dark is what was
+asked for; so more stops are more light everywhere, and none leave the exposure as it is. Beside
+them come a small correction of colour and the amount that the picture itself seems to ask for.
+
+At full size the stops of a pixel follow from its own luminance, by the coefficients of a guided
+filter (He and Sun, "Fast guided filter", arXiv 1505.00996) that were found on the reduced picture,
+so that edges of the gain are those of the picture and tiles agree. Gains multiply linear light, all
+channels alike; what is as dark as the darkest stays so, and nothing is driven into white.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mirnet_cli.photo.space import srgb_encoded, srgb_light
+from mirnet_cli.restore.output_checks import Means
+from mirnet_cli.restore.picture import Picture, Range, reflected
+from mirnet_cli.restore.resample import Floats, bilinear_at
+from mirnet_cli.values import HIGHEST_EV as HIGHEST
+from mirnet_cli.values import LOWEST_EV as LOWEST
+
+KNOTS = (0.0, 0.75, 1.75, 3.0, 4.5, 6.5)
+"""Stops asked for between which a place's curve is straight."""
+
+SIDE = 256
+"""Longer side of the reduced picture, in pixels."""
+
+_SEGMENTS = len(KNOTS) - 1
+_RED, _GREEN, _BLUE = np.float32(0.2126), np.float32(0.7152), np.float32(0.0722)
+"""Shares of the luminance (Rec. 709)."""
+_SEEN = 1e-3
+"""Linear light added before logarithms; a level of 8 bits is a third of it in the dark."""
+_CAST, _COLOURFUL = 0.5, 0.7
+"""Stops that red and blue can be moved, and the logarithm (base 2) of the chroma."""
+_UNCLIPPED = 0.1
+"""Below white, linear light of the darkest channel from which casts are corrected in full."""
+_FADE = 0.05
+"""Share of the chroma that a stop takes: noise and saturation grow with the gain."""
+_PALEST = 0.7
+_HUELESS = 4e-4
+"""Linear light of which half of the chroma is believed where gains reveal it."""
+_DARKEST = 0.006
+"""Share of the pixels that are as dark as the darkest."""
+_BLACKEST = 0.004
+"""Linear light above which the darkest pixels are no black."""
+_BLACK, _HIGHEST_BLACK = 0.005, 1 / 6
+"""Share of the pixels that become black where black is set, and the highest grey that does."""
+_BOLD, _MILD = 0.18, 0.8
+"""Share that is added to what a photo asks for beyond so many stops: few miss less light."""
+_CONTRAST = 0.6
+_SET = 0.4
+"""Stops from which black and contrast are set in full; at none the exposure is left as it is."""
+_KNEE, _WHITEST = 0.8, 0.97
+"""Linear light of the brightest channel: gains fade from the first and end at the second."""
+_RADIUS = 3
+_EPSILON = 0.08
+"""Of the guided filter: box means in reduced pixels; squared stops of luminance that count."""
+_ORDERLY = 0.7
+"""Share of the stops that follow from luminance alone, so that what was brighter stays brighter."""
+_BINS = 24
+_REACH = 2
+"""Pixels around each that say what of it is noise."""
+_NOISY = 1.8
+"""Times the variance of the noise that has to be exceeded for any detail to be seen in it."""
+_REVEALED = 2.0
+"""Stops that reveal noise in full, so that all of it is taken away."""
+_QUIET = 0.3 / 255
+"""Noise, in units of white, that 8 bits have anyway."""
+_PATCH, _BLOCK = 96, 16
+_SHADE = (4 / 255, 0.3)
+"""Where noise is looked for: in blocks of patches of a 4x4 grid, if they are dark but not black."""
+
+
+def stops_for(wanted: float | str, asked: float) -> float:
+    """Stops of light for a photo that itself asks for so many.
+
+    Args:
+        wanted: as :func:`mirnet_cli.values.ev` gives it.
+        asked: 0 to :data:`HIGHEST`.
+    """
+    if not isinstance(wanted, str):
+        return wanted
+    # As it is told and written: whoever gives this value gets this picture.
+    return round(min(max(asked + float(wanted.removeprefix("auto") or 0), LOWEST), HIGHEST), 2)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the network says of a picture.
+
+    Attributes:
+        slopes: ``(h, w, 5)``: stops of a place for each stop asked for, between the knots.
+        colour: ``(h, w, 3)``: red and blue against green, and chroma, in -1 to 1.
+        asked: stops that the picture itself asks for, 0 to :data:`HIGHEST`.
+        black: how far black is to be set, 0 to 1.
+        contrast: share of an S-shaped curve, 0 to 0.6.
+    """
+
+    slopes: Floats
+    colour: Floats
+    asked: float
+    black: float
+    contrast: float
+
+
+def features(reduced: Floats) -> Floats:
+    """What the network sees of a reduced picture: ``(h, w, 3)`` in sRGB -> ``(h, w, 4)``.
+
+    The fourth is the logarithm of the luminance, about -1 (black) to 1 (white).
+    """
+    return np.concatenate([reduced, (_logarithm(reduced) + 5) / 5], axis=2)
+
+
+def _luminance(light: Floats) -> Floats:
+    # No product of matrices, whose rounding depends on how many rows there are.
+    total: Floats = _RED * light[..., 0] + _GREEN * light[..., 1] + _BLUE * light[..., 2]
+    return total
+
+
+def _logarithm(pixels: Floats) -> Floats:
+    luminance = _luminance(srgb_light(pixels))
+    logarithm: Floats = np.log2(luminance + np.float32(_SEEN))
+    return logarithm[..., None]
+
+
+def dark(luminance: Floats) -> Floats:
+    """How much a pixel counts where stops are meant of what is dark: 0.0004 to 1.
+
+    Args:
+        luminance: linear light; below a grey of a quarter (sRGB) it is dark, and black is not.
+    """
+    shade = srgb_encoded(luminance)
+    weight: Floats = np.clip((0.5 - shade) / 0.25, 0.02, 1)
+    weight *= np.clip((shade - 0.006) / 0.02, 0.02, 1)
+    return weight
+
+
+def answer(reduced: Floats, raw: Floats) -> Answer:
+    """The network's numbers as curves that mean stops.
+
+    Args:
+        reduced: ``(h, w, 3)``: what it saw, in sRGB.
+        raw: ``(H, W, 11)``: what it gave, of half the size or more (padded at right and bottom).
+    """
+    height, width = reduced.shape[:2]
+    full = cv2.resize(raw, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)[:height, :width]
+    slopes = np.logaddexp(full[..., :_SEGMENTS], np.float32(0))
+    weight = dark(_luminance(srgb_light(reduced)))[..., None]
+    mean = (slopes * weight).sum((0, 1), dtype=np.float64) / weight.sum(dtype=np.float64)
+    slopes /= np.maximum(mean, 1e-3).astype(np.float32)
+    asked, black, contrast = raw[0, 0, -3:].astype(float)
+    return Answer(
+        slopes=slopes,
+        colour=np.tanh(full[..., _SEGMENTS:-3]),
+        asked=min(max(asked + _BOLD * max(asked - _MILD, 0.0), 0.0), HIGHEST),
+        black=_share(black),
+        contrast=_CONTRAST * _share(contrast),
+    )
+
+
+def _share(value: float) -> float:
+    return 0.5 + 0.5 * math.tanh(value / 2)
+
+
+def stops(slopes: Floats, ev: float) -> Floats:
+    """Stops of each place ``(h, w)`` where ``ev`` are asked for."""
+    parts = [min(max(ev - low, 0.0), high - low) for low, high in pairwise(KNOTS)]
+    # Beyond the last knot there is nothing to ask for.
+    return slopes @ np.array(parts, np.float32)
+
+
+@dataclass(frozen=True)
+class LightBase:
+    """A picture with so much more light, at any rectangle; see :class:`.base.Base`.
+
+    Attributes:
+        coefficients: ``(h, w, 5)``: stops for each stop of luminance, stops, and the colour.
+        ev: stops asked for; below none the picture is darkened.
+        darkest: linear luminance that stays what it is.
+        black: brightness (sRGB) that becomes black.
+        contrast: share of an S-shaped curve.
+        height, width: of the full picture.
+        picture: it itself; None where noise is not to be taken out.
+        noise: standard deviation of its noise where it is dark (sRGB, of white).
+    """
+
+    coefficients: Floats
+    ev: float
+    darkest: float
+    black: float
+    contrast: float
+    height: int
+    width: int
+    picture: Picture | None = None
+    noise: float = 0.0
+
+    def at(self, x: Floats, rows: Range, columns: Range) -> Floats:
+        values = bilinear_at(
+            self.coefficients,
+            reflected(rows, self.height),
+            reflected(columns, self.width),
+            self.height,
+            self.width,
+        )
+        before = srgb_light(x)
+        luminance = _luminance(before)
+        gain = _gain(values, luminance)
+        if self.picture is not None:
+            reach = (rows[0] - _REACH, rows[1] + _REACH), (columns[0] - _REACH, columns[1] + _REACH)
+            calm = _denoised(self.picture.clamped(*reach), self.noise)
+            calm -= x
+            calm *= np.minimum(gain * np.float32(1 / _REVEALED), 1)[..., None]
+            calm += x
+            before = srgb_light(np.maximum(calm, 0, out=calm))
+            luminance = _luminance(before)
+            gain = _gain(values, luminance)
+        light = _coloured(before, luminance, values[..., 2:], gain)
+        light *= self._ratio(luminance, gain)[..., None]
+        _held(light, _brightest(before))
+        if self.ev < 0:
+            _darkened(light, self.ev)
+        return srgb_encoded(np.clip(light, 0, 1, out=light))
+
+    def means(self, x: Floats, rows: Range, columns: Range) -> Means | None:
+        # It is all there is: no network adds to it what would have to be watched.
+        return None
+
+    def reduced(self, x: Floats) -> Floats:
+        height, width = x.shape[:2]
+        small = replace(self, height=height, width=width, picture=None)
+        return small.at(x, (0, height), (0, width))
+
+    def _ratio(self, luminance: Floats, gain: Floats) -> Floats:
+        """Factor of each pixel's light: what lies above the darkest is multiplied by the gain."""
+        floor = np.float32(1e-6)
+        above = np.maximum(luminance - np.float32(self.darkest), 0)
+        bright: Floats = luminance + above * (np.exp2(gain) - 1)
+        if self.black > 0 or self.contrast > 0:
+            shade = (srgb_encoded(bright) - np.float32(self.black)) / np.float32(1 - self.black)
+            np.maximum(shade, 0, out=shade)
+            curved = np.minimum(shade, 1)
+            curved = curved * curved * (3 - 2 * curved) - curved
+            bright = srgb_light(shade + np.float32(self.contrast) * curved)
+        return (bright + floor) / (luminance + floor)
+
+
+def light_base(picture: Picture, reduced: Floats, said: Answer, ev: float) -> LightBase:
+    """The base of a picture with ``ev`` stops more light.
+
+    Args:
+        picture: the full picture.
+        reduced: the same reduced, ``(h, w, 3)`` in sRGB.
+        said: what the network said of it.
+        ev: stops asked for, :data:`LOWEST` to :data:`HIGHEST`.
+    """
+    guide = _logarithm(reduced)[..., 0].astype(np.float64)
+    wanted = stops(said.slopes, max(ev, 0.0)).astype(np.float64)
+    slope, offset = _guided(guide, _orderly(guide, wanted))
+    darkest = float(np.quantile(_luminance(srgb_light(reduced)), _DARKEST))
+    base = LightBase(
+        np.concatenate(
+            [slope[..., None], offset[..., None], said.colour], axis=2, dtype=np.float32
+        ),
+        ev=ev,
+        darkest=min(darkest, _BLACKEST),
+        black=0.0,
+        contrast=0.0,
+        height=picture.height,
+        width=picture.width,
+    )
+    fully = min(max(ev / _SET, 0.0), 1.0)
+    if fully == 0:
+        return base
+    shown = srgb_encoded(_luminance(srgb_light(base.reduced(reduced))))
+    black = min(float(np.quantile(shown, _BLACK)), _HIGHEST_BLACK)
+    noise = noise_of(picture)
+    return replace(
+        base,
+        black=fully * said.black * black,
+        contrast=fully * said.contrast,
+        picture=picture if noise > _QUIET else None,
+        noise=noise,
+    )
+
+
+def noise_of(picture: Picture) -> float:
+    """The standard deviation of the noise in the dark parts of a picture (sRGB, of white).
+
+    Of the smoothest blocks that are dark but not black; 0 where there are none.
+    """
+    height, width = min(_PATCH, picture.height), min(_PATCH, picture.width)
+    found = []
+    for i in range(4):
+        for j in range(4):
+            top = (picture.height - height) * i // 3
+            left = (picture.width - width) * j // 3
+            patch = picture.clamped((top, top + height), (left, left + width)).mean(axis=2)
+            fine = patch - cv2.GaussianBlur(patch, (0, 0), 1.2)
+            for row in range(0, height - _BLOCK + 1, _BLOCK):
+                for column in range(0, width - _BLOCK + 1, _BLOCK):
+                    block = np.s_[row : row + _BLOCK, column : column + _BLOCK]
+                    if _SHADE[0] < patch[block].mean() < _SHADE[1]:
+                        found.append(float(fine[block].std()))
+    return float(np.quantile(found, 0.1)) if found else 0.0
+
+
+def _denoised(wide: Floats, noise: float) -> Floats:
+    """Local means, and of what differs from them what is more than noise (Lee, TPAMI 1980).
+
+    Args:
+        wide: the picture with a margin of :data:`_REACH` on each side.
+        noise: standard deviation of its noise.
+
+    Returns:
+        Without the margin. Sums are in a fixed order, so that a part is as the whole.
+    """
+    grey = wide.mean(axis=2, keepdims=True)
+    mean_grey = _local(grey)
+    variance = _local(grey * grey) - mean_grey * mean_grey
+    hidden = np.float32(_NOISY * noise**2)
+    kept = np.maximum(variance - hidden, 0) / np.maximum(variance, hidden)
+    mean = _local(wide)
+    inner = wide[_REACH:-_REACH, _REACH:-_REACH]
+    result: Floats = mean + kept * (inner - mean)
+    return result
+
+
+def _local(values: Floats) -> Floats:
+    side = 2 * _REACH + 1
+    height, width = values.shape[0] - side + 1, values.shape[1] - side + 1
+    lines = values[:height].copy()
+    for k in range(1, side):
+        lines += values[k : k + height]
+    total = lines[:, :width].copy()
+    for k in range(1, side):
+        total += lines[:, k : k + width]
+    total *= np.float32(1 / side**2)
+    return total
+
+
+def _gain(values: Floats, luminance: Floats) -> Floats:
+    """Stops of each pixel, by its own luminance."""
+    gain: Floats = values[..., 0] * np.log2(luminance + np.float32(_SEEN)) + values[..., 1]
+    return np.clip(gain, 0, KNOTS[-1], out=gain)
+
+
+def _orderly(guide: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Stops drawn towards those of a curve of the luminance that rises throughout."""
+    low, high = guide.min(), guide.max()
+    width = max((high - low) / _BINS, 1e-6)
+    bins = np.minimum(((guide - low) / width).astype(int), _BINS - 1).ravel()
+    counts = np.bincount(bins, minlength=_BINS)
+    means = np.bincount(bins, wanted.ravel(), minlength=_BINS)
+    used = counts > 0
+    centres = low + (np.flatnonzero(used) + 0.5) * width
+    curve = np.maximum.accumulate(centres + means[used] / counts[used])
+    alone = np.interp(guide, centres, curve) - np.clip(guide, centres[0], centres[-1])
+    return wanted + _ORDERLY * (alone - wanted)
+
+
+def _guided(
+    guide: NDArray[np.float64], wanted: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Coefficients with ``a * guide + b`` near ``wanted``, smooth where the guide is."""
+    mean_guide, mean_wanted = _box(guide), _box(wanted)
+    variance = _box(guide * guide) - mean_guide**2
+    covariance = _box(guide * wanted) - mean_guide * mean_wanted
+    a = covariance / (variance + _EPSILON)
+    b = mean_wanted - a * mean_guide
+    return _box(a), _box(b)
+
+
+def _box(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    side = 2 * _RADIUS + 1
+    means: NDArray[np.float64] = cv2.blur(values, (side, side), borderType=cv2.BORDER_REPLICATE)
+    return means
+
+
+def _coloured(light: Floats, luminance: Floats, colour: Floats, gain: Floats) -> Floats:
+    """Light of other colours and the same luminance."""
+    result = light.copy()
+    # White is white, whatever lit it.
+    least = np.minimum(np.minimum(light[..., 0], light[..., 1]), light[..., 2])
+    cast = np.float32(_CAST) * np.minimum((1 - least) * np.float32(1 / _UNCLIPPED), 1)
+    for channel, value in ((0, colour[..., 0]), (2, colour[..., 1])):
+        result[..., channel] *= np.exp2(cast * value)
+    result *= (luminance / (_luminance(result) + np.float32(1e-6)))[..., None]
+    chroma = np.exp2(np.float32(_COLOURFUL) * colour[..., 2])
+    chroma *= np.clip(1 - np.float32(_FADE) * gain, _PALEST, 1)
+    # Of what is nearly black the colour is that of rounding.
+    unsure = np.float32(_HUELESS) / (luminance + np.float32(_HUELESS))
+    chroma *= 1 - unsure * np.minimum(gain * np.float32(1 / _REVEALED), 1)
+    grey = luminance[..., None]
+    result -= grey
+    result *= chroma[..., None]
+    result += grey
+    return np.maximum(result, 0, out=result)
+
+
+def _brightest(light: Floats) -> Floats:
+    # Ten times as fast as the maximum along the last axis.
+    return np.maximum(np.maximum(light[..., 0], light[..., 1]), light[..., 2])
+
+
+def _held(light: Floats, before: Floats) -> None:
+    """Keeps the brightest channel from white, but for what it was before."""
+    brightest = _brightest(light)
+    knee, room = np.float32(_KNEE), np.float32(_WHITEST - _KNEE)
+    over = np.maximum(brightest - knee, 0)
+    curved = np.minimum(brightest, knee) + room * (1 - np.exp(-over / room))
+    kept = np.maximum(curved, np.minimum(before, brightest))
+    light *= (kept / np.maximum(brightest, np.float32(1e-6)))[..., None]
+
+
+def _darkened(light: Floats, ev: float) -> None:
+    """Takes stops away below white, which stays white."""
+    brightest = np.minimum(_brightest(light), 1)
+    factor = np.float32(2**ev)
+    light *= (factor / (1 - brightest + factor * brightest))[..., None]

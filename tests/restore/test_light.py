@@ -1,0 +1,248 @@
+"""Light that is asked for: what the shipped network and its base do with amounts."""
+
+import json
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mirnet_cli
+from mirnet_cli.errors import UsageError
+from mirnet_cli.photo import cicp
+from mirnet_cli.photo.space import space_of
+from mirnet_cli.restore import Restorer, light
+from mirnet_cli.restore.picture import Picture
+
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+
+
+@cache
+def enhance(**options: object) -> Restorer:
+    return mirnet_cli.load("enhance", device="cpu", **options)
+
+
+def scene(height: int = 150, width: int = 230, noise: float = 0.0, seed: int = 1) -> np.ndarray:
+    """A dark room with things of all colours in it, a bright window, and black: sRGB, 0..1."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width] / np.array([height, width]).reshape(2, 1, 1)
+    light_in_room = 0.012 * (0.4 + x) * (1.2 - y)
+    room = light_in_room[..., None] * np.array([1.15, 1.0, 0.75])
+    for i in range(10):
+        top, left = int(height * random.uniform(0.3, 0.9)), int(width * random.uniform(0, 0.9))
+        thing = np.s_[top : top + height // 8, left : left + width // 9]
+        room[thing] = 0.02 * random.uniform(0.1, 1.0, 3) * (0.5 + i / 10)
+    room[: height // 3, width // 3 : width // 2] = [0.8, 0.9, 1.0]
+    room[-height // 8 :, : width // 6] = 0
+    shown = np.where(room <= 0.0031308, 12.92 * room, 1.055 * room ** (1 / 2.4) - 0.055)
+    return np.clip(shown + noise * random.standard_normal(shown.shape), 0, 1)
+
+
+def as_integers(values: np.ndarray, kind: str = "uint8") -> np.ndarray:
+    return np.rint(values * np.iinfo(kind).max).astype(kind)
+
+
+def linear(pixels: np.ndarray) -> np.ndarray:
+    shown = pixels / np.iinfo(pixels.dtype).max
+    return np.where(shown <= 0.04045, shown / 12.92, ((shown + 0.055) / 1.055) ** 2.4)
+
+
+def luminance(pixels: np.ndarray) -> np.ndarray:
+    return linear(pixels) @ LUMINANCE
+
+
+def dark(pixels: np.ndarray) -> np.ndarray:
+    return (pixels.mean(2) < 90) & (pixels.max(2) > 8)
+
+
+def test_a_dark_room_is_lit_and_its_window_and_black_stay() -> None:
+    pixels = as_integers(scene())
+    result = enhance()(pixels)
+    before, after = luminance(pixels), luminance(result)
+    assert np.median(after[dark(pixels)]) > 3 * np.median(before[dark(pixels)])
+    window, black = np.s_[8:40, 90:110], np.s_[-12:, 4:30]
+    assert np.abs(after[window] - before[window]).max() < 0.25
+    assert result[black].max() < 16
+    # Nothing is driven into white.
+    assert ((result >= 254).any(2) & ~(pixels >= 254).any(2)).sum() == 0
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_more_stops_are_more_light_everywhere(noise: float) -> None:
+    pixels = as_integers(scene(noise=noise))
+    amounts = [-2, -1, -0.3, 0, 0.1, 0.3, 0.7, 1, 1.7, 2, 3, 4, 5]
+    results = [enhance()(pixels, ev=ev) for ev in amounts]
+    means = [luminance(result).mean() for result in results]
+    assert means == sorted(means)
+    assert np.diff(means).min() > 0
+    lit = dark(pixels)
+    for before, after in pairwise(results):
+        # Rounding and the noise that is taken out may each move a pixel a little.
+        fell = before[lit].astype(int) - after[lit]
+        assert np.quantile(fell, 0.999) <= (2 if noise == 0 else 12)
+
+
+def test_there_are_no_jumps() -> None:
+    pixels = as_integers(scene())
+    means = [enhance()(pixels, ev=ev).mean() for ev in np.arange(-0.3, 2.01, 0.1).round(1)]
+    steps = np.diff(means)
+    assert steps.max() < 4 * np.median(steps)
+
+
+@pytest.mark.parametrize("ev", [0.5, 1, 2, 3])
+def test_stops_mean_what_they_say_of_what_is_dark(ev: float) -> None:
+    picture = Picture(as_integers(scene()))
+    network = enhance()._cutter._network
+    reduced, said, _ = network._asked(picture, ensemble=False)
+    gained = light.stops(said.slopes, ev)
+    before = light.srgb_light(reduced) @ LUMINANCE.astype(np.float32)
+    assert np.average(gained, weights=light.dark(before)) == pytest.approx(ev, abs=1e-3)
+    assert gained.min() >= 0
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_no_stops_leave_the_exposure(seed: int) -> None:
+    pixels = as_integers(scene(seed=seed, noise=0.01))
+    result = enhance()(pixels, ev=0)
+    before, after = luminance(pixels), luminance(result)
+    assert after.mean() == pytest.approx(before.mean(), rel=0.01)
+    assert np.abs(after - before).max() < 0.02
+
+
+def test_fewer_stops_than_none_keep_white_white() -> None:
+    pixels = as_integers(scene())
+    pixels[:20, :40] = 255
+    result = enhance()(pixels, ev=-2)
+    assert result[5:15, 5:35].min() >= 254
+    lit = luminance(pixels) > 0.005
+    ratio = luminance(result)[lit] / luminance(pixels)[lit]
+    assert np.median(ratio) == pytest.approx(0.25, abs=0.04)
+
+
+def test_what_auto_chose_gives_the_same_picture(tmp_path: Path) -> None:
+    photo = tmp_path / "room.png"
+    Image.fromarray(as_integers(scene())).save(photo)
+    first = enhance().file(photo, tmp_path / "auto.png")
+    assert first.ev is not None
+    assert 0.5 < first.ev <= 5
+    assert first.as_dict()["ev"] == first.ev
+    again = enhance().file(photo, tmp_path / "again.png", ev=first.ev)
+    assert again.ev == first.ev
+    pixels = [np.asarray(Image.open(tmp_path / f"{name}.png")) for name in ("auto", "again")]
+    assert np.array_equal(*pixels)
+    more = enhance().file(photo, tmp_path / "more.png", ev="auto+0.7")
+    assert more.ev == pytest.approx(first.ev + 0.7, abs=0.006)
+    assert f"ev={first.ev:g}".encode() in (tmp_path / "auto.png").read_bytes()
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+@pytest.mark.parametrize("tile", [48, 64, 97])
+def test_tiles_equal_the_whole_to_the_last_bit(tile: int, noise: float) -> None:
+    pixels = as_integers(scene(noise=noise), "uint16")
+    whole = enhance(tile=0)(pixels)
+    assert np.array_equal(enhance(tile=tile)(pixels), whole)
+
+
+def test_sixteen_bits_are_kept() -> None:
+    values = scene(300, 400)
+    coarse, fine = (enhance()(as_integers(values, kind)) for kind in ("uint8", "uint16"))
+    assert np.abs(coarse / 255 - fine / 65535)[dark(coarse)].mean() < 0.02
+    # A ramp of many shades does not come out in 256 of them.
+    ramp = np.linspace(0, 0.2, 60000).reshape(200, 300)
+    shades = enhance()(as_integers(np.repeat(ramp[..., None], 3, 2), "uint16"), ev=2)
+    assert len(np.unique(shades[..., 1])) > 5000
+
+
+def test_hues_stay() -> None:
+    pixels = as_integers(scene())
+    result = enhance()(pixels, ev=2)
+    lit = dark(pixels) & (linear(pixels).min(2) > 0.002)
+    before, after = (np.log2(linear(each)[lit] + 1e-6) for each in (pixels, result))
+    turned = (after[:, 0] - after[:, 2]) - (before[:, 0] - before[:, 2])
+    assert np.abs(np.median(turned)) < 0.35
+
+
+def test_grey_and_alpha_are_kept() -> None:
+    colours = as_integers(scene())
+    grey = enhance()(colours[..., 1])
+    assert grey.shape == colours.shape[:2]
+    assert grey.mean() > 1.5 * colours[..., 1].mean()
+    alpha = np.full((*colours.shape[:2], 1), 200, np.uint8)
+    alpha[:50] = 0
+    result = enhance()(np.concatenate([colours, alpha], 2))
+    assert np.array_equal(result[..., 3:], alpha)
+    assert np.array_equal(result[:50, :, :3], colours[:50])
+
+
+def test_a_wide_gamut_is_kept() -> None:
+    """A photo in a wide space comes out as light as the same photo in sRGB."""
+    profile = cicp.from_points(9, 14) or b""
+    space, _ = space_of(profile, grey=False)
+    assert space is not None
+    pixels = as_integers(scene())
+    wide = as_integers(space.encoded(pixels.astype(np.float32) / 255), "uint16")
+    result = enhance()(wide, profile=profile)
+    assert np.abs(space.shown(result) - enhance()(pixels) / 255).max() < 0.03
+    # A green that sRGB does not have stays out of it.
+    wide[40:80, 150:200] = [0, 9000, 0]
+    green = enhance()(wide, profile=profile, ev=2)[50:70, 160:190]
+    assert green[..., 1].min() > 12000
+    assert green[..., 0].max() < 0.35 * green[..., 1].min()
+
+
+def test_tiny_and_odd_pictures() -> None:
+    for shape in ((1, 1, 3), (1, 40, 3), (33, 2), (65, 127, 3)):
+        pixels = np.full(shape, 30, np.uint8)
+        assert enhance()(pixels).shape == shape
+    black, white = (np.full((70, 90, 3), value, np.uint8) for value in (0, 255))
+    assert enhance()(black).max() == 0
+    assert enhance()(white).min() == 255
+
+
+def test_noise_is_found_and_not_revealed() -> None:
+    quiet, noisy = (Picture(as_integers(scene(noise=noise))) for noise in (0, 0.02))
+    assert light.noise_of(noisy) == pytest.approx(0.02 / np.sqrt(3), rel=0.4)
+    assert light.noise_of(quiet) < 0.003
+    pixels = noisy.pixels
+    wall = np.s_[60:75, 150:170]
+    lifted = enhance()(pixels, ev=2)[wall].std((0, 1)).mean()
+    clean = enhance()(quiet.pixels, ev=2)[wall].std((0, 1)).mean()
+    # Two stops make noise twice as high on the screen, and more.
+    assert lifted - clean < 0.02 * 255 * 1.2
+
+
+@pytest.mark.parametrize("task", ["denoise", "upscale"])
+def test_others_cannot_be_asked_for_light(task: str, tmp_path: Path) -> None:
+    restorer = mirnet_cli.load(task, device="cpu")
+    with pytest.raises(UsageError, match="light"):
+        restorer(as_integers(scene()), ev=1)
+    with pytest.raises(UsageError, match="light"):
+        restorer.file("photo.jpg", tmp_path / "out.jpg", same_light=True)
+
+
+@pytest.mark.parametrize("ev", [5.1, -3, "bright", "auto1", "", float("nan")])
+def test_what_is_no_amount_is_refused(ev: object) -> None:
+    with pytest.raises(UsageError, match="stops of light"):
+        enhance()(as_integers(scene()), ev=ev)
+
+
+def test_the_ensemble_gives_about_the_same_light() -> None:
+    pixels = as_integers(scene())
+    assert enhance()(pixels, ev=2, ensemble=True).mean() == pytest.approx(
+        enhance()(pixels, ev=2).mean(), rel=0.15
+    )
+
+
+def test_a_file_of_light_must_have_its_network(tmp_path: Path) -> None:
+    from mirnet_cli.errors import ModelError
+    from mirnet_cli.models import weights
+
+    shipped = enhance().weights
+    data = bytearray(shipped.path.read_bytes())
+    text = json.dumps("light")[1:-1].encode()
+    start = data.index(b'\\"base\\": \\"' + text) + len(b'\\"base\\": \\"')
+    data[start : start + len(text)] = b"input"
+    with pytest.raises(ModelError, match="go together"):
+        weights.parse(bytes(data), tmp_path / "x.safetensors")
