@@ -92,7 +92,7 @@ def enhance(photos: Path) -> None:
     before, after = (p.resize((640, 360), Image.Resampling.LANCZOS) for p in (meadow, bright))
     label = f"mirnet enhance ({amount:+.1f} EV)"
     save(labelled(("against the light", before), (label, after)), "enhance")
-    box = (500, 1350, 980, 1730)
+    box = (760, 560, 1240, 940)
     before, after = (p.crop(box) for p in (meadow, bright))
     save(labelled(("100 %", before), ("mirnet enhance", after)), "enhance-crop")
 
