@@ -62,7 +62,7 @@ class Restorer:
 
     @property
     def weights(self) -> Any:
-        return SimpleNamespace(name="fake", sha256=self.sha256)
+        return SimpleNamespace(name="fake", sha256=self.sha256, reading={})
 
     max_memory: int = 1 << 30
 
