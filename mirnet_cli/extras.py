@@ -2,17 +2,21 @@
 
 from importlib.util import find_spec
 
+from mirnet_cli import installation
 from mirnet_cli.errors import MirnetError, UsageError
 
 EXTRAS = {
     "cryptography": "cluster",
     "distributed": "cluster",
     "fsspec": "cloud",
+    "imagecodecs": "jxl",
     "matplotlib": "train",
+    "pillow_heif": "heif",
+    "rawpy": "raw",
     "s3fs": "cloud",
     "torch": "torch",
 }
-"""A library's module, and the extra that brings it: ``pip install 'mirnet-cli[EXTRA]'``."""
+"""A library's module, and the extra that brings it."""
 
 
 def installed(module: str) -> bool:
@@ -21,8 +25,10 @@ def installed(module: str) -> bool:
 
 
 def remedy(module: str) -> str:
-    """What to do where a library of :data:`EXTRAS` is missing."""
-    return f"pip install 'mirnet-cli[{EXTRAS[module]}]'"
+    """What to do where a library is missing: its extra is installed, or it alone if it has none."""
+    if module in EXTRAS:
+        return installation.add_extra(EXTRAS[module])
+    return installation.add(module)
 
 
 def require(

@@ -412,9 +412,8 @@ def _class(remote: Remote) -> Any:
         module = known_implementations[remote.scheme]["class"].partition(".")[0]
         if module == "fsspec":
             module = getattr(error.__cause__, "name", None) or "another package"
-        remedy = extras.remedy(module) if module in extras.EXTRAS else f"pip install {module}"
         what = f"{remote.scheme}:// needs {module}, which is not installed"
-        raise UsageError(what, remedy, subject=remote) from error
+        raise UsageError(what, extras.remedy(module), subject=remote) from error
 
 
 @dataclass(eq=False)

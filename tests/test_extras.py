@@ -10,12 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
+from mirnet_cli import extras
 from mirnet_cli.measure import bench, health
 from tests.models import checkpoints
 
 Real = Callable[..., Any]
 
-HOW = "pip install 'mirnet-cli[torch]'"
+HOW = extras.remedy("torch")
 
 
 @pytest.fixture(autouse=True)
@@ -65,8 +66,8 @@ def test_doctor_is_content(real: Real, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("openvino")
     monkeypatch.setattr(health, "_has_nvidia", lambda: False)
     ran = real("doctor")
-    assert "not installed; where it is needed: pip install" in ran.out
-    assert "problem torch" not in ran.out
+    assert f"if wanted: {HOW}" in ran.out
+    assert "PROBLEM" not in ran.out
 
 
 def test_doctor_tells_of_a_gpu_that_is_not_used(

@@ -15,8 +15,8 @@ PACKAGE = ROOT / "mirnet_cli"
 
 #: Each part may import those of the rows above it, and itself.
 LAYERS = (
-    {"_version", "errors", "extras", "files", "folders", "objects", "options", "places", "settings"}
-    | {"stores", "values", "web"},
+    {"_version", "errors", "extras", "files", "folders", "installation", "objects", "options"}
+    | {"places", "settings", "stores", "values", "web"},
     {"photo", "networks"},
     {"runtime"},
     {"models"},

@@ -133,7 +133,8 @@ def command(
             typer.echo(f"{section[:1].upper()}{section[1:]}")
         typer.echo(printable(f"  {_MARKS[check.state]:8}{check.name:18}{check.value}"))
         if check.remedy:
-            typer.echo(printable(f"  {'':8}{'':18}to do: {check.remedy}"))
+            what = "to do" if check.bad else "if wanted"
+            typer.echo(printable(f"  {'':8}{'':18}{what}: {check.remedy}"))
     bad = [check for check in found if check.bad]
     broken = any(check.state == "broken" for check in found)
     if json:

@@ -120,7 +120,7 @@ def path(name: OneName = None, json: Json = False) -> int:
         found = catalogue.weights_folder()
         if not found.is_dir():
             what = "the folder of shipped weights is not here"
-            raise ModelError(what, catalogue.REINSTALL, subject=found)
+            raise ModelError(what, catalogue.reinstall(), subject=found)
     else:
         entry = catalogue.find(name)
         found = _path(entry)
@@ -145,7 +145,7 @@ def verify(names: Names = None, json: Json = False) -> int:
         each.name for each in catalogue.entries() if each.shipped or _path(each).is_file()
     ]
     if not names:
-        raise ModelError("no weights are here to verify", catalogue.REINSTALL)
+        raise ModelError("no weights are here to verify", catalogue.reinstall())
     width = max(len(name) for name in names)
     for name in names:
         found = _verified(name)

@@ -14,9 +14,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from mirnet_cli import extras, settings
+from mirnet_cli import extras, installation, settings
 from mirnet_cli._version import __version__
-from mirnet_cli.errors import MirnetError
+from mirnet_cli.errors import MirnetError, UsageError
 from mirnet_cli.files import nearest_folder
 from mirnet_cli.models import catalogue
 
@@ -28,14 +28,23 @@ LIBRARIES = {
     "pillow": "PIL",
     "safetensors": "safetensors",
     "huggingface-hub": "huggingface_hub",
+    "simplejpeg": "simplejpeg",
     "rich": "rich",
     "typer": "typer",
     "platformdirs": "platformdirs",
 }
 """What mirnet is installed with, and the module of each."""
 
-OPTIONAL = {"torch": "torch", "distributed": "distributed", "s3fs": "s3fs"}
-"""What an extra brings, and the module of each."""
+EXTRAS = {
+    "heif": ("HEIC photos", {"pillow-heif": "pillow_heif"}),
+    "jxl": ("JPEG XL", {"imagecodecs": "imagecodecs"}),
+    "raw": ("camera RAW", {"rawpy": "rawpy"}),
+    "torch": ("GPUs, PyTorch's checkpoints", {"torch": "torch"}),
+    "train": ("mirnet train", {"torch": "torch", "matplotlib": "matplotlib"}),
+    "cloud": ("S3-compatible stores", {"fsspec": "fsspec", "s3fs": "s3fs"}),
+    "cluster": ("--cluster", {"distributed": "distributed", "cryptography": "cryptography"}),
+}
+"""The extras of an installation: what each is for, and its libraries with the module of each."""
 
 PYTHONS = ((3, 11), (3, 15))
 """The first Python that is supported, and the first that is not."""
@@ -47,7 +56,6 @@ _LITTLE_MEMORY = 2 << 30
 _LITTLE_DISK = 1 << 30
 _SIDE = 64
 _TOLERANCE = 0.02
-_REINSTALL = "install mirnet again, as its README says, with pip's --force-reinstall"
 
 
 @dataclass(frozen=True)
@@ -55,12 +63,14 @@ class Check:
     """One thing that was looked at.
 
     Attributes:
-        section: what it belongs to: software, devices, memory, cache, weights, surroundings.
+        section: what it belongs to: software, extras, surroundings, memory, cache, weights,
+            devices.
         name: of the thing.
         state: ``"ok"``; ``"info"`` for what is neither good nor bad; ``"problem"``; ``"broken"``
             where weights are missing or changed.
         value: what was found, in words.
-        remedy: what to do about it; empty unless it is a problem.
+        remedy: what to do about it, where it is a problem or where something is wanted that is
+            not here; may be empty.
     """
 
     section: str
@@ -77,7 +87,7 @@ class Check:
 
 def checks() -> Iterator[Check]:
     """All checks, one after the other; about three seconds, most of it importing torch."""
-    for group in (_software, _surroundings, _memory, _cache, _weights, _devices):
+    for group in (_software, _extras, _surroundings, _memory, _cache, _weights, _devices):
         yield from _guarded(group)
 
 
@@ -87,7 +97,11 @@ def _guarded(group: Callable[[], Iterator[Check]]) -> Iterator[Check]:
     except Exception as error:
         # A broken library may raise anything; the other checks are still worth having.
         section = group.__name__.strip("_")
-        yield Check(section, "check", "problem", _words(error), _REINSTALL)
+        remedy = "report it with what doctor says"
+        if isinstance(error, MirnetError):
+            yield Check(section, "check", "problem", error.what, error.remedy or remedy)
+        else:
+            yield Check(section, "check", "problem", f"not finished: {_words(error)}", remedy)
 
 
 def _software() -> Iterator[Check]:
@@ -104,29 +118,43 @@ def _software() -> Iterator[Check]:
     )
     required = _requirements()
     for name, module in LIBRARIES.items():
-        yield _library(name, module, required.get(name, ""))
-    for name, module in OPTIONAL.items():
-        if extras.installed(module):
-            yield _library(name, module, required.get(name, ""))
-        else:
-            value = f"not installed; where it is needed: {extras.remedy(module)}"
-            yield Check("software", name, "info", value)
+        yield _library("software", name, module, required.get(name, ""))
 
 
-def _library(name: str, module: str, required: str) -> Check:
+def _extras() -> Iterator[Check]:
+    """A line for each extra, and one for each library of theirs that is here and does not work."""
+    required, checked = _requirements(), dict[str, Check]()
+    for extra, (use, libraries) in EXTRAS.items():
+        missing = [name for name, module in libraries.items() if not extras.installed(module)]
+        for name, module in libraries.items():
+            if name not in missing and name not in checked:
+                checked[name] = _library("extras", name, module, required.get(name, ""))
+                if checked[name].bad:
+                    yield checked[name]
+        if missing:
+            value = f"for {use}; not installed: {', '.join(missing)}"
+            yield Check("extras", extra, "info", value, installation.add_extra(extra))
+        elif not any(checked[name].bad for name in libraries):
+            here = ", ".join(f"{name} {checked[name].value}" for name in libraries)
+            yield Check("extras", extra, "ok", f"for {use}: {here}")
+
+
+def _library(section: str, name: str, module: str, required: str) -> Check:
+    package = _OPENCV if name == "opencv" else name
     try:
         found = import_module(module)
     except Exception as error:
-        remedy = f"pip install --force-reinstall {name if name != 'opencv' else _OPENCV}"
-        return Check("software", name, "problem", f"cannot be imported: {_words(error)}", remedy)
+        remedy = installation.add(package, again=True)
+        return Check(section, name, "problem", f"cannot be loaded: {_words(error)}", remedy)
     version = str(getattr(found, "__version__", "")) or _installed(name)
     if required and not _within(version, required):
-        remedy = f'pip install "{name if name != "opencv" else _OPENCV}{required}"'
-        return Check("software", name, "problem", f"{version}, but needed is {required}", remedy)
-    return Check("software", name, "ok", version)
+        remedy = installation.add(f"{package}{required}")
+        return Check(section, name, "problem", f"{version}, but needed is {required}", remedy)
+    return Check(section, name, "ok", version)
 
 
 _OPENCV = "opencv-python-headless"
+_OPTIONAL = frozenset(name for _, libraries in EXTRAS.values() for name in libraries)
 
 
 def _requirements() -> dict[str, str]:
@@ -139,11 +167,11 @@ def _requirements() -> dict[str, str]:
         declared = [Requirement(text) for text in requires("mirnet-cli") or []]
     except (ImportError, PackageNotFoundError):
         return {}
-    ranges = {
-        each.name: str(each.specifier)
-        for each in declared
-        if each.marker is None or each.name in OPTIONAL
-    }
+    ranges: dict[str, str] = {}
+    for each in declared:
+        if each.marker is None or each.name in _OPTIONAL:
+            # Of torch that of its own extra; training wants a newer one, and says so.
+            ranges.setdefault(each.name, str(each.specifier))
     ranges["opencv"] = ranges.pop(_OPENCV, "")
     return ranges
 
@@ -209,7 +237,13 @@ def _memory() -> Iterator[Check]:
 
 
 def _cache() -> Iterator[Check]:
-    folder = settings.cache_folder()
+    try:
+        folder = settings.cache_folder()
+    except UsageError as error:
+        # What ships needs none.
+        value = f"none: {error.what}; only what is downloaded needs one"
+        yield Check("cache", "folder", "info", value, error.remedy)
+        return
     existing = nearest_folder(folder)
     writable = existing is not None and os.access(existing, os.W_OK | os.X_OK)
     remedy = "set MIRNET_CACHE to a folder that can be written"
@@ -258,7 +292,10 @@ def _devices() -> Iterator[Check]:
             yield Check("devices", f"runtime {name}", "ok", _runtime(name))
             here.append(name)
         except ImportError as error:
-            yield Check("devices", f"runtime {name}", "info", f"not here: {_words(error)}")
+            value = (
+                f"cannot be loaded: {_words(error)}" if extras.installed(name) else "not installed"
+            )
+            yield Check("devices", f"runtime {name}", "info", value, extras.remedy(name))
     if not here:
         value = "neither OpenVINO nor torch is here"
         yield Check("devices", "runtime", "problem", value, extras.remedy("torch"))
@@ -357,5 +394,5 @@ def _gib(count: int) -> str:
 
 
 def _words(error: BaseException) -> str:
-    text = " ".join(str(error).split())[:200]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    """What an exception says, without the name that it has in Python."""
+    return " ".join(str(error).split())[:200] or "no reason given"

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
-from mirnet_cli import settings
+from mirnet_cli import installation, settings
 from mirnet_cli.errors import ModelError
 from mirnet_cli.files import reason
 from mirnet_cli.models import hub, trust_store
@@ -248,7 +248,7 @@ def expected_sha256(model: Model) -> str | None:
 def missing(model: Model) -> ModelError:
     """Why the model's file is not here and what to do about it, as an error to raise."""
     if model.shipped:
-        return ModelError("the weights are not here", REINSTALL, subject=path_of(model))
+        return ModelError("the weights are not here", reinstall(), subject=path_of(model))
     if model.source == "manual":
         what = "has to be fetched by hand"
         remedy = (
@@ -289,14 +289,15 @@ def compare(model: Model, path: Path, sha256: str) -> VerifyResult:
         return VerifyResult(model, path, "intact", sha256)
     said = "the catalogue" if model.sha256 else "the first download"
     what = f"not intact: sha256 is {sha256[:12]}…, {said} says {(expected or 'nothing')[:12]}…"
-    remedy = REINSTALL
+    remedy = reinstall()
     if not model.shipped:
         remedy = f"fetch it again with 'mirnet models download --force {model.name}'"
     return VerifyResult(model, path, "changed", sha256, what, remedy)
 
 
-REINSTALL = "reinstall mirnet, or restore the file with git in a checkout"
-"""What to do about shipped weights that are missing or changed."""
+def reinstall() -> str:
+    """What to do where a shipped file is missing or changed."""
+    return f"restore it with git in a checkout, or {installation.install_again()}"
 
 
 def _parse(name: str, entry: Any) -> Model:

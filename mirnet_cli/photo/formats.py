@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 
+from mirnet_cli import extras, installation
 from mirnet_cli.errors import InputError, UsageError
 
 
@@ -18,17 +19,19 @@ class Needed:
     Attributes:
         module: what is imported.
         name: what it is called.
-        wanted: what pip has to be told for it, an extra of this package for most.
+        again: the package that brings it, which is here without it; None where an extra does.
     """
 
     module: str
     name: str
-    wanted: str
+    again: str | None = None
 
     @property
     def remedy(self) -> str:
-        """What to do where it is not there."""
-        return f"pip install {self.wanted}"
+        """The command that brings it."""
+        if self.again is not None:
+            return installation.add(self.again, again=True)
+        return extras.remedy(self.module)
 
 
 @dataclass(frozen=True)
@@ -81,15 +84,15 @@ FORMATS: dict[str, Format] = {
             "AVIF",
             (".avif",),
             "avif",
-            Needed("PIL._avif", "a Pillow with libavif", "--force-reinstall pillow"),
+            Needed("PIL._avif", "a Pillow with libavif", again="pillow"),
         ),
         Format(
             "HEIC",
             (".heic", ".heif", ".hif"),
             "heif",
-            Needed("pillow_heif", "pillow-heif", "'mirnet-cli[heif]'"),
+            Needed("pillow_heif", "pillow-heif"),
         ),
-        Format("JXL", (".jxl",), "jxl", Needed("imagecodecs", "imagecodecs", "'mirnet-cli[jxl]'")),
+        Format("JXL", (".jxl",), "jxl", Needed("imagecodecs", "imagecodecs")),
         Format(
             "RAW",
             (
@@ -98,7 +101,7 @@ FORMATS: dict[str, Format] = {
                 *(".erf", ".kdc", ".dcr", ".mos", ".mef", ".fff"),
             ),
             "raw",
-            Needed("rawpy", "rawpy", "'mirnet-cli[raw]'"),
+            Needed("rawpy", "rawpy"),
             written="TIFF",
         ),
     )

@@ -141,8 +141,7 @@ def _module(runtime: str, family: str, device: str, precision: str) -> ModuleTyp
         raise UsageError(f"unknown runtime {runtime!r}", f"use auto, {' or '.join(RUNTIMES)}")
     module = _imported(runtime)
     if module is None:
-        remedy = extras.remedy(runtime) if runtime in extras.EXTRAS else f"pip install {runtime}"
-        raise UsageError(f"the runtime {runtime} is not installed", remedy)
+        raise UsageError(f"the runtime {runtime} is not installed", extras.remedy(runtime))
     return module
 
 

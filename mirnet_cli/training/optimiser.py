@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn, optim
 
+from mirnet_cli import installation
 from mirnet_cli.errors import UsageError
 
 OPTIMISERS = ("adamw", "muon")
@@ -42,7 +43,7 @@ def check(kind: str) -> None:
     if kind == "muon" and not hasattr(optim, "Muon"):
         raise UsageError(
             f"Muon needs torch 2.9 or newer, not {torch.__version__}",
-            "pip install 'mirnet-cli[train]', or set optimiser = \"adamw\" with --config",
+            f'{installation.add_extra("train")}, or set optimiser = "adamw" with --config',
         )
 
 

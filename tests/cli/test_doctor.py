@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mirnet_cli import settings
+from mirnet_cli import installation, settings
+from mirnet_cli.errors import UsageError
 from mirnet_cli.measure import health
 from mirnet_cli.models import catalogue
 from mirnet_cli.models.catalogue import Model
@@ -154,7 +155,7 @@ def test_what_breaks_a_check_does_not_hide_the_others(
 
     monkeypatch.setattr(settings, "cache_folder", broken)
     found = _checks(real, 1)
-    assert "OSError: no such thing" in found["check"]["value"]
+    assert found["check"]["value"] == "not finished: no such thing"
     assert found["denoise"]["state"] == "ok"
 
 
@@ -220,3 +221,32 @@ def test_variables_set_options_of_tiling_and_never_stop_the_checks(
     ran = real("doctor", "--tiling", str(photo))
     assert (ran.code, "set by MIRNET_TILE" in ran.err) == (2, True)
     assert "MIRNET_TILE" in real("doctor").out
+
+
+def test_each_extra_is_listed_with_what_brings_it(
+    real: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = _checks(real, 0)
+    assert {*health.EXTRAS} <= {*here}
+    assert "pillow-heif" in here["heif"]["value"]
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    missing = _checks(real, 0)["heif"]
+    assert (missing["state"], missing["remedy"]) == ("info", installation.add_extra("heif"))
+    assert "not installed: pillow-heif" in missing["value"]
+
+
+def test_no_home_is_no_problem(real: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ships needs no cache."""
+
+    def unknown() -> Path:
+        raise UsageError("the home folder is not known", "set MIRNET_CACHE to a folder, or HOME")
+
+    monkeypatch.setattr(settings, "cache_folder", unknown)
+    found = _checks(real, 0)["folder"]
+    assert (found["state"], "MIRNET_CACHE" in found["remedy"]) == ("info", True)
+
+
+def test_no_check_speaks_python(real: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    said = json.dumps([*_checks(real, 1).values()])
+    assert "Error" not in said

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from mirnet_cli import extras
 from tests.cli.conftest import Mirnet
 
 
@@ -96,7 +97,7 @@ def test_a_name_whose_format_needs_an_extra(
     monkeypatch.setattr(formats, "_is_here", lambda _: False)
     Path("a.jpg").write_text("photo")
     ran = mirnet(*words.split(), "-o", "b.heic")
-    assert ran.said == "mirnet: b.heic: HEIC needs pillow-heif; pip install 'mirnet-cli[heif]'"
+    assert ran.said == f"mirnet: b.heic: HEIC needs pillow-heif; {extras.remedy('pillow_heif')}"
     assert (ran.code, [path.name for path in Path().iterdir()]) == (2, ["a.jpg"])
 
 
@@ -136,7 +137,7 @@ def test_a_cluster_needs_its_extra(mirnet: Mirnet, monkeypatch: pytest.MonkeyPat
     ran = mirnet("batch", "in", "--cluster", "local:2")
     assert ran.said == (
         "mirnet: --cluster: a cluster needs distributed, which is not installed; "
-        "pip install 'mirnet-cli[cluster]'"
+        + extras.remedy("distributed")
     )
     assert (ran.code, [path.name for path in Path().iterdir()]) == (2, ["in"])
 

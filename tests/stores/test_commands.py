@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mirnet_cli import objects
+from mirnet_cli import extras, objects
 from tests.cli.conftest import Mirnet, Process, command, mirnet, process
 from tests.cli.test_process import until
 from tests.stores.conftest import BUCKET, SECRET, Bucket
@@ -83,7 +83,7 @@ def test_one_that_fails_does_not_stop_the_others(
     ("words", "said"),
     [
         (["denoise", "foo://a/b.jpg"], "no store that is known here"),
-        (["denoise", "gs://a/b.jpg"], "gs:// needs gcsfs, which is not installed; pip install"),
+        (["denoise", "gs://a/b.jpg"], "gs:// needs gcsfs, which is not installed; "),
         (["denoise", "a.jpg", "-o", "https://h/"], "https:// is only read"),
         (["denoise", "file://photos/a.jpg"], "names another machine"),
         (["denoise", "s3://"], "names no bucket"),
@@ -123,7 +123,7 @@ def test_without_the_extra(tmp_path: Path, missing: str) -> None:
     assert ran.returncode == 2
     assert ran.stderr == (
         f"mirnet: s3://photos/a.jpg: s3:// needs {missing}, which is not installed; "
-        "pip install 'mirnet-cli[cloud]'\n"
+        f"{extras.remedy(missing)}\n"
     )
 
 
