@@ -300,7 +300,18 @@ def not_written(
     """What is said where the system refused to write."""
     if error.errno in _FULL:
         return DiskFullError("no space is left for the output", "free some space", subject=path)
-    return OutputError(f"cannot be written: {reason(error)}", remedy, subject=path)
+    file = blocking(path.parent)
+    why = reason(error) if file is None else f"{file} is not a folder"
+    return OutputError(f"cannot be written: {why}", remedy, subject=path)
+
+
+def blocking(folder: Path) -> Path | None:
+    """What is there, and no folder, where a folder would have to be; None where nothing is."""
+    while _nameable(folder) and folder.parent != folder:
+        if os.path.lexists(folder):
+            return None if is_folder(folder) else folder
+        folder = folder.parent
+    return None
 
 
 def _checked_target(path: Path, overwrite: bool) -> Path:

@@ -67,6 +67,17 @@ def cache_folder() -> Path:
         return Path(platformdirs.user_cache_dir("mirnet", appauthor=False)).expanduser()
 
 
+def cache_or_nowhere() -> Path:
+    """The cache folder; where none is known a path at which nothing can be made or found.
+
+    For what is kept only to save time.
+    """
+    try:
+        return cache_folder()
+    except UsageError:
+        return Path(os.devnull, "mirnet")
+
+
 def hub_endpoint() -> str:
     """The address of the Hugging Face Hub, without a slash at the end; ``HF_ENDPOINT``."""
     return os.environ.get("HF_ENDPOINT", "").strip().rstrip("/") or "https://huggingface.co"

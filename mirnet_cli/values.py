@@ -81,6 +81,14 @@ def scale(text: int | str) -> int:
     return int(text)
 
 
+def device(text: str) -> str:
+    """``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``, in lower case."""
+    name = str(text).strip().lower()
+    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,4})?|mps", name, re.ASCII):
+        raise ValueError(f"{text!r} is not auto, cpu, cuda, cuda:N or mps")
+    return name
+
+
 def tile(text: int | str) -> int | str:
     """``auto``, 0 (never cut) or the side of a tile in pixels."""
     if str(text).strip().lower() == "auto":

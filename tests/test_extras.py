@@ -77,3 +77,26 @@ def test_doctor_tells_of_a_gpu_that_is_not_used(
     ran = real("doctor")
     assert ran.code == 1
     assert "there is an NVIDIA GPU, but torch is not installed" in ran.out
+
+
+def test_a_device_that_needs_torch_is_named(real: Real) -> None:
+    """Not the runtime, which nobody asked for; and a name that is none is told first."""
+    ran = real("denoise", "photo.png", "--device", "cuda:1")
+    assert ran.err == (
+        f"mirnet: --device cuda:1: the device cuda needs torch, which is not installed; {HOW}\n"
+    )
+    ran = real("denoise", "photo.png", "--device", "gpu")
+    assert "'gpu' is not auto, cpu, cuda, cuda:N or mps" in ran.err
+
+
+def test_the_format_is_blamed_on_the_file_that_has_it(
+    real: Real, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    Path("phone.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(60))
+    ran = real("denoise", "phone.heic")
+    how = extras.remedy("pillow_heif")
+    assert (ran.code, ran.err) == (
+        1,
+        f"mirnet: phone.heic: HEIC needs pillow-heif; {how}\n",
+    )

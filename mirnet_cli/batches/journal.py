@@ -39,7 +39,7 @@ from mirnet_cli import stores
 from mirnet_cli.batches.mirror import Mirror
 from mirnet_cli.batches.plan import Item
 from mirnet_cli.errors import DiskFullError, MirnetError, OutputError
-from mirnet_cli.files import is_folder, lock, make_folder, reason, sync
+from mirnet_cli.files import is_folder, lock, make_folder, not_written, reason, sync
 from mirnet_cli.places import Fingerprint, Place, below
 from mirnet_cli.restore.options import PhotoOptions
 
@@ -374,11 +374,7 @@ class Journal:
             return DiskFullError(
                 "no space left for the journal", "free some space and run again", subject=self.path
             )
-        return OutputError(
-            f"cannot be written ({reason(error)})",
-            "check the folder's permissions",
-            subject=self.path,
-        )
+        return not_written(self.path, error, "check the folder's permissions")
 
     def _open(self) -> int:
         make_folder(self._home)

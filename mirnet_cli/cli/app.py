@@ -34,6 +34,11 @@ OTHER_OPTIONS = "Other"
 class _Help:
     """Options grouped by their panel, in plain text: Rich alone would double the time of --help."""
 
+    def get_help_option_names(self, ctx: Any) -> list[str]:
+        """``-h`` too, but where an option of that name is there."""
+        taken = {name for each in self.params for name in each.opts}  # type: ignore[attr-defined]
+        return [name for name in ("-h", "--help") if name not in taken]
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         arguments: list[tuple[str, str]] = []
         panels: dict[str, list[tuple[str, str]]] = {}
@@ -78,6 +83,11 @@ class Group(_Help, TyperGroup):
         super().format_options(ctx, formatter)
         self.format_commands(ctx, formatter)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command; leave suggestions to the one place that words errors."""
+        self.suggest_commands = False
+        return super().resolve_command(ctx, args)
+
 
 class LazyGroup(Group):
     """``mirnet`` itself: knows its commands by name and imports one when it is called."""
@@ -98,11 +108,6 @@ class LazyGroup(Group):
         """Write the commands' one-line helps without importing any of them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command; leave suggestions to the one place that words errors."""
-        self.suggest_commands = False
-        return super().resolve_command(ctx, args)
 
 
 def load_command(name: str) -> Any:

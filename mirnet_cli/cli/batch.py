@@ -25,7 +25,7 @@ from mirnet_cli.cli.options import (
 )
 from mirnet_cli.cli.options import EPILOG as EPILOG
 from mirnet_cli.errors import ExitCode, InputError, UsageError
-from mirnet_cli.files import resolved
+from mirnet_cli.files import blocking, resolved
 from mirnet_cli.places import WEB, Place, place
 from mirnet_cli.restore.names import ending
 from mirnet_cli.restore.options import LoadOptions, PhotoOptions
@@ -257,8 +257,9 @@ def _folders(what: What, scale: int, *, listed: bool) -> tuple[Place, Place]:
     if output is not None:
         into = place(output)
         stores.check(into, writing=True)
-        if isinstance(into, Path) and os.path.lexists(into) and not is_folder(into):
-            raise UsageError("is not a folder", "name another with -o", subject=into)
+        if isinstance(into, Path) and (file := blocking(into)) is not None:
+            what = "is not a folder" if file == into else f"{file} is not a folder"
+            raise UsageError(what, "name another with -o", subject=into)
         return root, into
     named = root
     if isinstance(root, Path) and root.name in ("", ".."):

@@ -11,7 +11,7 @@ from mirnet_cli import extras
 from mirnet_cli.cli.console import Console
 from mirnet_cli.cli.options import WEIGHTS, Task, flat, option, scale_option, task_option
 from mirnet_cli.cli.table import memory
-from mirnet_cli.errors import ExitCode, UsageError
+from mirnet_cli.errors import ExitCode, OutputError, UsageError
 from mirnet_cli.restore.options import LoadOptions
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def command(
     # Not within what is timed.
     loading = replace(loading, task=wanted.task, scale=wanted.scale)
     fetch_first(loading, console)
+    _check_temporary()
     settings = bench.Settings(loading, wanted.repeat, wanted.compare)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -101,6 +102,14 @@ def command(
     if not json:
         _show(wanted.task, rows)
     return ExitCode.OK
+
+
+def _check_temporary() -> None:
+    try:
+        tempfile.gettempdir()
+    except OSError as error:
+        what = "there is no folder for temporary files that can be written"
+        raise OutputError(what, "set TMPDIR to one") from error
 
 
 def _sizes(text: str) -> list[float]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from mirnet_cli.errors import MirnetError
 from mirnet_cli.files import REFUSED, printable
+from mirnet_cli.photo.options import QUALITY_UNUSED
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -76,11 +77,11 @@ class Console:
         self._line(f"mirnet: {error}")
 
     def warn(self, subject: str, text: str) -> None:
-        """Say what went differently from what may be expected; of a disk once."""
+        """Say what went differently from what may be expected; of a disk or an option once."""
         if self.quiet or text in self._said:
             return
-        if text.startswith(REFUSED):
-            # True of every photo that goes to this disk.
+        if text.startswith((*REFUSED, QUALITY_UNUSED)):
+            # True of every photo that goes to this disk, or of this format.
             self._said.add(text)
         self._line(f"mirnet: {subject}: warning: {text}")
 

@@ -65,7 +65,7 @@ def list_models(task: OnlyTask = None, json: Json = False) -> int:
     chosen = [each for each in catalogue.entries() if task in (None, each.task)]
     if json:
         for each in chosen:
-            _print_json({**each.as_dict(), "state": _state(each), "path": str(_path(each))})
+            _print_json({**each.as_dict(), "state": _state(each), "path": _shown_path(each)})
         return ExitCode.OK
     rows = [
         [
@@ -101,7 +101,7 @@ def show(name: Name, json: Json = False) -> int:
     entry = catalogue.find(name)
     card = catalogue.card_path(entry)
     text = None if card is None else card.read_text(encoding="utf-8", errors="replace")
-    facts = {**entry.as_dict(), "state": _state(entry), "path": str(_path(entry))}
+    facts = {**entry.as_dict(), "state": _state(entry), "path": _shown_path(entry)}
     if json:
         _print_json({**facts, "card": text})
         return ExitCode.OK
@@ -123,7 +123,7 @@ def path(name: OneName = None, json: Json = False) -> int:
             raise ModelError(what, catalogue.reinstall(), subject=found)
     else:
         entry = catalogue.find(name)
-        found = _path(entry)
+        found = catalogue.path_of(entry)
         if not found.is_file():
             raise catalogue.verify(entry).error()
     if json:
@@ -142,7 +142,7 @@ def verify(names: Names = None, json: Json = False) -> int:
     """
     broken = 0
     names = names or [
-        each.name for each in catalogue.entries() if each.shipped or _path(each).is_file()
+        each.name for each in catalogue.entries() if each.shipped or _state(each) != "absent"
     ]
     if not names:
         raise ModelError("no weights are here to verify", catalogue.reinstall())
@@ -265,15 +265,19 @@ def _score(entry: Model) -> str:
     return "-"
 
 
-def _path(entry: Model) -> Path:
-    return catalogue.path_of(entry)
+def _shown_path(entry: Model) -> str | None:
+    path = catalogue.known_path(entry)
+    return None if path is None else str(path)
 
 
 def _state(entry: Model) -> str:
     """What can be told without reading the file."""
+    path = catalogue.known_path(entry)
     try:
-        found = _path(entry).stat().st_size
+        found = None if path is None else path.stat().st_size
     except OSError:
+        found = None
+    if found is None:
         return "missing" if entry.shipped else "absent"
     return "here" if entry.bytes in (0, found) else "changed"
 

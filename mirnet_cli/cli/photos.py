@@ -1,15 +1,18 @@
 """What enhance, denoise and upscale share: photos in, one result for each out."""
 
 import os
+import shlex
 import stat
 import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mirnet_cli import stores
 from mirnet_cli.cli.console import Console
 from mirnet_cli.cli.options import Words
 from mirnet_cli.errors import ExitCode, InputError, MirnetError, ModelError, UsageError
+from mirnet_cli.files import is_folder
 from mirnet_cli.places import Place, place
 from mirnet_cli.restore.names import ending, output_name, refuse_clashes
 from mirnet_cli.restore.options import LoadOptions, PhotoOptions
@@ -47,6 +50,7 @@ def improve(
         UsageError, ModelError: before any work.
     """
     task = str(loading.task)
+    _refuse_folders(files, task)
     loading = with_scale(loading)
     # Else results are named by a scale that only the weights tell, and those are read last.
     named = task != "upscale" or loading.scale is not None or output is not None
@@ -96,6 +100,15 @@ def improve(
     if failed and len(tasks) > 1:
         console.note(f"{len(tasks) - failed} of {len(tasks)} photos done, {failed} failed")
     return int(ExitCode.FAILED if failed else ExitCode.OK)
+
+
+def _refuse_folders(files: list[str], task: str) -> None:
+    """Folders alone are wrong usage; one among photos is a photo that cannot be done."""
+    if files and all(
+        name and isinstance(place(name), Path) and is_folder(Path(name)) for name in files
+    ):
+        to_do = f"for the photos in it write 'mirnet batch {shlex.quote(files[0])} --task {task}'"
+        raise UsageError("is a folder", to_do, subject=files[0])
 
 
 def with_scale(loading: LoadOptions) -> LoadOptions:

@@ -1,11 +1,11 @@
 """Wrong usage in one line, with the nearest thing that would have been right."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from mirnet_cli.cli.app import COMMANDS
+from mirnet_cli.cli.app import COMMANDS, build, load_command
 from mirnet_cli.files import exists, is_folder
 
 
@@ -33,7 +33,7 @@ def usage_line(error: BaseException, words: Sequence[str]) -> str | None:
     message = error.format_message().strip().rstrip(".")
     unknown = _unknown_command(message)
     if unknown is not None:
-        return f"{unknown}: no such command; {_nearest_command(unknown)}"
+        return f"{unknown}: no such command; {_nearest_command(unknown, context)}"
     if option is not None:
         what = "needs a value" if "requires an argument" in message else message
         return f"{option}: {what}; see '{help_words}'"
@@ -76,18 +76,67 @@ def _nearest_option(option: str, context: Any, words: Sequence[str], help_words:
     for word in words:
         if word.startswith(option) and exists(Path(word)):
             return f"for the file of that name write ./{word}"
+    elsewhere = _all_options()
+    if option in elsewhere:
+        return _have_it(elsewhere[option])
     if context is not None:
-        # Without the dashes, which would make all of them alike.
-        known = {
-            name.lstrip("-"): name
-            for parameter in context.command.get_params(context)
-            if parameter.param_type_name == "option" and not parameter.hidden
-            for name in parameter.opts
-        }
-        close = get_close_matches(option.lstrip("-"), known, n=1, cutoff=0.6)
-        if close:
-            return f"did you mean {known[close[0]]}?"
+        own = _options(context.command, context)
+        if close := _closest(option, own):
+            return f"did you mean {close}?"
+        if close := _closest(option, elsewhere, 0.8):
+            return f"did you mean {close}? {_have_it(elsewhere[close])}"
     return f"see '{help_words}'"
+
+
+def _closest(option: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    # Without the dashes, which would make all of them alike.
+    bare = {name.lstrip("-"): name for name in known}
+    close = get_close_matches(option.lstrip("-"), bare, n=1, cutoff=cutoff)
+    return bare[close[0]] if close else None
+
+
+def _options(command: Any, context: Any) -> list[str]:
+    return [
+        name
+        for parameter in command.get_params(context)
+        if parameter.param_type_name == "option" and not parameter.hidden
+        for name in parameter.opts
+    ]
+
+
+def _all_options() -> dict[str, list[str]]:
+    """The options of all commands, and the commands that have each."""
+    import typer
+
+    found: dict[str, list[str]] = {}
+
+    def add(command: Any, path: str) -> None:
+        context = typer.Context(command)
+        for name in _options(command, context):
+            found.setdefault(name, []).append(path)
+        for inner in getattr(command, "commands", {}).values():
+            add(inner, f"{path} {inner.name}")
+
+    add(build(), "mirnet")
+    for name in COMMANDS:
+        add(load_command(name), f"mirnet {name}")
+    return found
+
+
+_NAMED = 3
+"""Commands that are named of those that have an option."""
+
+
+def _have_it(commands: Sequence[str]) -> str:
+    # Sub-commands last.
+    commands = sorted(commands, key=lambda path: path.count(" "))
+    if len(commands) == 1:
+        return f"'{commands[0]}' has it"
+    if len(commands) > _NAMED:
+        named = ", ".join(f"'{each}'" for each in commands[:_NAMED])
+        return f"{named} and others have it"
+    named = ", ".join(f"'{each}'" for each in commands[:-1])
+    return f"{named} and '{commands[-1]}' have it"
 
 
 def _unknown_command(message: str) -> str | None:
@@ -95,7 +144,11 @@ def _unknown_command(message: str) -> str | None:
     return message.removeprefix(start).strip("'\"") if message.startswith(start) else None
 
 
-def _nearest_command(name: str) -> str:
+def _nearest_command(name: str, context: Any) -> str:
+    path = "mirnet" if context is None else str(context.command_path)
+    if path != "mirnet":
+        close = get_close_matches(name, context.command.list_commands(context), n=1, cutoff=0.5)
+        return f"did you mean '{path} {close[0]}'?" if close else f"see '{path} --help'"
     if is_folder(Path(name)):
         return f"for a folder write 'mirnet batch {name}'"
     if exists(Path(name)):

@@ -266,7 +266,8 @@ def _cache() -> Iterator[Check]:
 def _weights() -> Iterator[Check]:
     entries = catalogue.entries()
     for entry in entries:
-        if not entry.shipped and not catalogue.path_of(entry).is_file():
+        path = catalogue.known_path(entry)
+        if not entry.shipped and (path is None or not path.is_file()):
             continue
         found = catalogue.verify(entry)
         if found.ok:

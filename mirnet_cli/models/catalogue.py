@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 from mirnet_cli import installation, settings
-from mirnet_cli.errors import ModelError
+from mirnet_cli.errors import ModelError, UsageError
 from mirnet_cli.files import reason
 from mirnet_cli.models import hub, trust_store
 
@@ -233,6 +233,14 @@ def path_of(model: Model) -> Path:
     if model.source == "hub":
         return hub.place_of(place_of(model))
     return settings.cache_folder() / "models" / model.name / model.file
+
+
+def known_path(model: Model) -> Path | None:
+    """Where the model's file is, or would be; None where no cache folder is known."""
+    try:
+        return path_of(model)
+    except UsageError:
+        return None
 
 
 def place_of(model: Model) -> hub.Place:

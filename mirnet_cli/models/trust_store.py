@@ -98,7 +98,7 @@ def _stamp(status: os.stat_result) -> list[int]:
 
 def _read() -> dict[str, dict[str, Any]]:
     values: Any = None
-    with contextlib.suppress(OSError, ValueError, RecursionError):
+    with contextlib.suppress(MirnetError, OSError, ValueError, RecursionError):
         path = file()
         if path.stat().st_size <= _MAX_BYTES:
             values = json.loads(path.read_text(encoding="utf-8"))

@@ -44,6 +44,7 @@ class Format:
         module: the module of this package that reads and writes it.
         needed: what that needs beside the core.
         written: the format that is written instead, for one that is read alone.
+        lossless: whether it is never lossy, so that it takes no quality.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Format:
     module: str
     needed: Needed | None = None
     written: str | None = None
+    lossless: bool = False
 
     @property
     def media_type(self) -> str:
@@ -76,10 +78,10 @@ FORMATS: dict[str, Format] = {
     entry.name: entry
     for entry in (
         Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), "jpeg"),
-        Format("PNG", (".png",), "png"),
+        Format("PNG", (".png",), "png", lossless=True),
         Format("WEBP", (".webp",), "webp"),
-        Format("TIFF", (".tif", ".tiff"), "tiff"),
-        Format("BMP", (".bmp", ".dib"), "bmp"),
+        Format("TIFF", (".tif", ".tiff"), "tiff", lossless=True),
+        Format("BMP", (".bmp", ".dib"), "bmp", lossless=True),
         Format(
             "AVIF",
             (".avif",),
@@ -171,7 +173,7 @@ def format_from_option(text: str) -> str:
             "use one of " + ", ".join(FORMATS[each].extensions[0][1:] for each in WRITABLE),
             subject="--format",
         )
-    check_writable(found)
+    check_writable(found, "--format")
     return found
 
 
@@ -185,17 +187,21 @@ def written_extension(name: str) -> str | None:
     return None if written is None else extension_for(written)[1:]
 
 
-def check_writable(format: str) -> None:
+def check_writable(format: str, subject: object = None) -> None:
     """See that a format can be written here.
+
+    Args:
+        format: its name.
+        subject: what asks for it, an option or a file's name.
 
     Raises:
         UsageError: it is read alone, or its library is not installed.
     """
     entry = FORMATS[format]
     if entry.written is not None:
-        raise UsageError(f"{format} cannot be written", "use --format tif", subject="--format")
+        raise UsageError(f"{format} cannot be written", "use --format tif", subject=subject)
     if missing := entry.missing:
-        raise UsageError(f"{format} needs {missing.name}", missing.remedy, subject="--format")
+        raise UsageError(f"{format} needs {missing.name}", missing.remedy, subject=subject)
 
 
 def extension_for(format: str) -> str:

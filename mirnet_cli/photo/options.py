@@ -9,6 +9,9 @@ from mirnet_cli.options import HOW, WHERE, Options, Setting
 MAX_PIXELS = 500_000_000
 """Between a bomb and a large photo: a 500-megapixel mosaic still passes."""
 
+QUALITY_UNUSED = "the quality asked for is not used"
+"""How the warning begins where the format takes none."""
+
 
 @dataclass(frozen=True)
 class ReadOptions(Options):

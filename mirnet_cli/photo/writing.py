@@ -8,7 +8,7 @@ from mirnet_cli.errors import OutputError
 from mirnet_cli.photo import exif, formats, ifd, png_chunks, xmp
 from mirnet_cli.photo.codec import Codec, Order
 from mirnet_cli.photo.colour import kind_of
-from mirnet_cli.photo.options import WriteOptions
+from mirnet_cli.photo.options import QUALITY_UNUSED, WriteOptions
 from mirnet_cli.photo.picture import Array, Encoded, Header, Metadata, Photo
 from mirnet_cli.photo.reading import codec_of
 from mirnet_cli.photo.source import DamageError
@@ -53,6 +53,8 @@ def encode(
     name = format_for(photo.header, width, height, options.format_name)
     codec = codec_of(name)
     warnings: list[str] = []
+    if options.quality is not None and formats.FORMATS[name].lossless:
+        warnings.append(f"{QUALITY_UNUSED}: {name} is lossless")
     photo = _with_colours(photo, codec, name, warnings)
     pixels, alpha, metadata = _shaped(photo, codec, name, warnings)
     if options.strip:

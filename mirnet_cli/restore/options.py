@@ -128,7 +128,12 @@ class LoadOptions(Options):
     ] = None
     device: Annotated[
         str,
-        Setting("Where to compute. [default: auto]", COMPUTING, metavar="auto|cpu|cuda[:N]|mps"),
+        Setting(
+            "Where to compute. [default: auto]",
+            COMPUTING,
+            metavar="auto|cpu|cuda[:N]|mps",
+            parse=values.device,
+        ),
     ] = "auto"
     precision: Annotated[
         Literal["auto", "fp32", "fp16", "bf16"],

@@ -16,7 +16,7 @@ from mirnet_cli.errors import (
     ResultError,
     TransferError,
 )
-from mirnet_cli.files import make_folder, reason
+from mirnet_cli.files import make_folder, not_written, reason
 from mirnet_cli.places import Place
 from mirnet_cli.restore.options import PhotoOptions
 from mirnet_cli.restore.result import Result
@@ -144,22 +144,10 @@ def check(source: Place | bytes, target: Place | BinaryIO) -> None:
     if isinstance(source, Path):
         stores.of(source).check_source(source)
     if isinstance(target, Path):
-        _make_folder(target.parent)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        make_folder(folder)
-    except OSError as error:
-        raise OutputError(
-            f"folder cannot be made ({_reason(error)})",
-            "check its name and permissions",
-            subject=folder,
-        ) from error
-
-
-def _reason(error: Exception) -> str:
-    return reason(error) if isinstance(error, OSError) else str(error)
+        try:
+            make_folder(target.parent)
+        except OSError as error:
+            raise not_written(target, error) from error
 
 
 def told(error: MirnetError) -> str:

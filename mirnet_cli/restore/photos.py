@@ -26,7 +26,8 @@ def check_target(source: Source, target: Target, options: WriteOptions) -> None:
         return
     named = format_from_name(target.name)
     if named is not None and options.format is None:
-        check_writable(named)
+        same = isinstance(source, Place) and format_from_name(source.name) == named
+        check_writable(named, source if same else target)
     stores.check(target, writing=True)
     stores.of(target).check_target(target)
     if not options.overwrite:

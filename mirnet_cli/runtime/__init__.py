@@ -136,6 +136,9 @@ def _module(runtime: str, family: str, device: str, precision: str) -> ModuleTyp
             module = _imported(name)
             if module is not None and module.runs(family, device, precision):
                 return module
+        kind = device.partition(":")[0]
+        if kind not in ("auto", "cpu") and last in extras.EXTRAS:
+            extras.require(last, f"the device {kind}", subject=f"--device {device}")
         runtime = last
     if runtime not in RUNTIMES:
         raise UsageError(f"unknown runtime {runtime!r}", f"use auto, {' or '.join(RUNTIMES)}")

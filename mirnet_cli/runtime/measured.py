@@ -68,7 +68,7 @@ def measured(
 
 def _path(sha256: str, told: Mapping[str, object]) -> Path:
     key = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
-    return surroundings.cache_folder() / "networks" / f"{sha256[:40]}-{key}.json"
+    return surroundings.cache_or_nowhere() / "networks" / f"{sha256[:40]}-{key}.json"
 
 
 def _known(path: Path) -> Measured | None:

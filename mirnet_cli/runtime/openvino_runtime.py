@@ -86,7 +86,7 @@ class OpenVinoRunner:
         self._begin()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=partial(_start_over, weakref.ref(self)))
-        self._shelf = Shelf(settings.cache_folder() / "compiled")
+        self._shelf = Shelf(settings.cache_or_nowhere() / "compiled")
         self._kept = 0
         self.precision = precision
         # Whatever does not fit in the weights is found here, before any photo is read.

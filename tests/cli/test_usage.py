@@ -13,8 +13,37 @@ from tests.cli.conftest import Mirnet
     [
         ("denoise a.jpg --til 5", "--til: no such option; did you mean --tile?"),
         ("denoise a.jpg --overwrit", "--overwrit: no such option; did you mean --overwrite?"),
-        ("denoise a.jpg --scale 2", "--scale: no such option; see 'mirnet denoise --help'"),
-        ("doctor --verbose", "--verbose: no such option; see 'mirnet doctor --help'"),
+        (
+            "denoise a.jpg --scale 2",
+            "--scale: no such option; 'mirnet upscale', 'mirnet batch', 'mirnet evaluate' and oth",
+        ),
+        ("doctor --verbose", "--verbose: no such option; 'mirnet enhance', 'mirnet denoise', "),
+        *(
+            (f"{task} a.jpg {words}", f"{words.split()[0]}: no such option; 'mirnet batch' has it")
+            for task in ("enhance", "denoise", "upscale")
+            for words in ("--dry-run", "--retry-failed", "--report x.html", "--watch", "-r")
+        ),
+        ("denoise --version", "--version: no such option; 'mirnet' has it"),
+        ("denoise a.jpg --accept-licence", "--accept-licence: no such option; 'mirnet models d"),
+        ("denoise a.jpg --retry-faild", "--retry-faild: no such option; did you mean --retry-f"),
+        ("models lsit", "lsit: no such command; did you mean 'mirnet models list'?"),
+        ("models xyzzy", "xyzzy: no such command; see 'mirnet models --help'"),
+        ("models folder", "folder: no such command; see 'mirnet models --help'"),
+        ("denoise .", ".: is a folder; for the photos in it write 'mirnet batch . --task denoise'"),
+        (
+            "enhance folder folder",
+            "folder: is a folder; for the photos in it write 'mirnet batch fol",
+        ),
+        (
+            "upscale folder/ -o b.jpg",
+            "folder/: is a folder; for the photos in it write 'mirnet bat",
+        ),
+        *(
+            (f"denoise a.jpg --device {name}", f"--device: '{name}' is not auto, cpu, cuda, cuda:N")
+            for name in ("gpu", "cuda:x", "cuda:-1", "cpu:0")
+        ),
+        ("batch folder -o a.jpg", "a.jpg: is not a folder; name another with -o"),
+        ("batch folder -o a.jpg/out", "a.jpg/out: a.jpg is not a folder; name another with -o"),
         ("doctor --device cuda", "--device: goes with --tiling; the checks look at all devices"),
         ("denoise a.jpg -z", "-z: no such option; see 'mirnet denoise --help'"),
         ("denoise a.jpg --tile", "--tile: needs a value; see 'mirnet denoise --help'"),
@@ -156,3 +185,14 @@ def test_jobs_of_the_environment_give_way_to_a_cluster(
     assert mirnet("batch", "in").said.startswith("mirnet: --jobs: not with --cluster")
     # The command line wins; with a cluster this would be refused.
     assert "not with" not in mirnet("batch", "in", "--jobs", "3", "--dry-run").err
+
+
+@pytest.mark.parametrize(
+    "words", ["", "denoise", "batch", "models", "models list", "models convert", "doctor", "train"]
+)
+def test_h_is_help(mirnet: Mirnet, words: str) -> None:
+    ran = mirnet(*words.split(), "-h")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith(f"Usage: mirnet {words}".rstrip())
+    assert ran.out == mirnet(*words.split(), "--help").out
+    assert "-h, --help" in ran.out

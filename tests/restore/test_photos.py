@@ -263,3 +263,29 @@ def test_very_dark_pictures_keep_their_shadows(task: str, linear: bool) -> None:
     assert len(np.unique(result)) > 500
     assert np.abs(after - before).max() < (20 if linear else 128)
     assert (np.diff(after) > 0).all()
+
+
+@pytest.mark.parametrize("name", ["PNG", "TIFF", "BMP", "JPEG", "WEBP"])
+def test_a_quality_that_a_lossless_format_does_not_take_is_said(name: str) -> None:
+    from mirnet_cli.photo.options import QUALITY_UNUSED
+
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 12), (90, 80, 70)).save(buffer, name)
+    photo = decode(buffer.getvalue())
+    lossless = name in ("PNG", "TIFF", "BMP")
+    said = [each for each in encode(photo, quality=80).warnings if QUALITY_UNUSED in each]
+    assert bool(said) is lossless
+    assert QUALITY_UNUSED not in " ".join(encode(photo).warnings)
+
+
+@pytest.mark.parametrize("target", ["file.txt/out.png", "file.txt/a/b/out.png"])
+def test_a_file_where_a_folder_would_have_to_be(tmp_path: Path, target: str) -> None:
+    from mirnet_cli.restore.outcome import check
+
+    file = tmp_path / "file.txt"
+    file.touch()
+    (tmp_path / "a.png").touch()
+    with pytest.raises(OutputError) as caught:
+        check(tmp_path / "a.png", tmp_path / target)
+    assert caught.value.subject == str(tmp_path / target)
+    assert f"{file} is not a folder" in str(caught.value)
