@@ -30,7 +30,8 @@ if TYPE_CHECKING:
         TransferError,
         UsageError,
     )
-    from mirnet_cli.restore import LoadOptions, PhotoOptions, Restorer, Result, load
+    from mirnet_cli.python import load as load
+    from mirnet_cli.restore import LoadOptions, PhotoOptions, Restorer, Result
 
 _ERRORS = (
     "DiskFullError",
@@ -46,7 +47,7 @@ _ERRORS = (
     "UsageError",
 )
 _HOME = {
-    "load": "mirnet_cli.restore",
+    "load": "mirnet_cli.python",
     "LoadOptions": "mirnet_cli.restore",
     "PhotoOptions": "mirnet_cli.restore",
     "Restorer": "mirnet_cli.restore",

@@ -4,7 +4,7 @@ Every error says in one line what is wrong and what to do about it. The command 
 line; a library user catches the class.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 
 
@@ -35,6 +35,13 @@ class MirnetError(Exception):
         self.remedy = remedy
         self.subject = None if subject is None else str(subject)
         super().__init__(self.__str__())
+
+    def reword(self, change: Callable[[str], str]) -> None:
+        """Say the same in other words; of the subject only where it is an option."""
+        self.what, self.remedy = change(self.what), change(self.remedy)
+        if self.subject is not None and self.subject.startswith("-"):
+            self.subject = change(self.subject)
+        self.args = (self.__str__(),)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Let it pass from process to process whole."""

@@ -5,12 +5,13 @@ dataclasses whole. They stand where their options are used: :mod:`mirnet_cli.pho
 :mod:`mirnet_cli.restore.options`, :mod:`mirnet_cli.batches.options`.
 """
 
+import re
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, fields, replace
-from functools import cache
-from typing import Any, Self, cast, get_type_hints
+from functools import cache, wraps
+from typing import Any, ParamSpec, Self, TypeVar, cast, get_type_hints
 
-from mirnet_cli.errors import UsageError
+from mirnet_cli.errors import MirnetError, UsageError
 
 WHICH = "Which photos"
 WHERE = "Where it goes"
@@ -101,3 +102,52 @@ def _declared(kind: Any) -> dict[str, Setting]:
         for each in getattr(hints[field.name], "__metadata__", ())
         if isinstance(each, Setting)
     }
+
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+_FLAG = re.compile(
+    r"(?<![\w-])--([a-z]+(?:-[a-z]+)*)"
+    r"(?:[ =]((?:\d|cpu|cuda|torch|openvino|fp\d|png|tif|jpg|gpu)\w*)\b)?"
+)
+_OUTPUT = re.compile(r"(?<![\w-])-o\b")
+_SWITCHES = {"overwrite", "strip", "preserve", "ensemble", "recursive", "retry_failed"}
+
+
+def as_arguments(text: str, output: str) -> str:
+    """A message in terms of Python: ``--max-memory 4G`` becomes ``max_memory="4G"``.
+
+    Args:
+        text: with options of the command line.
+        output: the argument that stands for ``-o``.
+    """
+    return _OUTPUT.sub(output, _FLAG.sub(_argument, text))
+
+
+def _argument(found: re.Match[str]) -> str:
+    name, value = found[1].replace("-", "_"), found[2]
+    if value is not None:
+        return f"{name}={value}" if value.isdigit() else f'{name}="{value}"'
+    return f"{name}=True" if name in _SWITCHES else name
+
+
+def in_python(output: str = "output") -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+    """Let the errors of a public function name its arguments, not the options of commands.
+
+    Args:
+        output: the argument that stands for ``-o``.
+    """
+
+    def decorate(function: Callable[_P, _R]) -> Callable[_P, _R]:
+        @wraps(function)
+        def call(*args: _P.args, **named: _P.kwargs) -> _R:
+            try:
+                return function(*args, **named)
+            except MirnetError as error:
+                error.reword(lambda text: as_arguments(text, output))
+                raise
+
+        return call
+
+    return decorate

@@ -160,13 +160,13 @@ def _restorer(holder: _Here, request: Request) -> "Restorer":
     Raises:
         ModelError: its weights are not those of the client.
     """
-    import mirnet_cli
+    from mirnet_cli import restore
 
     key = repr((request.sha256, request.loading))
     if key not in holder.loaded:
         while len(holder.loaded) >= _KEPT:
             holder.loaded.popitem(last=False)
-        restorer = mirnet_cli.load(options=request.loading)
+        restorer = restore.load(options=request.loading)
         found = restorer.weights.sha256
         if found != request.sha256:
             raise ModelError(

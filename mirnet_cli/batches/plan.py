@@ -163,7 +163,7 @@ def make_plan(
     for path in paths:
         stores.check(path)
         single = _is_photo(path) or root is not None or not is_folder(path)
-        for each in [_single(path, root)] if single else _below(path, into, selection):
+        for each in [_single(path, root)] if single else _sorted(_below(path, into, selection)):
             if single and not _chosen(PurePosixPath(each.key), selection):
                 continue
             if each.key in found and not same_file(found[each.key].source, each.source):
@@ -176,7 +176,7 @@ def make_plan(
     written = {_place(into / output) for output in outputs}
     items = [
         Item(each.key, each.source, _target(into, each.key, selection), each.error)
-        for each in sorted(found.values(), key=lambda each: each.key)
+        for each in (found.values() if root is None else _sorted(found.values()))
         if not (written and _place(each.source) in written)
     ]
     if any(same_file(path, into) for path in paths) and is_folder(into):
@@ -188,6 +188,10 @@ def make_plan(
     if selection.shard is not None:
         items = [item for item in items if in_shard(item.key, *selection.shard)]
     return Plan(into, tuple(items), selection.shard)
+
+
+def _sorted(found: Iterable[_Found]) -> list[_Found]:
+    return sorted(found, key=lambda each: each.key)
 
 
 def _pairs(items: Iterable[Item]) -> list[tuple[Place, Place]]:

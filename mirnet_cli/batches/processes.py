@@ -207,9 +207,9 @@ def _work(connection: "Connection[Any, Any]", loading: LoadOptions, cores: froze
 def _serve(connection: "Connection[Any, Any]", loading: LoadOptions) -> None:
     """Load the weights, then do one photo after the other."""
     try:
-        import mirnet_cli
+        from mirnet_cli import restore
 
-        restorer = mirnet_cli.load(options=loading)
+        restorer = restore.load(options=loading)
     except MirnetError as error:
         connection.send(error)
         return

@@ -7,20 +7,20 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from mirnet_cli import stores
+from mirnet_cli import restore, stores
 from mirnet_cli.batches.job import Executor, Job, Nobody
 from mirnet_cli.batches.journal import Choice, Decision, Journal, digest
 from mirnet_cli.batches.pipeline import Pipeline
 from mirnet_cli.batches.plan import BatchOptions, Item, Plan, make_plan
-from mirnet_cli.errors import OutputError, UsageError
+from mirnet_cli.errors import MirnetError, OutputError, UsageError
 from mirnet_cli.files import remove_leftovers
-from mirnet_cli.options import declared
+from mirnet_cli.options import as_arguments, declared, in_python
 from mirnet_cli.places import Fingerprint, Place, place
-from mirnet_cli.restore.options import PhotoOptions
+from mirnet_cli.restore.options import LoadOptions, PhotoOptions
 from mirnet_cli.restore.outcome import Outcome, make_result
 
 if TYPE_CHECKING:
@@ -293,8 +293,9 @@ class Batch:
         )
 
 
+@in_python("into")
 def batch(
-    restorer: "Restorer",
+    restorer: "Restorer | str | os.PathLike[str]",
     paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     options: BatchOptions | None = None,
     *,
@@ -306,17 +307,19 @@ def batch(
     """Do many photos, resumably; what ``mirnet batch`` does.
 
     Args:
-        restorer: from :func:`mirnet_cli.load`.
+        restorer: from :func:`mirnet_cli.load`, or what that takes: a task, a model, weights.
         paths: files, and folders whose photos are taken; also addresses (``s3://bucket/scans``).
         options: which photos, and how the batch goes on.
         into: the folder or prefix for the results and the journal that says what is done. A photo
             in a folder of ``paths`` keeps its place below it.
         photo: what is done to each photo.
         progress: called with the number of tiles done, and of all tiles, of the current photo.
-        **named: options of both kinds by their names, in the place of those that are given whole.
+        **named: options by their names, in the place of those that are given whole; those of
+            :func:`mirnet_cli.load` too, where it is to be called here.
 
     Yields:
-        One result for each photo: done, skipped (done before) or failed (``error`` says why).
+        One result for each photo, in the order of ``paths`` and, within a folder, of names: done,
+        skipped (done before) or failed (``error`` says why). ``input`` says of which photo.
 
     Raises:
         UsageError: wrong arguments, clashing names, an output that is an input; before any work.
@@ -329,6 +332,11 @@ def batch(
         raise UsageError("an empty name", "look at the variable that it came from", subject="into")
     own = {name: named.pop(name) for name in [*named] if name in declared(BatchOptions)}
     options = BatchOptions.of(options, own)
+    if isinstance(restorer, str | os.PathLike):
+        loading = {each.name for each in fields(LoadOptions)}
+        said = {name: named.pop(name) for name in [*named] if name in loading}
+        photo = PhotoOptions.of(photo, named)
+        restorer, named = restore.load(os.fspath(restorer), **said), {}
     made = Batch(
         [place(path) for path in paths], place(into), options, PhotoOptions.of(photo, named)
     )
@@ -336,11 +344,31 @@ def batch(
     going = made.run(restorer, Pipeline(restorer, None if progress is None else _Tiles(progress)))
 
     def results() -> Iterator["Result"]:
-        with going, closing(going.do(plan)) as reports:  # type: ignore[type-var]
-            for report in reports:
-                yield report.outcome.result
+        try:
+            with going, closing(going.do(plan)) as reports:  # type: ignore[type-var]
+                for result in _in_order(plan, reports):
+                    told = (as_arguments(each, "into") for each in result.warnings)
+                    error = result.error and as_arguments(result.error, "into")
+                    yield replace(result, warnings=tuple(told), error=error)
+        except MirnetError as error:
+            error.reword(lambda text: as_arguments(text, "into"))
+            raise
 
     return results()
+
+
+def _in_order(plan: Plan, reports: Iterable[Report]) -> Iterator["Result"]:
+    """The results in the order of the plan; what was done before it waits for its turn."""
+    waiting = deque(item.key for item in plan.items)
+    early: dict[str, Result] = {}
+    try:
+        for report in reports:
+            early[report.item.key] = report.outcome.result
+            while waiting and waiting[0] in early:
+                yield early.pop(waiting.popleft())
+    except MirnetError:
+        yield from (early[key] for key in waiting if key in early)
+        raise
 
 
 class _Tiles(Nobody):

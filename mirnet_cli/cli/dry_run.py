@@ -142,8 +142,8 @@ def _seconds(restorer: "Restorer", options: PhotoOptions, forecasts: "list[Forec
     side = min([_SAMPLE, *(each.tile for each in forecasts if each.tile)])
     sample = np.zeros((side, side, 3), np.uint8)
     # The first run prepares what the others use.
-    restorer(sample)
+    restorer.array(sample, PhotoOptions())
     begun = time.monotonic()
-    restorer(sample, options)
+    restorer.array(sample, options)
     pace = (time.monotonic() - begun) / restorer.foresee(side, side).pixels
     return pace * sum(each.pixels for each in forecasts)

@@ -3,6 +3,7 @@
 import math
 import shlex
 import sys
+import warnings as python_warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -134,7 +135,10 @@ def command(
         if restorer is not None:
 
             def restore(pixels: Any, profile: bytes | None) -> Any:
-                return restorer(pixels, step, profile=profile, progress=display.tiles)
+                made, said = restorer.array(pixels, step, profile=profile, progress=display.tiles)
+                for text in said:
+                    python_warnings.warn(text, stacklevel=1)
+                return made
 
         results = evaluate(found, restore, scale=factor, **asdict(measure))
         for pair in found:

@@ -136,7 +136,7 @@ def load_restorer(loading: LoadOptions, console: Console | None = None) -> "Rest
     Raises:
         UsageError, ModelError: what the options name is not there.
     """
-    import mirnet_cli
+    from mirnet_cli import restore
 
     loading = with_scale(loading)
     if console is not None:
@@ -144,7 +144,7 @@ def load_restorer(loading: LoadOptions, console: Console | None = None) -> "Rest
 
         fetch_first(loading, console)
     try:
-        return mirnet_cli.load(options=loading)
+        return restore.load(options=loading)
     except MemoryError as error:
         remedy = "close other programs, or use another --device"
         raise ModelError("not enough memory to load the weights", remedy) from error

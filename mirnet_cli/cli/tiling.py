@@ -1,6 +1,5 @@
 """``mirnet doctor --tiling``: tiles against the whole, for a photo and a model of the user's."""
 
-import warnings
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from mirnet_cli.cli.console import Console
 from mirnet_cli.cli.table import LEFT, RIGHT, lines
 from mirnet_cli.errors import ExitCode, OutputError, UsageError
 from mirnet_cli.photo.options import ReadOptions
-from mirnet_cli.restore.options import LoadOptions
+from mirnet_cli.restore.options import LoadOptions, StepOptions
 
 if TYPE_CHECKING:
     from mirnet_cli.measure.tiling import Tiling
@@ -66,12 +65,10 @@ def check(
 
         def restored(restorer: "Restorer", what: str) -> Any:
             display.start(f"{photo} {what}")
-            with warnings.catch_warnings(record=True) as said:
-                warnings.simplefilter("always")
-                result = restorer(pixels, progress=display.tiles)
+            result, said = restorer.array(pixels, StepOptions(), progress=display.tiles)
             display.finish()
-            for each in said:
-                console.warn(f"{photo} {what}", str(each.message))
+            for text in said:
+                console.warn(f"{photo} {what}", text)
             return result
 
         whole_in = load_restorer(replace(loading, tile=0), console)

@@ -44,10 +44,10 @@ def _timed(run: Callable[[], Any], repeat: int) -> tuple[float, float]:
 
 def network(request: Request) -> Figures:
     """A decoded picture through mirnet, from loading the weights (in ``cold``) on."""
-    import mirnet_cli
+    from mirnet_cli import restore
 
     pixels = _pixels(request)
-    restorer = mirnet_cli.load(**request["loading"])
+    restorer = restore.load(**request["loading"])
     cold, seconds = _timed(lambda: restorer(pixels), request["repeat"])
     height, width = pixels.shape[:2]
     plan = restorer.tiles(width, height)

@@ -1,7 +1,5 @@
 """Two photos as pictures that can be compared on a screen: 8 bits, sRGB, of one size."""
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,17 +7,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from mirnet_cli.errors import InputError
 from mirnet_cli.photo import decode
-from mirnet_cli.photo.colour import transform
 from mirnet_cli.photo.options import MAX_PIXELS
-from mirnet_cli.photo.picture import Photo
-from mirnet_cli.photo.raster import on_white, to_depth
-
-Pixels = NDArray[np.uint8]
-"""Height x width x 3, sRGB."""
+from mirnet_cli.photo.screen import Pixels as Pixels
+from mirnet_cli.photo.screen import encoded as encoded
+from mirnet_cli.photo.screen import fitted as fitted
+from mirnet_cli.photo.screen import jpeg as jpeg
+from mirnet_cli.photo.screen import png as png
+from mirnet_cli.photo.screen import shown as shown
 
 CROP = 384
 """Side of a crop at 100 %, in pixels."""
@@ -103,22 +100,6 @@ def read_pair(
     return Pair(resized, second, f"before is {old_width}x{old_height}, {word} for this page")
 
 
-def shown(photo: Photo) -> Pixels:
-    """A photo as a screen shows it: its profile applied, on white where it is transparent."""
-    pixels = to_depth(photo.pixels, "uint8")
-    if photo.alpha is not None:
-        pixels = on_white(pixels, to_depth(photo.alpha, "uint8"))
-    image = Image.fromarray(np.ascontiguousarray(pixels))
-    icc = photo.metadata.icc
-    if icc is not None:
-        convert = transform(icc, image.mode)
-        if convert is not None:
-            from PIL import ImageCms
-
-            image = ImageCms.applyTransform(image, convert) or image
-    return np.asarray(image.convert("RGB"), np.uint8)
-
-
 def difference(pair: Pair) -> Pixels:
     """Absolute difference of each sample."""
     return np.asarray(cv2.absdiff(pair.before, pair.after), np.uint8)
@@ -190,38 +171,6 @@ def _gradient(pixels: Pixels) -> NDArray[np.uint8]:
 def _cells(values: NDArray[np.uint8], columns: int, rows: int) -> NDArray[np.float32]:
     small = cv2.resize(values.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.float32).reshape(rows, columns)
-
-
-def fitted(pixels: Pixels, side: int) -> Pixels:
-    """Reduced so that no side is longer than ``side``; the same array if none is."""
-    height, width = pixels.shape[:2]
-    longest = max(height, width)
-    if longest <= side:
-        return pixels
-    size = (max(1, round(width * side / longest)), max(1, round(height * side / longest)))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def png(pixels: Pixels) -> str:
-    """A ``data:`` address that holds the pixels exactly."""
-    return _address(pixels, "png", compress_level=6)
-
-
-def jpeg(pixels: Pixels, quality: int = 90) -> str:
-    """A ``data:`` address that holds the pixels nearly, in a tenth of the size."""
-    return _address(pixels, "jpeg", quality=quality, subsampling="4:4:4")
-
-
-def encoded(pixels: Pixels, kind: str, **options: object) -> bytes:
-    """A picture file: ``kind`` is "png" or "jpeg", the options are Pillow's."""
-    stream = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(stream, kind, **options)
-    return stream.getvalue()
-
-
-def _address(pixels: Pixels, kind: str, **options: object) -> str:
-    data = encoded(pixels, kind, **options)
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def tones(pixels: Pixels, bins: int) -> list[list[int]]:

@@ -59,7 +59,9 @@ def perform(
     """
     try:
         check(source, target)
-        result = restorer.file(source, target, options, progress=tiles)
+        work = restorer.read(source, target, options)
+        restorer.improve(work, options, tiles)
+        result = restorer.write(work, options)
     except BrokenPipeError:
         raise
     except Exception as error:

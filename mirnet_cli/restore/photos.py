@@ -6,12 +6,44 @@ from pathlib import Path
 
 from mirnet_cli import stores
 from mirnet_cli.errors import InputError, OutputError, UsageError
-from mirnet_cli.files import exists_already
+from mirnet_cli.files import exists_already, make_folder, not_written
 from mirnet_cli.photo import Header, Photo, decode, encode, extension_for, format_from_name
 from mirnet_cli.photo.formats import FORMATS, check_writable
 from mirnet_cli.photo.options import ReadOptions, WriteOptions
-from mirnet_cli.places import Place
+from mirnet_cli.places import Place, place
+from mirnet_cli.restore.names import output_name
 from mirnet_cli.restore.work import Source, Target, Work
+
+
+def within(target: str | Target, source: Source, options: WriteOptions) -> Target:
+    """The target itself or, where it is a folder, a file in it of the source's name.
+
+    A folder whose name ends in a slash is made.
+
+    Raises:
+        UsageError: it has no name, or there is none for the file.
+        OutputError: the folder cannot be made.
+    """
+    if isinstance(target, str):
+        if not target:
+            raise UsageError("an empty name", "name a file or a folder", subject="target")
+        text, target = target, place(target)
+    elif isinstance(target, Place):
+        text = str(target)
+    else:
+        return target
+    stores.check(target, writing=True)
+    if not stores.of(target).means_folder(target, text):
+        return target
+    if isinstance(source, bytes) or not source.name:
+        what = "is a folder, and the photo has no name of its own"
+        raise UsageError(what, "name a file", subject=target)
+    if isinstance(target, Path):
+        try:
+            make_folder(target)
+        except OSError as error:
+            raise not_written(target, error) from error
+    return target / output_name(source.name, extension=options.format)
 
 
 def check_target(source: Source, target: Target, options: WriteOptions) -> None:

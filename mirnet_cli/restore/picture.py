@@ -234,18 +234,19 @@ def store(values: Floats, out: NDArray[Any]) -> None:
     out[...] = values
 
 
-def check(pixels: NDArray[Any], *, two_views: bool = False) -> list[str]:
+def check(pixels: NDArray[Any], *, two_views: bool = False, clip: bool | None = None) -> list[str]:
     """Checks that an array is a picture that can be restored.
 
     Args:
         pixels: the array.
         two_views: it has to be two views of one scene beside each other, of three channels each.
+        clip: whether values beyond 0..1 may be clipped; by default they may, with a warning.
 
     Returns:
         Warnings: what will be changed before the network sees it.
 
     Raises:
-        UsageError: for a shape or type that is none of a picture.
+        UsageError: for a shape or type that is none of a picture, or values beyond 0..1.
         InputError: for values that are not finite.
     """
     if pixels.dtype.name not in PEAKS:
@@ -256,14 +257,14 @@ def check(pixels: NDArray[Any], *, two_views: bool = False) -> list[str]:
         if pixels.ndim != 3 or pixels.shape[2] != 6 or 0 in pixels.shape:
             what = f"pixels of shape {pixels.shape} for a network that needs two views"
             raise UsageError(what, "give HxWx6: the left view's RGB, then the right one's")
-        return _check_values(pixels)
+        return _check_values(pixels, clip)
     colour = pixels.ndim == 3 and pixels.shape[2] in (3, 4)
     if not (pixels.ndim == 2 or colour) or 0 in pixels.shape:
         raise UsageError(f"pixels of shape {pixels.shape}", "give HxW, HxWx3 or HxWx4")
-    return _check_values(pixels)
+    return _check_values(pixels, clip)
 
 
-def _check_values(pixels: NDArray[Any]) -> list[str]:
+def _check_values(pixels: NDArray[Any], clip: bool | None) -> list[str]:
     # Of either order of bytes.
     if pixels.dtype.kind != "f":
         return []
@@ -275,5 +276,9 @@ def _check_values(pixels: NDArray[Any]) -> list[str]:
         if not np.isfinite(band.sum(dtype=np.float64)):
             raise InputError("the picture has values that are not finite", "repair it first")
     if lowest < 0 or highest > 1:
-        return [f"values from {lowest:.4g} to {highest:.4g} were clipped to 0..1"]
+        if clip is False:
+            what = f"float32 pixels from {lowest:.4g} to {highest:.4g}"
+            raise UsageError(what, "scale them to 0..1, or give clip=True")
+        if clip is None:
+            return [f"values from {lowest:.4g} to {highest:.4g} were clipped to 0..1"]
     return []

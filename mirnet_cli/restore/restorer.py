@@ -4,10 +4,11 @@ import time
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from mirnet_cli import settings
 from mirnet_cli._version import __version__
@@ -16,11 +17,12 @@ from mirnet_cli.models.catalogue import TASKS
 from mirnet_cli.models.onnx import Asked
 from mirnet_cli.models.resolver import names_file, resolve
 from mirnet_cli.models.weights import Weights
+from mirnet_cli.options import as_arguments, in_python
 from mirnet_cli.photo import Photo, regions, xmp_regions
 from mirnet_cli.photo.options import WriteOptions
 from mirnet_cli.photo.space import Space, space_of, space_of_photo
 from mirnet_cli.places import Place, place
-from mirnet_cli.restore import photos
+from mirnet_cli.restore import images, notebook, photos
 from mirnet_cli.restore.alpha import enlarged_alpha, without_hidden
 from mirnet_cli.restore.context import Refinement
 from mirnet_cli.restore.cutting import Cutter, Outcome
@@ -35,6 +37,8 @@ from mirnet_cli.restore.tiles import TilePlan
 from mirnet_cli.restore.work import Source, Target, Work
 from mirnet_cli.runtime.memory import ceiling
 
+_Pixels = TypeVar("_Pixels", NDArray[Any], Image.Image)
+
 
 class RestoreWarning(UserWarning):
     """Something the caller of a :class:`Restorer` should know: a fallback, clipped values."""
@@ -43,18 +47,7 @@ class RestoreWarning(UserWarning):
 def load(
     task: str | Path | None = None, options: LoadOptions | None = None, **named: Any
 ) -> "Restorer":
-    """Loads a network, ready to restore photos.
-
-    Args:
-        task: "denoise", "enhance" or "upscale", the name of a model, or the path of weights; by
-            default what the options say.
-        options: which weights, and what computes.
-        **named: options by their names, in the place of those of ``options``.
-
-    Raises:
-        UsageError: for an option that is none.
-        ModelError: for weights that are not found, not intact or not understood.
-    """
+    """See :func:`mirnet_cli.load`; the errors are in the words of the commands."""
     options = LoadOptions.of(options, named)
     if task is not None:
         options = LoadOptions.of(options, _meant(str(task), options))
@@ -118,60 +111,112 @@ class Restorer:
     def refinement(self, value: Refinement) -> None:
         self._cutter.refinement = value
 
+    @in_python()
     def __call__(
         self,
-        pixels: NDArray[Any],
+        pixels: _Pixels,
         options: StepOptions | None = None,
         *,
         profile: bytes | None = None,
+        clip: bool = False,
         progress: Report | None = None,
         **named: Any,
-    ) -> NDArray[Any]:
+    ) -> _Pixels:
         """Restores a picture.
 
         Args:
-            pixels: ``(H, W)`` grey, ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGB with straight alpha;
-                uint8, uint16, or float32 in 0..1. Not written to. Networks for dual-pixel sensors
-                take ``(H, W, 6)``, the left view and the right one, and give ``(H, W, 3)``.
+            pixels: an array, ``(H, W)`` grey, ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGB with straight
+                alpha; uint8, uint16, or float32 in 0..1. Not written to. Networks for dual-pixel
+                sensors take ``(H, W, 6)``, the left view and the right one, and give
+                ``(H, W, 3)``. Or an image of Pillow's, of mode L, LA, RGB, RGBA, I;16 or F (in
+                0..1); 1 is taken as L, P and PA as RGB or RGBA.
             options: what the result is like.
-            profile: the ICC profile that the pixels are in; None is sRGB.
+            profile: the ICC profile that the pixels are in; None is an image's own, or sRGB.
+            clip: clip float values to 0..1 instead of refusing those beyond it.
             progress: told of each run of the network.
             **named: options by their names, in the place of those of ``options``.
 
         Returns:
             A new array of the same type and layout, ``scale`` times as high and wide. Alpha is
-            kept, enlarged with the picture.
+            kept, enlarged with the picture. For an image a new one of the same mode, with its
+            profile, EXIF and all else in ``info``.
 
         Raises:
-            UsageError: for an array that is no picture, or an option that is none.
-            InputError: for values that are not finite.
+            UsageError: for an array that is no picture, an image of another mode, values beyond
+                0..1 without ``clip``, or an option that is none.
+            InputError: for values that are not finite, or an image that cannot be decoded.
             OutOfMemoryError: where memory does not suffice at the smallest tile.
             ResultError: where the network's result is not finite.
         """
         options = StepOptions.of(options, named)
-        self.check(options)
-        if not isinstance(pixels, np.ndarray):
+        if isinstance(pixels, Image.Image):
+            image = images.taken(pixels)
+            own = image.info.get("icc_profile") if profile is None else profile
+            colours, alpha = images.split(image)
+            check(colours, clip=clip)
+            made, new_alpha, said = self._made(colours, alpha, options, own or None, progress)
+            result: Any = images.like(image, made, new_alpha)
+        elif isinstance(pixels, np.ndarray):
+            result, said = self.array(
+                pixels, options, profile=profile, clip=clip, progress=progress
+            )
+        else:
             what = f"{type(pixels).__name__} is no array of pixels"
-            raise UsageError(what, "give one, such as numpy.asarray(image)")
+            raise UsageError(what, "give a numpy array or an image of Pillow's")
+        for text in said:
+            warnings.warn(as_arguments(text, "output"), RestoreWarning, stacklevel=3)
+        return cast(_Pixels, result)
+
+    def array(
+        self,
+        pixels: NDArray[Any],
+        options: StepOptions,
+        *,
+        profile: bytes | None = None,
+        clip: bool | None = None,
+        progress: Report | None = None,
+    ) -> tuple[NDArray[Any], list[str]]:
+        """What a call does with an array, the errors in the words of the commands.
+
+        Args:
+            pixels, options, profile, progress: as for a call.
+            clip: as for :func:`mirnet_cli.restore.picture.check`.
+
+        Returns:
+            The result, and warnings.
+        """
+        said = check(pixels, two_views=self._two_views, clip=clip)
+        alpha = pixels[..., 3] if pixels.ndim == 3 and pixels.shape[2] == 4 else None
+        colours = pixels if alpha is None else pixels[..., :3]
+        out, new_alpha, told = self._made(colours, alpha, options, profile, progress)
+        if new_alpha is not None:
+            out = np.dstack([out, new_alpha])
+        return out, [*said, *told]
+
+    def _made(
+        self,
+        colours: NDArray[Any],
+        alpha: NDArray[Any] | None,
+        options: StepOptions,
+        profile: bytes | None,
+        progress: Report | None,
+    ) -> tuple[NDArray[Any], NDArray[Any] | None, list[str]]:
+        """New colours and transparency, and warnings."""
+        self.check(options)
         if self._two_views and options.ensemble:
             raise UsageError("flipping exchanges the two views", "leave ensemble out")
         if self._two_views and profile is not None:
             raise UsageError("two views of a sensor have no profile", "leave it out")
-        said = check(pixels, two_views=self._two_views)
-        alpha = pixels[..., 3] if pixels.ndim == 3 and pixels.shape[2] == 4 else None
-        colours = pixels if alpha is None else pixels[..., :3]
-        out = np.empty(self._shape(pixels), pixels.dtype)
-        out_colours = out if alpha is None else out[..., :3]
-        space, doubt = space_of(profile, grey=pixels.ndim == 2)
-        said += [doubt] if doubt else []
-        given = Input(colours, alpha, space)
-        outcome = self._restore(given, out_colours, options, progress)
+        out = np.empty(self._shape(colours), colours.dtype)
+        space, doubt = space_of(profile, grey=colours.ndim == 2)
+        outcome = self._restore(Input(colours, alpha, space), out, options, progress)
+        new_alpha = None
         if alpha is not None:
-            self._keep_alpha(alpha, out[..., 3])
-        for text in [*said, *outcome.warnings]:
-            warnings.warn(text, RestoreWarning, stacklevel=2)
-        return out
+            new_alpha = np.empty(out.shape[:2], out.dtype)
+            self._keep_alpha(alpha, new_alpha)
+        return out, new_alpha, [*([doubt] if doubt else []), *outcome.warnings]
 
+    @in_python("target")
     def file(
         self,
         source: str | Source,
@@ -186,7 +231,8 @@ class Restorer:
         Args:
             source: a path, an address (``s3://``, ``https://`` …), or the bytes of a file.
             target: a path, whose folder exists, an address of an object that is to be written, or
-                a stream open for writing bytes.
+                a stream open for writing bytes. A folder, which exists or ends in ``/``, gets a
+                file of the source's name.
             options: what is read, what is done and how it is written.
             progress: told of each run of the network.
             **named: options by their names, in the place of those of ``options``.
@@ -199,10 +245,13 @@ class Restorer:
             OutOfMemoryError, ResultError: as for an array.
         """
         options = PhotoOptions.of(options, named)
-        self.check(options)
-        work = self.read(source, target, options)
+        source = place(source) if isinstance(source, str) else source
+        work = self.read(source, photos.within(target, source, options), options)
         self.improve(work, options, progress)
-        return self.write(work, options)
+        result = self.write(work, options)
+        return replace(
+            result, warnings=tuple(as_arguments(each, "target") for each in result.warnings)
+        )
 
     def check(self, options: StepOptions) -> None:
         """Refuses what these weights cannot be asked for.
@@ -222,17 +271,16 @@ class Restorer:
         picture = Picture(pixels if alpha is None else without_hidden(pixels, alpha), space)
         return self._cutter.asked(picture)
 
-    def read(self, source: str | Source, target: str | Target, options: PhotoOptions) -> Work:
+    def read(self, source: Source, target: Target, options: PhotoOptions) -> Work:
         """The first of the three steps of :meth:`file`, with its arguments: decodes the photo.
 
         Each step may run in a thread of its own; of :meth:`improve` only one at a time.
         """
+        self.check(options)
         if self._two_views:
             what = "made for the two views of a dual-pixel sensor, which a photo does not have"
             raise UsageError(what, "call the Restorer with an HxWx6 array", subject=self.task)
         started = time.monotonic()
-        source = place(source) if isinstance(source, str) else source
-        target = place(target) if isinstance(target, str) else target
         photos.check_target(source, target, options)
         status = photos.status_of(source)
         photo = photos.read(source, options)
@@ -308,6 +356,25 @@ class Restorer:
             OutOfMemoryError: where not even the smallest tile fits.
         """
         return self._cutter.tiles(height, width)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Restorer {self.task} with {self.weights.name}, {self.runtime} on {self.device}, "
+            f"{self.precision}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """For a notebook."""
+        return notebook.table(
+            {
+                "task": self.task,
+                "model": self.weights.name,
+                "scale": self.scale if self.task == "upscale" else None,
+                "computes": f"{self.runtime} on {self.device}, {self.precision}",
+                "tiles": f"context {self.context}, overlap {self.overlap}",
+                "memory": f"at most {self.max_memory / 2**30:.1f} GiB",
+            }
+        )
 
     def _provenance(self, options: StepOptions, ev: float | None) -> dict[str, str]:
         said = {

@@ -54,6 +54,12 @@ class Result:
     warnings: tuple[str, ...] = ()
     error: str | None = None
 
+    def _repr_html_(self) -> str:
+        """For a notebook: before and after, small."""
+        from mirnet_cli.restore.notebook import of_result
+
+        return of_result(self.as_dict())
+
     def as_dict(self) -> dict[str, Any]:
         """All fields as values that JSON has."""
         return asdict(self) | {"warnings": list(self.warnings or ())}
