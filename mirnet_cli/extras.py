@@ -11,6 +11,8 @@ EXTRAS = {
     "fsspec": "cloud",
     "imagecodecs": "jxl",
     "matplotlib": "train",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
     "pillow_heif": "heif",
     "rawpy": "raw",
     "s3fs": "cloud",

@@ -164,6 +164,7 @@ def verify(names: Names = None, json: Json = False) -> int:
 
 app.command("download", cls=Command)(models_files.download)
 app.command("convert", cls=Command)(models_files.convert)
+app.command("export", cls=Command)(models_files.export)
 app.command("remove", cls=Command)(models_files.remove)
 app.command("push", cls=Command)(models_files.push)
 

@@ -111,6 +111,36 @@ def convert(
     return ExitCode.OK
 
 
+def export(
+    source: Annotated[
+        str, typer.Argument(metavar="NAME", help="A model by name, or a file of weights.")
+    ],
+    target: Annotated[str, typer.Argument(metavar="OUT", help="An .onnx file.")],
+    task: Task = None,
+    scale: Scale = None,
+    overwrite: Overwrite = False,
+    json: Json = False,
+) -> int:
+    """Write a network as an ONNX file, for other programs: pictures in 0..1, red first.
+
+    Sides have to be multiples of what 'models show' tells of the file.
+    """
+    from mirnet_cli.cli.console import Console
+    from mirnet_cli.models.catalogue import entries
+    from mirnet_cli.models.resolver import resolve
+    from mirnet_cli.restore.export import export as run
+
+    console = Console(json=json)
+    place = expanded(target)
+    known = any(entry.name == source for entry in entries())
+    model, file = (source, None) if known else (None, source)
+    weights = resolve(checked_task(task), model=model, weights=file, scale=scale)
+    difference = run(weights, place, scale=scale, overwrite=overwrite)
+    console.note(f"{place}: {weights.name}, equal within {difference:.1g} in OpenVINO")
+    console.record({"name": weights.name, "path": str(place), "difference": difference})
+    return ExitCode.OK
+
+
 def download(
     names: Annotated[
         list[str],

@@ -38,6 +38,10 @@ class TorchRunner:
 
     Weights stay in float32; with half precision, convolutions run in it under autocast, while
     pooling sums and the residual are float32.
+
+    Attributes:
+        module: the network.
+        options: what it takes beside pictures and pools.
     """
 
     runtime = "torch"
@@ -46,14 +50,14 @@ class TorchRunner:
         self, module: nn.Module, device: Device, precision: str, scale: int | None
     ) -> None:
         self._device = torch.device(device.name)
-        self._module = module.eval().requires_grad_(False)
+        self.module = module.eval().requires_grad_(False)
         with _failures_told(device.name):
-            self._module.to(self._device)
+            self.module.to(self._device)
         self._layout = layout(self._device)
-        for parameter in self._module.parameters():
+        for parameter in self.module.parameters():
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=self._layout)
-        self._options: dict[str, Any] = {} if scale is None else {"scale": scale}
+        self.options: dict[str, Any] = {} if scale is None else {"scale": scale}
         self.device = device.name
         self.precision = precision
 
@@ -76,7 +80,7 @@ class TorchRunner:
             record=mask is not None,
         )
         x = self._tensor(batch).contiguous(memory_format=self._layout)
-        residual = self._module(x, pooling=pooling, **self._options)
+        residual = self.module(x, pooling=pooling, **self.options)
         pooled = _records(pooling.recorded, len(batch)) if mask is not None else []
         return Output(residual.float().cpu().numpy(), pooled)
 
