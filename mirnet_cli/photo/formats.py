@@ -227,7 +227,7 @@ def recognise(head: bytes) -> str:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
     if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return "RAW" if head[8:10] == b"CR" else "TIFF"
+        return "RAW" if _is_raw(head[8:16]) else "TIFF"
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
         return "BMP"
     if head[4:8] == b"ftyp":
@@ -243,6 +243,15 @@ def recognise(head: bytes) -> str:
     if start.startswith((b"<?xml", b"<svg", b"<!doctype", b"<html")):
         raise unreadable("an SVG drawing or another text file")
     raise InputError("not a picture this tool can read", USE_ANOTHER)
+
+
+def _is_raw(mark: bytes) -> bool:
+    """Whether these bytes behind a TIFF's header are those of a CR2 or of Phase One's IIQ.
+
+    The first directory of both is an ordinary, small picture.
+    """
+    phase_one = (mark[:4], mark[5:8]) == (b"IIII", b"waR") or mark[:7] == b"MMMMRaw"
+    return phase_one or mark[:2] == b"CR"
 
 
 def _recognise_iso(head: bytes) -> str:

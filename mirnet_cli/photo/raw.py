@@ -65,6 +65,7 @@ def _text(error: Exception) -> str:
 
 def header(data: Data) -> Layout:
     """Read the size of the developed picture, upright; nothing is developed by that."""
+    raw_check.check_opening(data)
     with _open(data) as raw:
         sizes = raw.sizes
         width, height = sizes.iwidth or sizes.width, sizes.iheight or sizes.height
@@ -165,13 +166,7 @@ def _from_boxes(data: Data) -> _Found | None:
 
 def _fill(data: Data, order: str, inner: Tree) -> None:
     """Add what LibRaw knows of how the photo was taken, where EXIF does not tell it."""
-    import rawpy
-
-    try:
-        with _open(data) as raw:
-            known = raw.other
-    except (rawpy.LibRawError, DamageError):
-        return
+    known = raw_check.taken(data)
     if 0 < known.iso_speed <= 0xFFFF:
         inner.fields[_ISO] = ifd.integers_field(ifd.SHORT, order, round(known.iso_speed))
     for tag, value in (
@@ -198,6 +193,8 @@ def _from_preview(data: Data) -> tuple[bytes | None, bytes | None, bytes | None]
     """EXIF, XMP and IPTC of the JPEG preview."""
     import rawpy
 
+    if not raw_check.has_preview(data):
+        return None, None, None
     try:
         with _open(data) as raw:
             preview = raw.extract_thumb()

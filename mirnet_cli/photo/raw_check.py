@@ -7,6 +7,7 @@ Sources: LibRaw, "C API"; TIFF/EP (ISO 12234-2); DNG 1.7; ExifTool, "PanasonicRa
 
 import ctypes
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,9 @@ def check(data: Data) -> None:
             _check_directory(reader, directory)
         if data[0:4] == b"IIU\0":
             _check_panasonic(reader)
-    _check_codes(whole(data))
+    with _asked(whole(data)) as (library, handle):
+        if library is not None:
+            library.libraw_unpack(handle)
 
 
 def _reader(data: Data) -> Reader | None:
@@ -110,9 +113,55 @@ def _check_panasonic(reader: Reader) -> None:
         raise DamageError(_MISSING)
 
 
-def _check_codes(data: bytes) -> None:
+def check_opening(data: Data) -> None:
+    """See that LibRaw can open a file without a complaint, which rawpy would have it print.
+
+    Raises:
+        DamageError: data is missing or corrupt.
+    """
+    with _asked(whole(data)):
+        pass
+
+
+def has_preview(data: Data) -> bool:
+    """Whether LibRaw finds the preview whole; True where it cannot be asked."""
+    try:
+        with _asked(whole(data)) as (library, handle):
+            return library is None or library.libraw_unpack_thumb(handle) == 0
+    except DamageError:
+        return False
+
+
+class Taken(ctypes.Structure):
+    """The beginning of libraw_imgother_t: how the photo was taken; 0 where nobody knows."""
+
+    _fields_ = [
+        (name, ctypes.c_float)
+        for name in ("iso_speed", "shutter_speed", "aperture", "focal_length")
+    ]
+
+
+def taken(data: Data) -> Taken:
+    """What LibRaw knows of how the photo was taken. rawpy would unpack all for that."""
+    try:
+        with _asked(whole(data)) as (library, handle):
+            if library is not None:
+                return Taken.from_buffer_copy(library.libraw_get_imgother(handle).contents)
+    except DamageError:
+        pass
+    return Taken()
+
+
+@contextmanager
+def _asked(data: bytes) -> Iterator[tuple[Any, int]]:
+    """LibRaw with a file open in it; None and 0 where it cannot be reached, or cannot open it.
+
+    Raises:
+        DamageError: at the end, for what it found missing or corrupt on the way.
+    """
     library = _library()
     if library is None:
+        yield None, 0
         return
     found: list[int] = []
     callback = _Callback(lambda _, name, place: found.append(place))
@@ -121,8 +170,10 @@ def _check_codes(data: bytes) -> None:
         raise MemoryError
     try:
         library.libraw_set_dataerror_handler(handle, callback, None)
-        if not library.libraw_open_buffer(handle, data, len(data)):
-            library.libraw_unpack(handle)
+        if library.libraw_open_buffer(handle, data, len(data)):
+            yield None, 0
+        else:
+            yield library, handle
     finally:
         library.libraw_close(handle)
     if found:
@@ -148,6 +199,9 @@ def _library() -> Any:
                 *(ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t)
             ]
             library.libraw_unpack.argtypes = [ctypes.c_void_p]
+            library.libraw_unpack_thumb.argtypes = [ctypes.c_void_p]
+            library.libraw_get_imgother.argtypes = [ctypes.c_void_p]
+            library.libraw_get_imgother.restype = ctypes.POINTER(Taken)
             library.libraw_close.argtypes = [ctypes.c_void_p]
         except (OSError, AttributeError):
             continue

@@ -34,7 +34,10 @@ _STORAGE = {
 }  # fmt: skip
 """Tags that say how the pixels are stored."""
 
-_FLOATS = {16: "f2", 32: "f4", 64: "f8"}
+_FLOATS = {16: "f2", 24: "f4", 32: "f4", 64: "f8"}
+_WIDE = (24, 32)
+"""Bits of whole numbers of which the upper 16 are kept."""
+
 _CONVERT = "convert it to 8 or 16 bits, grey or RGB"
 _AT_A_TIME = 1 << 20
 """Pixels whose bits are taken apart at a time."""
@@ -116,6 +119,12 @@ def _storage(reader: Reader, top: Directory, packing: Packing) -> _Storage:
     width, height = number(256), number(257)
     tiled = number(322) > 0
     offsets, sizes = tiff_segments.places(reader, top)
+    strip_height = min(number(278, height) or height, height)
+    if not tiled and packing.compression == tiff_segments.NONE and subsampling == (1, 1):
+        row_bytes = (width * sum(bits[: 1 if planar else channels]) + 7) // 8
+        strip_height = _strip_height(
+            height, strip_height, row_bytes, len(offsets) // (channels if planar else 1), sizes
+        )
     return _Storage(
         width=width,
         height=height,
@@ -127,21 +136,39 @@ def _storage(reader: Reader, top: Directory, packing: Packing) -> _Storage:
         extra=reader.integers(top.entries.get(338)),
         subsampling=subsampling,
         block_width=number(322) if tiled else width,
-        block_height=number(323) if tiled else min(number(278, height) or height, height),
+        block_height=number(323) if tiled else strip_height,
         tiled=tiled,
         offsets=offsets,
         sizes=sizes,
     )
 
 
+def _strip_height(
+    height: int, said: int, row_bytes: int, strips: int, sizes: tuple[int, ...]
+) -> int:
+    """Rows of an uncompressed strip: what fits into one, where there are more than said."""
+    if said and row_bytes and sizes and strips > -(-height // said):
+        fitting = sizes[0] // row_bytes
+        if fitting and -(-height // fitting) == strips:
+            return fitting
+    return said
+
+
 def _dtype(order: str, bits: tuple[int, ...], formats: set[int], photometric: int) -> np.dtype[Any]:
-    """What samples are read as: floats, bytes, or 16-bit numbers, which hold 9 to 16 bits."""
+    """What samples are read as: floats, bytes, or numbers of 16 bits (for 9 to 16) or 32."""
     most = max(bits)
     if formats == {3} and set(bits) <= {most} and most in _FLOATS:
         if photometric in (*_GREY, _RGB):
             return np.dtype(order + _FLOATS[most])
         raise InputError("its colours in floating-point samples are not read", _CONVERT)
     # 4 is "undefined": every reader takes such samples for unsigned numbers.
+    if (
+        formats <= {1, 4}
+        and set(bits) <= {most}
+        and most in _WIDE
+        and photometric in (*_GREY, _RGB)
+    ):
+        return np.dtype(order + "u4")
     if not formats <= {1, 4} or not 0 < min(bits) <= most <= 16:
         signs = {2: "signed ", 3: "floating-point ", 5: "complex ", 6: "complex "}
         sign = signs.get(max(formats), "")
@@ -197,7 +224,12 @@ class _Assembly:
     def raster(self, orientation: int, icc: bytes | None) -> Raster:
         s = self.storage
         alpha_at, premultiplied, warnings = _roles(s)
-        native = {"f": np.dtype(np.float32)}.get(s.dtype.kind, s.dtype.newbyteorder("="))
+        native = s.dtype.newbyteorder("=")
+        if s.dtype.kind == "f":
+            native = np.dtype(np.float32)
+        elif s.dtype.itemsize == 4:
+            native = np.dtype(np.uint16)
+            warnings.append(f"its {s.bits[0]} bits were read as 16, the most that is kept")
         plain = s.photometric in (*_GREY, _RGB)
         # What has to be converted is gathered as it lies; all else lands turned.
         turn = orientation if plain else 1
@@ -205,6 +237,8 @@ class _Assembly:
         alpha, stored_alpha = (
             (None, None) if alpha_at is None else upright(s.height, s.width, 1, native, orientation)
         )
+        if empty := sum(map(self._is_empty, self._blocks())):
+            warnings.append(f"{empty} of its strips or tiles are not stored: they are 0")
         for block, samples in self._decoded():
             rows = min(block.rows, s.height - block.top)
             columns = min(block.width, s.width - block.left)
@@ -214,11 +248,12 @@ class _Assembly:
             )
             for channel in range(block.channels.start, block.channels.stop):
                 values = samples[:rows, :columns, channel - block.channels.start]
-                if channel < s.colours:
-                    target = stored if s.colours == 1 else stored[..., channel]
-                    target[place] = values
-                elif stored_alpha is not None and channel == alpha_at:
-                    stored_alpha[place] = values
+                with np.errstate(over="ignore"):  # 64 bits that are beyond 32 are infinite
+                    if channel < s.colours:
+                        target = stored if s.colours == 1 else stored[..., channel]
+                        target[place] = values
+                    elif stored_alpha is not None and channel == alpha_at:
+                        stored_alpha[place] = values
         if s.dtype.itemsize == 8:
             warnings.append(
                 "floating-point samples of 64 bits became 32 bits, the most that is kept"
@@ -256,8 +291,27 @@ class _Assembly:
             left = column * s.block_width
             yield _Block(index, channels, top, left, s.block_width, rows, *shared, grouped)
 
+    def _is_empty(self, block: _Block) -> bool:
+        """Whether it is not stored, as GDAL leaves out what is empty ("sparse files")."""
+        s = self.storage
+        return (
+            not s.offsets[block.index]
+            and block.index < len(s.sizes)
+            and not s.sizes[block.index]
+            and any(s.sizes)
+        )
+
     def _decoded(self) -> Iterator[tuple[_Block, Array]]:
-        blocks = ((block, *self._packed(block)) for block in self._blocks())
+        for block in filter(self._is_empty, self._blocks()):
+            yield (
+                block,
+                np.zeros(
+                    (block.rows, block.width, block.channels.stop - block.channels.start), np.uint8
+                ),
+            )
+        blocks = (
+            (block, *self._packed(block)) for block in self._blocks() if not self._is_empty(block)
+        )
         for block, raw in tiff_segments.unpacked(blocks, self.packing):
             yield block, self._samples(block, raw)
 
@@ -295,8 +349,14 @@ class _Assembly:
         bits = s.bits[block.channels]
         width, rows = -(-block.width // block.across), -(-block.rows // block.down)
         shape = (rows, width, len(bits))
+        order = s.dtype.byteorder
         if s.predictor == 3 and s.dtype.kind == "f":
-            return tiff_predictors.floating(raw, shape, s.dtype.itemsize)
+            raw, order = tiff_predictors.floating(raw, shape, bits[0] // 8), ">"
+            if bits[0] != 24:
+                return np.frombuffer(raw, f">f{bits[0] // 8}").reshape(shape)
+        if bits[0] == 24 and s.predictor in (1, 3):
+            samples = _from_triples(raw, shape, order)
+            return _from_float24(samples) if s.dtype.kind == "f" else samples >> 8
         if set(bits) == {8 * s.dtype.itemsize}:
             samples = np.frombuffer(raw, s.dtype).reshape(shape)
             if s.predictor == 2:
@@ -305,6 +365,8 @@ class _Assembly:
             samples = _from_bits(raw, shape, bits)
         if s.predictor not in (1, 2) or (s.predictor == 2 and bits[0] < 8):
             raise InputError(f"its predictor {s.predictor} is not one for its samples", _CONVERT)
+        if s.dtype.kind != "f" and s.dtype.itemsize == 4:
+            return samples >> 16
         if s.dtype.kind != "f":
             samples = self._scaled(samples, block)
         if block.across > 1 or block.down > 1:
@@ -357,6 +419,27 @@ def _from_bits(raw: bytes, shape: tuple[int, int, int], bits: tuple[int, ...]) -
                 values |= flags[..., at]
                 at += 1
     return out
+
+
+def _from_triples(raw: bytes, shape: tuple[int, int, int], order: str) -> Array:
+    """Samples of three bytes each."""
+    parts = np.frombuffer(raw, np.uint8).reshape(*shape, 3)
+    out: Array = np.zeros(shape, np.uint32)
+    for part in (0, 1, 2) if order == ">" else (2, 1, 0):
+        out <<= np.uint32(8)
+        out |= parts[..., part]
+    return out
+
+
+def _from_float24(samples: Array) -> Array:
+    """Floats of a sign, 7 bits of exponent (bias 63) and 16 of fraction, as 32-bit ones."""
+    exponent = samples >> 16 & 0x7F
+    fraction = samples & 0xFFFF
+    found: Array = ((samples & 0x800000) << 8 | (exponent + 64) << 23 | fraction << 7).view("f4")
+    found[exponent == 0x7F] = np.nan
+    tiny = exponent == 0
+    found[tiny] = np.ldexp(fraction[tiny].astype(np.float32), -62 - 16)
+    return found
 
 
 def _ungrouped(block: _Block, raw: bytes) -> Array:

@@ -12,19 +12,21 @@ def integers(samples: Array) -> Array:
     return native
 
 
-def floating(raw: bytes, shape: tuple[int, int, int], size: int) -> Array:
+def floating(raw: bytes, shape: tuple[int, int, int], size: int) -> bytes:
     """Undo predictor 3: byte planes, the highest first, as differences.
+
+    Back come the samples, the highest byte of each first.
 
     Args:
         raw: the rows' bytes.
         shape: rows, width, channels.
-        size: bytes a sample, 2, 4 or 8.
+        size: bytes a sample, 2, 3, 4 or 8.
     """
     rows, width, channels = shape
     planes = np.frombuffer(raw, np.uint8).reshape(rows, width * size, channels).copy()
     np.add.accumulate(planes, axis=1, dtype=np.uint8, out=planes)
     ordered = planes.reshape(rows, size, width * channels).transpose(0, 2, 1)
-    return np.ascontiguousarray(ordered).view(f">f{size}").reshape(shape)
+    return np.ascontiguousarray(ordered).tobytes()
 
 
 def predicted(band: Array, alpha: Array | None, byte_order: str) -> bytes:

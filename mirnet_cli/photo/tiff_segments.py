@@ -1,7 +1,8 @@
 """Strips and tiles of a TIFF: where they are, and what they unpack to.
 
 Deflate is zlib's; LZW, PackBits, LZMA, Zstandard and fax are unpacked by Pillow's libtiff as rows
-of plain bytes or bits; JPEG is decoded by Pillow from a stream of its own.
+of plain bytes or bits; JPEG, JPEG 2000, PNG and WebP are decoded by Pillow from streams of their
+own.
 Sources: TIFF 6.0 sections 9 to 15 and 22; TIFF Technical Note 2 (JPEG).
 """
 
@@ -12,6 +13,7 @@ from io import BytesIO
 from typing import TypeVar
 
 import numpy as np
+from PIL import Image
 
 from mirnet_cli.errors import InputError
 from mirnet_cli.photo import jpeg_segments, tiff_libtiff
@@ -23,11 +25,14 @@ NONE, _LZW, _JPEG, _DEFLATE, _PACKBITS = 1, 5, 7, 8, 32773
 _OLD_DEFLATE, _LZMA, _ZSTD = 32946, 34925, 50000
 _FAX = {2, 3, 4, 32771}
 _PREDICTED = {_LZW, _DEFLATE, _OLD_DEFLATE, _LZMA, _ZSTD}
-_READ = _PREDICTED | _FAX | {NONE, 6, _JPEG, _PACKBITS}
+_STREAMS = {33005: "JPEG2000", 34712: "JPEG2000", 34933: "PNG", 50001: "WEBP"}
+"""Whole files in a strip or tile, as Pillow calls them."""
+
+_READ = _PREDICTED | _FAX | {NONE, 6, _JPEG, _PACKBITS} | _STREAMS.keys()
 _UNREAD = {
-    **dict.fromkeys((33003, 33005, 34712), "JPEG 2000"),
+    33003: "JPEG 2000 in YCbCr",
     **dict.fromkeys((50002, 52546), "JPEG XL"),
-    34676: "LogLuv", 34677: "LogLuv", 34887: "LERC", 34933: "PNG", 50001: "WebP",
+    34676: "LogLuv", 34677: "LogLuv", 34887: "LERC",
     32766: "NeXT", 32809: "ThunderScan", 32908: "PixarFilm", 32909: "PixarLog", 34661: "JBIG",
 }  # fmt: skip
 _RESAVE = "save it with LZW or Deflate"
@@ -122,6 +127,8 @@ def unpacked(
             yield here, _inflated(packed, row_bytes * rows)
         elif kind == _JPEG:
             yield here, _from_jpeg(packed, row_bytes, rows, packing)
+        elif kind in _STREAMS:
+            yield here, _from_stream(packed, row_bytes, rows, packing)
         else:
             # libtiff takes strips of equal height, of which the last may be lower.
             if waiting and (
@@ -185,6 +192,25 @@ def _from_jpeg(packed: bytes, row_bytes: int, rows: int, packing: Packing) -> by
     if found.shape[0] < rows or found.shape[1] < row_bytes:
         raise DamageError("a JPEG stream in it is smaller than its place")
     return np.ascontiguousarray(found[:rows, :row_bytes]).tobytes()
+
+
+def _from_stream(packed: bytes, row_bytes: int, rows: int, packing: Packing) -> bytes:
+    """The samples of 8 bits of a picture in one of :data:`_STREAMS`."""
+    kind = _STREAMS[packing.compression]
+    mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}.get(row_bytes // packing.width)
+    with BytesIO(packed) as file, Image.open(file, formats=[kind]) as image:
+        width, height = image.size
+        if width < packing.width or height < rows:
+            raise DamageError(f"a {kind} stream in it is smaller than its place")
+        if width * height > 4 * packing.width * rows + (1 << 20):
+            raise DamageError(f"a {kind} stream in it is much larger than its place")
+        # WebP leaves out alpha that is opaque.
+        opaque = kind == "WEBP" and (mode, image.mode) == ("RGBA", "RGB")
+        if row_bytes % packing.width or not (image.mode == mode or opaque):
+            raise InputError(f"its {kind} streams are not of 8 bits a sample", _RESAVE)
+        samples = np.asarray(image.convert(mode))
+    found = samples.reshape(height, -1)[:rows, :row_bytes]
+    return np.ascontiguousarray(found).tobytes()
 
 
 def _whole_jpeg(packed: bytes, packing: Packing) -> bytes:

@@ -429,17 +429,8 @@ def test_an_rw2_s_tags_are_those_of_the_jpeg_in_it() -> None:
 
 @raw
 def test_what_exif_does_not_tell_is_what_libraw_knows(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Known:
-        other = SimpleNamespace(
-            iso_speed=6400.0, shutter_speed=1 / 50, aperture=2.8, focal_length=35
-        )
-
-        def __enter__(self) -> "Known":
-            return self
-
-        def __exit__(self, *_: object) -> None: ...
-
-    monkeypatch.setattr(raw_files, "_open", lambda data: Known())
+    known = SimpleNamespace(iso_speed=6400.0, shutter_speed=1 / 50, aperture=2.8, focal_length=35)
+    monkeypatch.setattr(raw_check, "taken", lambda data: known)
     told = taken(raw_files.metadata(bayer_dng(taken={}))[0].exif)
     assert told[0x8827] == struct.pack("<H", 6400)
     assert told[0x829A] == struct.pack("<II", 1, 50)
@@ -487,9 +478,9 @@ def test_a_damaged_raw_photo() -> None:
         decode(b"FUJIFILMCCD-RAW " + bytes(500))
 
 
-def dng_of(stored: bytes, tags: dict[int, int]) -> bytes:
+def dng_of(stored: bytes, tags: dict[int, int], taken: dict[int, Field] | None = None) -> bytes:
     """The DNG of :func:`bayer_dng` with its data stored in one tile, behind the directory."""
-    reader = ifd.Reader(bayer_dng())
+    reader = ifd.Reader(bayer_dng(taken=taken))
     tree, _ = ifd.read_tree(reader, reader.first)
     for tag in (273, 278, 279):
         del tree.fields[tag]
@@ -512,6 +503,9 @@ def test_a_raw_photo_without_its_data_is_no_picture(capfd: pytest.CaptureFixture
             decode(data[: len(data) - len(stored) + kept])
     with pytest.raises(InputError, match="empty"):
         decode(dng_of(bytes(64 * 48 * 2), {259: 1}))
+    untold = dng_of(stored, {259: 7}, taken={})  # how it was taken is asked of LibRaw
+    with pytest.raises(InputError, match="ends before the picture is complete"):
+        decode(untold[:-40])
     assert capfd.readouterr().err == ""
 
 

@@ -32,6 +32,19 @@ def test_a_format_is_recognised_by_content_alone(format: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("head", "format"),
+    [
+        (b"II*\0\x08\x0a\0\0IIIICwaR", "RAW"),  # Phase One
+        (b"MM\0*\0\0\x0a\x08MMMMRawC", "RAW"),
+        (b"II*\0\x10\0\0\0CR\2\0", "RAW"),
+        (b"II*\0\x08\x0a\0\0IIIIIIII", "TIFF"),  # grey of 73 everywhere
+    ],
+)
+def test_raw_files_whose_first_directory_is_a_small_picture(head: bytes, format: str) -> None:
+    assert recognise(head + bytes(64)) == format
+
+
+@pytest.mark.parametrize(
     ("head", "what"),
     [
         (b"", "empty"),

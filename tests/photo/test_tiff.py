@@ -1,6 +1,7 @@
 """TIFFs of every layout: the same samples, however they are stored, are the same picture."""
 
 import io
+import struct
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +14,7 @@ from mirnet_cli.errors import InputError
 from mirnet_cli.photo import decode, ifd
 from tests.photo.pictures import cmyk_profile, noise, saved, smooth
 
+FLOATS_64 = {256: [2], 257: [2], 258: [64], 262: [1], 339: [3]}
 COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3, 9: 3}
 
 
@@ -303,11 +305,116 @@ def test_counts_that_are_missing_or_short(change: dict[int, list[int]]) -> None:
     np.testing.assert_array_equal(decode(data).pixels, samples)
 
 
+@pytest.mark.parametrize("planar", [False, True])
+def test_strips_that_are_lower_than_the_directory_says(planar: bool) -> None:
+    samples = noise(11, 8, 3)
+    planes = np.moveaxis(samples, 2, 0)[..., None] if planar else [samples]
+    strips = [plane[top : top + 4].tobytes() for plane in planes for top in (0, 4, 8)]
+    # Bytes between them, so that one after the other is not the picture.
+    numbers = {256: [8], 257: [11], 258: [8] * 3, 262: [2], 277: [3], 278: [2**31 + 1]}
+    numbers |= {284: [2 if planar else 1]}
+    sizes = ifd.integers_field(ifd.LONG, "<", *map(len, strips))
+    data = built([strip + b"\xff\xff" for strip in strips], numbers)
+    reader = ifd.Reader(data)
+    tree, _ = ifd.read_tree(reader, reader.first)
+    tree.fields[279] = sizes
+    data = data[: reader.first] + ifd.build(tree, "<", reader.first)
+    np.testing.assert_array_equal(decode(data).pixels, samples)
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("bits", [24, 32])
+@pytest.mark.parametrize("planar", [False, True])
+def test_whole_numbers_of_more_bits_are_read_as_16(order: str, bits: int, planar: bool) -> None:
+    samples = noise(9, 8, 3, np.uint16)
+    wide = np.rint(samples * ((2.0**bits - 1) / 65535)).astype(f"{order}u4")
+    parts = wide.view(np.uint8).reshape(9, 8, 3, 4)
+    kept = parts[..., 4 - bits // 8 :] if order == ">" else parts[..., : bits // 8]
+    planes = [kept[:, :, channel].tobytes() for channel in range(3)]
+    numbers = {256: [8], 257: [9], 258: [bits] * 3, 262: [2], 277: [3], 284: [2 if planar else 1]}
+    found = decode(built(planes if planar else [kept.tobytes()], numbers, order=order))
+    np.testing.assert_array_equal(found.pixels, samples)
+    assert found.warnings == (f"its {bits} bits were read as 16, the most that is kept",)
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("predictor", [1, 3])
+def test_floats_of_24_bits(order: str, predictor: int) -> None:
+    values = [0, 2.0**-70, 2.0**-62, 0.25, 1 / 3, 0.999, 1, 0.5 + 2.0**-17]
+    exact = np.resize(np.array(values, np.float32), (6, 8))
+    stored = exact.view(np.uint32)
+    small = np.rint(np.minimum(exact, 2.0**-62) * 2.0**78).astype(np.uint32)
+    normal = ((stored >> 23) - 64) << 16 | (stored >> 7 & 0xFFFF)
+    packed = np.where(exact < 2.0**-62, small, normal).astype(">u4")
+    parts = packed.view(np.uint8).reshape(6, 8, 4)[..., 1:]
+    if predictor == 3:
+        rows = parts.transpose(0, 2, 1).reshape(6, 24)
+        data = zlib.compress(np.diff(rows, axis=1, prepend=np.uint8(0)).tobytes())
+    else:
+        data = zlib.compress((parts if order == ">" else parts[..., ::-1]).tobytes())
+    numbers = {256: [8], 257: [6], 258: [24], 259: [8], 262: [1], 317: [predictor], 339: [3]}
+    found = decode(built([data], numbers, order=order))
+    assert (found.pixels.dtype, found.warnings) == (np.float32, ())
+    np.testing.assert_allclose(found.pixels, exact, rtol=2.0**-16)
+
+
+@pytest.mark.filterwarnings("error")
+def test_floats_of_64_bits_beyond_what_32_hold() -> None:
+    data = built([struct.pack("<4d", 1e300, -1e300, 0.5, 1)], FLOATS_64)
+    np.testing.assert_array_equal(decode(data).pixels, [[1, 0], [0.5, 1]])
+
+
+def test_tiles_that_are_not_stored_are_empty() -> None:
+    samples = noise(20, 20, 3)
+    samples[:16, 16:] = 0
+    data = stored(samples.astype(int), 2, 8, tile=(16, 16), deflate=True)
+    reader = ifd.Reader(data)
+    tree, _ = ifd.read_tree(reader, reader.first)
+    for tag in (324, 325):
+        numbers = list(reader.integers(reader.directory(reader.first).entries[tag]))
+        numbers[1] = 0
+        tree.fields[tag] = ifd.integers_field(ifd.LONG, "<", *numbers)
+    sparse = data[: reader.first] + ifd.build(tree, "<", reader.first)
+    found = decode(sparse)
+    np.testing.assert_array_equal(found.pixels, samples)
+    assert found.warnings == ("1 of its strips or tiles are not stored: they are 0",)
+    for tag in (324, 325):
+        tree.fields[tag] = ifd.integers_field(ifd.LONG, "<", 0, 0, 0, 0)
+    with pytest.raises(InputError, match="ends before"):
+        decode(data[: reader.first] + ifd.build(tree, "<", reader.first))
+
+
+@pytest.mark.parametrize(
+    ("compression", "kind", "channels"),
+    [(50001, "WEBP", 3), (50001, "WEBP", 4)]
+    + [(34933, "PNG", channels) for channels in (1, 3, 4)]
+    + [(34712, "JPEG2000", channels) for channels in (1, 3, 4)],
+)
+def test_pictures_in_tiles(compression: int, kind: str, channels: int) -> None:
+    samples = noise(20, 20, channels).reshape(20, 20, channels)
+    if channels == 4:
+        samples[:16, :16, 3] = 255
+    whole = np.pad(samples, ((0, 12), (0, 12), (0, 0)), mode="edge")
+    tiles = [
+        saved(Image.fromarray(np.squeeze(whole[y : y + 16, x : x + 16])), kind, lossless=True)
+        for y in (0, 16)
+        for x in (0, 16)
+    ]
+    numbers = {256: [20], 257: [20], 258: [8] * channels, 259: [compression], 277: [channels]}
+    numbers |= {262: [1 if channels == 1 else 2], 322: [16], 323: [16]}
+    found = decode(built(tiles, numbers, offsets=324, sizes=325))
+    np.testing.assert_array_equal(found.pixels, np.squeeze(samples[..., :3]))
+    if channels == 4:
+        np.testing.assert_array_equal(found.alpha, samples[..., 3])
+    with pytest.raises(InputError, match="not of 8 bits"):
+        decode(built(tiles[:1] * 4, numbers | {258: [8] * 5, 277: [5]}, offsets=324, sizes=325))
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({339: [2]}, "signed 8-bit numbers"),
-        ({258: [32]}, "32-bit numbers"),
+        ({258: [64]}, "64-bit numbers"),
         ({262: [3]}, "no palette"),
         ({262: [2]}, "more than 1 channels"),
         ({262: [32844]}, "LogL"),
