@@ -31,7 +31,9 @@ if TYPE_CHECKING:
         UsageError,
     )
     from mirnet_cli.python import load as load
-    from mirnet_cli.restore import LoadOptions, PhotoOptions, Restorer, Result
+    from mirnet_cli.restore import LoadOptions, PhotoOptions, Restorer, Result, StepOptions
+    from mirnet_cli.restore.chain import chain as chain
+    from mirnet_cli.restore.steps import ChainOptions as ChainOptions
 
 _ERRORS = (
     "DiskFullError",
@@ -47,11 +49,14 @@ _ERRORS = (
     "UsageError",
 )
 _HOME = {
+    "chain": "mirnet_cli.restore.chain",
+    "ChainOptions": "mirnet_cli.restore.steps",
     "load": "mirnet_cli.python",
     "LoadOptions": "mirnet_cli.restore",
     "PhotoOptions": "mirnet_cli.restore",
     "Restorer": "mirnet_cli.restore",
     "Result": "mirnet_cli.restore",
+    "StepOptions": "mirnet_cli.restore",
     "batch": "mirnet_cli.batches.run",
     "BatchOptions": "mirnet_cli.batches.plan",
     **dict.fromkeys(_ERRORS, "mirnet_cli.errors"),
@@ -59,6 +64,7 @@ _HOME = {
 
 __all__ = [
     "BatchOptions",
+    "ChainOptions",
     "DiskFullError",
     "DownloadError",
     "InputError",
@@ -72,10 +78,12 @@ __all__ = [
     "Restorer",
     "Result",
     "ResultError",
+    "StepOptions",
     "TransferError",
     "UsageError",
     "__version__",
     "batch",
+    "chain",
     "load",
 ]
 

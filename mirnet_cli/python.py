@@ -18,11 +18,12 @@ def load(
     Args:
         task: "denoise", "enhance" or "upscale", the name of a model, or the path of weights; by
             default what the options say.
-        options: which weights, and what computes.
-        **named: options by their names, in the place of those of ``options``.
+        options: which weights, and what computes; of several steps :class:`ChainOptions`.
+        **named: options by their names, in the place of those of ``options``; with ``then`` further
+            steps, as ``--then`` takes them.
 
     Raises:
-        UsageError: for an option that is none.
+        UsageError: for an option that is none, or a step that cannot follow.
         ModelError: for weights that are not found, not intact or not understood.
     """
     from mirnet_cli import restore

@@ -18,6 +18,8 @@ from mirnet_cli import errors, files, objects, restore
 from mirnet_cli.photo.options import WriteOptions
 from mirnet_cli.places import Remote
 from mirnet_cli.restore import LoadOptions, PhotoOptions, Result, StepOptions
+from mirnet_cli.restore.result import Step
+from mirnet_cli.restore.steps import ChainOptions
 
 
 def contents(source: Any) -> bytes:
@@ -60,15 +62,29 @@ class Restorer:
     context: str = "whole"
     overlap: int = 32
 
-    @property
-    def weights(self) -> Any:
-        return SimpleNamespace(name="fake", sha256=self.sha256, reading={})
-
+    model: str = "fake"
     max_memory: int = 1 << 30
+
+    @property
+    def steps(self) -> tuple["Restorer", ...]:
+        return (self,)
 
     def check(self, options: StepOptions) -> None:
         if options.ev != "auto" and self.task != "enhance":
             raise errors.UsageError("cannot be asked for light", "leave --ev out")
+
+    def planned(self, options: StepOptions) -> tuple[Step, ...]:
+        computes = (self.runtime, self.device, self.precision)
+        return (Step(self.task, self.scale, self.model, self.sha256, *computes),)
+
+    def fingerprint(self) -> dict[str, Any]:
+        return {
+            "task": self.task,
+            "scale": self.scale,
+            "weights": self.sha256,
+            "context": self.context,
+            "overlap": self.overlap,
+        }
 
     def file(
         self,
@@ -142,7 +158,7 @@ class Restorer:
 
 def load(task: str | None = None, options: LoadOptions | None = None, **named: Any) -> Restorer:
     """Stand in for :func:`mirnet_cli.load`."""
-    options = LoadOptions.of(options, {"task": task, **named} if task else named)
+    options = ChainOptions.of(options, {"task": task, **named} if task else named)
     if options.model == "missing":
         raise errors.ModelError("no such model", "see 'mirnet models list'", subject="missing")
     if options.device == "cuda:7":

@@ -24,6 +24,7 @@ from mirnet_cli.errors import MirnetError, ModelError, UsageError
 from mirnet_cli.places import Place, absolute
 from mirnet_cli.restore.options import LoadOptions
 from mirnet_cli.restore.outcome import Outcome, failure
+from mirnet_cli.restore.steps import ChainOptions
 
 if TYPE_CHECKING:
     from mirnet_cli.restore import Restorer
@@ -238,7 +239,7 @@ class Cluster:
         return Request(
             self._batch,
             self._loading,
-            self._restorer.weights.sha256,
+            self._restorer.sha256,
             cluster_worker.versions(),
             **more,
         )
@@ -403,10 +404,18 @@ class Cluster:
 
 def _for_others(loading: LoadOptions, restorer: "Restorer") -> LoadOptions:
     """What workers load the network with, whose working folder is another."""
-    weights = loading.weights
-    if weights is not None and "://" not in weights:
-        weights = str(Path(weights).expanduser().absolute())
-    return replace(loading, weights=weights, task=restorer.task, scale=restorer.scale)
+    loading = replace(loading, weights=_absolute_file(loading.weights))
+    if isinstance(loading, ChainOptions) and loading.then:
+        then = [replace(each, weights=_absolute_file(each.weights)) for each in loading.then]
+        return replace(loading, then=tuple(then))
+    scale = restorer.scale if restorer.task == "upscale" else None
+    return replace(loading, task=restorer.task, scale=scale)
+
+
+def _absolute_file(weights: str | None) -> str | None:
+    if weights is None or "://" in weights:
+        return weights
+    return str(Path(weights).expanduser().absolute())
 
 
 def _is_absent(target: Place) -> bool:

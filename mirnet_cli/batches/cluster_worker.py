@@ -167,10 +167,12 @@ def _restorer(holder: _Here, request: Request) -> "Restorer":
         while len(holder.loaded) >= _KEPT:
             holder.loaded.popitem(last=False)
         restorer = restore.load(options=request.loading)
-        found = restorer.weights.sha256
+        found = restorer.sha256
         if found != request.sha256:
+            pairs = zip(found.split("+"), request.sha256.split("+"), strict=False)
+            here, there = next(pair for pair in pairs if pair[0] != pair[1])
             raise ModelError(
-                f"has other weights ({found[:12]}) than the batch ({request.sha256[:12]})",
+                f"has other weights ({here[:12]}) than the batch ({there[:12]})",
                 "give all machines the same file",
             )
         holder.loaded[key] = restorer

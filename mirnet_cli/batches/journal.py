@@ -59,17 +59,7 @@ def digest(restorer: "Restorer", options: PhotoOptions) -> str:
     What only decides where and how fast it is computed does not count: the device, the
     runtime, the precision and the size of tiles change a result within the stated tolerance.
     """
-    what = {
-        "task": restorer.task,
-        "scale": restorer.scale,
-        "weights": restorer.weights.sha256,
-        "context": restorer.context,
-        "overlap": restorer.overlap,
-        **options.fingerprint(),
-    }
-    # How the numbers of a network that was measured are read; journals of others stay valid.
-    if reading := restorer.weights.reading:
-        what["reading"] = reading
+    what = restorer.fingerprint() | options.fingerprint()
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -56,9 +56,7 @@ class Processes:
     ) -> None:
         self._restorer = restorer
         memory = share(restorer.max_memory, loading.max_memory, count)
-        self._loading = replace(
-            loading, task=restorer.task, scale=restorer.scale, max_memory=memory
-        )
+        self._loading = replace(loading, max_memory=memory)
         self._cores = split_cores(count)
         self._watcher = watcher or Nobody()
         self._workers: list[_Worker | None] = [None] * count

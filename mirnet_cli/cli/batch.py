@@ -27,8 +27,8 @@ from mirnet_cli.cli.options import EPILOG as EPILOG
 from mirnet_cli.errors import ExitCode, InputError, UsageError
 from mirnet_cli.files import blocking, resolved
 from mirnet_cli.places import WEB, Place, place
-from mirnet_cli.restore.names import ending
-from mirnet_cli.restore.options import LoadOptions, PhotoOptions
+from mirnet_cli.restore.options import PhotoOptions
+from mirnet_cli.restore.steps import ChainOptions
 from mirnet_cli.stores import is_folder
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class How:
 def command(
     what: What,
     options: PhotoOptions,
-    loading: LoadOptions,
+    loading: ChainOptions,
     batch: BatchOptions,
     how: How,
     words: Words,
@@ -120,19 +120,20 @@ def command(
     """
     from mirnet_cli.batches.run import Batch
     from mirnet_cli.cli.console import Console
-    from mirnet_cli.cli.photos import describe, load_restorer, with_scale
+    from mirnet_cli.cli.photos import describe, endings, endings_of, load_restorer, with_scale
 
     _check(what, how)
     listed = how.files_from is not None
     loading = with_scale(replace(loading, task=what.task, scale=what.scale))
-    root, into = _folders(what, loading.scale or 2, listed=listed)
+    word = endings(loading)
+    root, into = _folders(what, word or "", listed=listed)
     console = Console(json=words.json, quiet=words.quiet, verbose=words.verbose)
     here = _of_client(loading, how.cluster)
     restorer = None
-    if what.task == "upscale" and loading.scale is None and what.output is None:
+    if word is None and what.output is None:
         # The folder is named by a scale that only the weights tell.
         restorer = load_restorer(here, console)
-        root, into = _folders(what, restorer.scale, listed=listed)
+        root, into = _folders(what, endings_of(restorer), listed=listed)
     watched = _here(root, "--watch") if how.watch else None
     paths = [root] if how.files_from is None else _listed_paths(how.files_from, root)
     made = Batch(paths, into, batch, options, root if listed else None)
@@ -185,7 +186,7 @@ def _here(folder: Place, option: str) -> Path:
 
 
 def _executor(
-    restorer: "Restorer", loading: LoadOptions, jobs: int, watcher: "Watcher"
+    restorer: "Restorer", loading: ChainOptions, jobs: int, watcher: "Watcher"
 ) -> "Executor":
     from mirnet_cli.batches.pipeline import Pipeline
 
@@ -196,7 +197,7 @@ def _executor(
     return Processes(restorer, loading, jobs, watcher)
 
 
-def _of_client(loading: LoadOptions, cluster: str | None) -> LoadOptions:
+def _of_client(loading: ChainOptions, cluster: str | None) -> ChainOptions:
     """What is loaded here, where the work is done elsewhere: this machine may have no GPU."""
     if cluster is None or loading.device in ("auto", "cpu"):
         return loading
@@ -205,7 +206,7 @@ def _of_client(loading: LoadOptions, cluster: str | None) -> LoadOptions:
 
 def _cluster(
     restorer: "Restorer",
-    loading: LoadOptions,
+    loading: ChainOptions,
     address: str,
     watcher: "Watcher",
     console: "Console",
@@ -216,8 +217,6 @@ def _cluster(
 
 
 def _check(what: What, how: How) -> None:
-    if what.scale is not None and what.task != "upscale":
-        raise UsageError("only for --task upscale", "leave it out", subject="--scale")
     if how.watch and (how.files_from is not None or how.dry_run):
         raise UsageError(
             "goes with a folder, and neither with --files-from nor with --dry-run",
@@ -232,7 +231,7 @@ def _check(what: What, how: How) -> None:
         )
 
 
-def _folders(what: What, scale: int, *, listed: bool) -> tuple[Place, Place]:
+def _folders(what: What, word: str, *, listed: bool) -> tuple[Place, Place]:
     """The folder that is read and the one that is written."""
     folder, output = what.folder, what.output
     if "" in (folder, output):
@@ -258,15 +257,15 @@ def _folders(what: What, scale: int, *, listed: bool) -> tuple[Place, Place]:
         into = place(output)
         stores.check(into, writing=True)
         if isinstance(into, Path) and (file := blocking(into)) is not None:
-            what = "is not a folder" if file == into else f"{file} is not a folder"
-            raise UsageError(what, "name another with -o", subject=into)
+            said = "is not a folder" if file == into else f"{file} is not a folder"
+            raise UsageError(said, "name another with -o", subject=into)
         return root, into
     named = root
     if isinstance(root, Path) and root.name in ("", ".."):
         named = resolved(root)
     if not named.name:
         raise UsageError("no folder for the results", "name one with -o", subject=root)
-    return root, named.with_name(f"{named.name}-{ending(what.task, scale)}")
+    return root, named.with_name(f"{named.name}-{word}")
 
 
 def _listed_paths(listed: str, root: Place) -> list[Place]:

@@ -4,16 +4,18 @@ from dataclasses import replace
 from functools import partial
 
 from mirnet_cli.cli.options import EPILOG as EPILOG
-from mirnet_cli.cli.options import LIGHT, Files, OutputPath, Words, flat
-from mirnet_cli.restore.options import LoadOptions, PhotoOptions
+from mirnet_cli.cli.options import LIGHT, Files, FurtherScale, OutputPath, Words, flat
+from mirnet_cli.restore.options import PhotoOptions
+from mirnet_cli.restore.steps import ChainOptions
 
 
 @partial(flat, without=LIGHT)
 def command(
     *,
     output: OutputPath = None,
+    scale: FurtherScale = None,
     options: PhotoOptions,
-    loading: LoadOptions,
+    loading: ChainOptions,
     words: Words,
     files: Files = None,
 ) -> int:
@@ -23,4 +25,5 @@ def command(
     """
     from mirnet_cli.cli.photos import improve
 
-    return improve(files or [], output, options, replace(loading, task="denoise"), words)
+    loading = replace(loading, task="denoise", scale=scale)
+    return improve(files or [], output, options, loading, words)

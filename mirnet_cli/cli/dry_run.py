@@ -1,6 +1,7 @@
 """``mirnet batch --dry-run``: what would be done, and about what it takes."""
 
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mirnet_cli.batches.run import Batch
     from mirnet_cli.cli.console import Console
     from mirnet_cli.restore import Restorer
+    from mirnet_cli.restore.result import Step
     from mirnet_cli.restore.sizing import Forecast
 
 _STATUS = {Choice.RUN: "planned", Choice.SKIP: "skipped", Choice.FAIL: "failed"}
@@ -36,6 +38,7 @@ def show_plan(console: "Console", batch: "Batch", plan: "Plan", restorer: "Resto
     area = 0
     forecasts: list[Forecast] = []
     options = batch.photo
+    steps = restorer.planned(options)
     choices = decide(
         plan,
         batch.journal,
@@ -57,7 +60,7 @@ def show_plan(console: "Console", batch: "Batch", plan: "Plan", restorer: "Resto
                 forecasts.append(forecast)
                 area += size[0] * size[1]
         counts[decision.choice] += 1
-        _show(console, item, decision, size, forecast)
+        _show(console, item, decision, size, forecast, steps)
     needed = f", about {clock(_seconds(restorer, options, forecasts))}" if forecasts else ""
     console.note(
         f"{len(plan.items)} photos: {counts[Choice.RUN]} to do ({area / 1e6:.1f} MP{needed}), "
@@ -99,6 +102,7 @@ def _show(
     decision: Decision,
     size: tuple[int, int] | None,
     forecast: "Forecast | None",
+    steps: "tuple[Step, ...]",
 ) -> None:
     failed = decision.choice is Choice.FAIL
     said = decision.reason or None
@@ -117,6 +121,7 @@ def _show(
                 "tile": forecast and forecast.tile,
                 "tiles": forecast and forecast.tiles,
                 "memory": forecast and forecast.memory,
+                "steps": [asdict(step) for step in steps],
             }
         )
     elif not console.quiet:
@@ -124,6 +129,8 @@ def _show(
         if decision.choice is Choice.RUN:
             assert size is not None
             what = f"{size[0]}x{size[1]}{_takes(forecast)}"
+            if len(steps) > 1:
+                what = f"{', '.join(map(str, steps))}: {what}"
         why = f": {decision.reason}" if decision.reason else ""
         typer.echo(printable(f"{item.source} -> {item.target} ({what}{why})"))
 

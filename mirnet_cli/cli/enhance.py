@@ -3,16 +3,18 @@
 from dataclasses import replace
 
 from mirnet_cli.cli.options import EPILOG as EPILOG
-from mirnet_cli.cli.options import Files, OutputPath, Words, flat
-from mirnet_cli.restore.options import LoadOptions, PhotoOptions
+from mirnet_cli.cli.options import Files, FurtherScale, OutputPath, Words, flat
+from mirnet_cli.restore.options import PhotoOptions
+from mirnet_cli.restore.steps import ChainOptions
 
 
 @flat
 def command(
     *,
     output: OutputPath = None,
+    scale: FurtherScale = None,
     options: PhotoOptions,
-    loading: LoadOptions,
+    loading: ChainOptions,
     words: Words,
     files: Files = None,
 ) -> int:
@@ -22,4 +24,5 @@ def command(
     """
     from mirnet_cli.cli.photos import improve
 
-    return improve(files or [], output, options, replace(loading, task="enhance"), words)
+    loading = replace(loading, task="enhance", scale=scale)
+    return improve(files or [], output, options, loading, words)

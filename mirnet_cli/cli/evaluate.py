@@ -26,7 +26,8 @@ from mirnet_cli.cli.options import (
 from mirnet_cli.cli.table import LEFT, RIGHT, lines
 from mirnet_cli.errors import ExitCode, UsageError
 from mirnet_cli.photo.options import MAX_PIXELS, ReadOptions
-from mirnet_cli.restore.options import LoadOptions, StepOptions
+from mirnet_cli.restore.options import StepOptions
+from mirnet_cli.restore.steps import ChainOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,7 +102,7 @@ class Measure:
 def command(
     pairs: Pairs,
     step: StepOptions,
-    loading: LoadOptions,
+    loading: ChainOptions,
     measure: Measure,
     words: Words,
 ) -> int:
@@ -176,7 +177,7 @@ def command(
     return ExitCode.FAILED if summary.failed else ExitCode.OK
 
 
-def _restorer(loading: LoadOptions, console: Console) -> "Restorer | None":
+def _restorer(loading: ChainOptions, console: Console) -> "Restorer | None":
     """What restores the inputs; None to measure them as they are."""
     if loading.task is None and loading.model is None and loading.weights is None:
         return None
@@ -189,8 +190,8 @@ def _circumstances(restorer: "Restorer | None") -> dict[str, Any]:
     """What computed the results, so that they can be had again."""
     return {
         "task": restorer and restorer.task,
-        "model": restorer and restorer.weights.name,
-        "sha256": restorer and restorer.weights.sha256,
+        "model": restorer and restorer.model,
+        "sha256": restorer and restorer.sha256,
         "runtime": restorer and restorer.runtime,
         "device": restorer and restorer.device,
         "precision": restorer and restorer.precision,

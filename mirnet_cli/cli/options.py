@@ -92,6 +92,11 @@ Files = Annotated[
 ]
 
 
+FurtherScale = Annotated[
+    int | None, scale_option("How many times larger, for --then upscale. [default: 2]")
+]
+
+
 @dataclass(frozen=True)
 class Words:
     """What is said."""
@@ -191,10 +196,12 @@ def _settled(given: Mapping[str, Any], context: typer.Context) -> dict[str, Any]
 
         if format_from_name(given.get("output") or "") is not None:
             settled["format"] = None
-    if given.get("task", "enhance") not in (None, "enhance"):
+    tasks = {str(each).partition(":")[0] for each in given.get("then") or ()}
+    tasks.add(str(given.get("task") or context.info_name))
+    if tasks <= {"denoise", "upscale"}:
         unasked = {"ev": "auto", "same_light": False}
         settled |= {name: value for name, value in unasked.items() if from_environment(name)}
-    if from_environment("scale") and given.get("task", "upscale") not in (None, "upscale"):
+    if from_environment("scale") and tasks <= {"enhance", "denoise"}:
         settled["scale"] = None
     return settled
 
@@ -209,12 +216,13 @@ def _parameters(group: type, without: Collection[str] = ()) -> list[inspect.Para
             continue
         if field.name in settings:
             bare = kind.__origin__
-            if get_origin(bare) is tuple and bare.__args__[-1] is ...:
+            repeated = get_origin(bare) is tuple and bare.__args__[-1] is ...
+            if repeated:
                 # May be given several times.
                 bare, default = list[str] | None, None
             elif settings[field.name].parse is not None:
                 bare = Any
-            kind = Annotated[bare, _declared(field.name, settings[field.name])]
+            kind = Annotated[bare, _declared(field.name, settings[field.name], repeated)]
         elif not hasattr(kind, "__metadata__"):
             continue
         if default is dataclasses.MISSING:
@@ -227,10 +235,11 @@ def _parameters(group: type, without: Collection[str] = ()) -> list[inspect.Para
     return found
 
 
-def _declared(name: str, setting: Setting) -> Any:
+def _declared(name: str, setting: Setting, repeated: bool = False) -> Any:
     flags = setting.flags or (f"--{name.replace('_', '-')}",)
     more: dict[str, Any] = {} if setting.variable else {"envvar": None}
-    if setting.parse not in (None, values.patterns, values.settings):
+    if setting.parse is not None and not repeated:
+        # What may be given several times is parsed when all of it is known.
         more["parser"] = setting.parse
     return option(*flags, help=setting.help, panel=setting.panel, metavar=setting.metavar, **more)
 

@@ -6,7 +6,7 @@ import stat
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from mirnet_cli import stores
 from mirnet_cli.cli.console import Console
@@ -17,12 +17,14 @@ from mirnet_cli.places import Place, place
 from mirnet_cli.restore.names import ending, output_name, refuse_clashes
 from mirnet_cli.restore.options import LoadOptions, PhotoOptions
 from mirnet_cli.restore.outcome import Outcome, failure, perform
+from mirnet_cli.restore.steps import ChainOptions
 
 if TYPE_CHECKING:
     from mirnet_cli.restore import Restorer, Result
 
 _NO_PHOTO = "name a file, or pipe a picture in"
 _CHUNK = 1 << 20
+Asked = TypeVar("Asked", bound=LoadOptions)
 _MUCH = 16 << 20
 
 
@@ -38,7 +40,7 @@ def improve(
     files: list[str],
     output: str | None,
     options: PhotoOptions,
-    loading: LoadOptions,
+    loading: ChainOptions,
     words: Words,
 ) -> int:
     """Do each of ``files``; go on after one that fails.
@@ -49,12 +51,12 @@ def improve(
     Raises:
         UsageError, ModelError: before any work.
     """
-    task = str(loading.task)
-    _refuse_folders(files, task)
+    _refuse_folders(files, str(loading.task))
     loading = with_scale(loading)
+    word = endings(loading)
     # Else results are named by a scale that only the weights tell, and those are read last.
-    named = task != "upscale" or loading.scale is not None or output is not None
-    tasks = plan_tasks(files, output, options, ending(task, loading.scale or 2), clashes=named)
+    named = word is not None or output is not None
+    tasks = plan_tasks(files, output, options, word or "", clashes=named)
     to_stdout = any(each.target is None for each in tasks)
     console = Console(
         json=words.json, quiet=words.quiet, verbose=words.verbose, json_to_stderr=to_stdout
@@ -74,7 +76,7 @@ def improve(
         restorer.check(options)
         console.detail(describe(restorer))
         if not named:
-            tasks = plan_tasks(files, output, options, ending(task, restorer.scale))
+            tasks = plan_tasks(files, output, options, endings_of(restorer))
     given: dict[Place, float] = {}
     if restorer is not None and options.same_light and isinstance(options.ev, str):
         from mirnet_cli.restore.series import amounts
@@ -111,8 +113,36 @@ def _refuse_folders(files: list[str], task: str) -> None:
         raise UsageError("is a folder", to_do, subject=files[0])
 
 
-def with_scale(loading: LoadOptions) -> LoadOptions:
-    """The options with the scale that upscale has where none is asked for.
+def endings(loading: ChainOptions) -> str | None:
+    """What a run adds to names; None where a scale of it is not known."""
+    steps = loading.steps()
+    if any(step.task == "upscale" and step.scale is None for step in steps):
+        return None
+    return "-".join(ending(str(step.task), step.scale or 1) for step in steps)
+
+
+def endings_of(restorer: "Restorer") -> str:
+    """What a run adds to names, of loaded weights."""
+    return "-".join(ending(step.task, step.scale) for step in restorer.steps)
+
+
+def with_scale(loading: Asked) -> Asked:
+    """The options with the scale that upscale has where none is asked for, said of each step.
+
+    Raises:
+        UsageError: a scale is asked for of no step, or of more than one.
+        ModelError: there is no such model.
+    """
+    first, *others = map(_with_scale, loading.steps())
+    if not isinstance(loading, ChainOptions):
+        return replace(loading, scale=first.scale)
+    pairs = zip(loading.then, others, strict=True)
+    then = tuple(replace(step, scale=settled.scale) for step, settled in pairs)
+    return replace(loading, scale=first.scale, then=then)
+
+
+def _with_scale(loading: LoadOptions) -> LoadOptions:
+    """One step's options with its scale.
 
     That is 2, or the smallest of a model that does not have it; None where a file of weights is
     named, which has to be read first.
@@ -142,7 +172,8 @@ def load_restorer(loading: LoadOptions, console: Console | None = None) -> "Rest
     if console is not None:
         from mirnet_cli.cli.models_files import fetch_first
 
-        fetch_first(loading, console)
+        for step in loading.steps():
+            fetch_first(step, console)
     try:
         return restore.load(options=loading)
     except MemoryError as error:
@@ -152,10 +183,10 @@ def load_restorer(loading: LoadOptions, console: Console | None = None) -> "Rest
 
 def describe(restorer: "Restorer") -> str:
     """Which weights compute where, in one line."""
-    weights = restorer.weights
-    return (
-        f"{restorer.task} with {weights.name} ({weights.sha256[:12]}), {restorer.runtime} on "
-        f"{restorer.device}, {restorer.precision}"
+    return "; then ".join(
+        f"{step.task} with {step.model} ({step.sha256[:12]}), {step.runtime} on {step.device}, "
+        f"{step.precision}"
+        for step in restorer.steps
     )
 
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from mirnet_cli.cli.options import EPILOG as EPILOG
 from mirnet_cli.cli.options import LIGHT, Files, OutputPath, Words, flat, scale_option
-from mirnet_cli.restore.options import LoadOptions, PhotoOptions
+from mirnet_cli.restore.options import PhotoOptions
+from mirnet_cli.restore.steps import ChainOptions
 
 
 @partial(flat, without=LIGHT)
@@ -22,7 +23,7 @@ def command(
         ),
     ] = None,
     options: PhotoOptions,
-    loading: LoadOptions,
+    loading: ChainOptions,
     words: Words,
 ) -> int:
     """Enlarge photos 2, 3 or 4 times, with detail; or restore blur at the size given.

@@ -9,9 +9,9 @@ from mirnet_cli.restore.options import LoadOptions, PhotoOptions, StepOptions
 from mirnet_cli.restore.result import Result
 
 if TYPE_CHECKING:
+    from mirnet_cli.restore.loading import load as load
     from mirnet_cli.restore.restorer import Restorer as Restorer
     from mirnet_cli.restore.restorer import RestoreWarning as RestoreWarning
-    from mirnet_cli.restore.restorer import load as load
 
 __all__ = [
     "LoadOptions",
@@ -28,6 +28,6 @@ def __getattr__(name: str) -> Any:
     """Load what computes when it is first asked for."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from mirnet_cli.restore import restorer
+    from mirnet_cli.restore import loading, restorer
 
-    return getattr(restorer, name)
+    return getattr(loading if name == "load" else restorer, name)

@@ -195,3 +195,7 @@ class LoadOptions(Options):
                 "--model and --weights (or MIRNET_MODEL, MIRNET_WEIGHTS) exclude each other",
                 "leave one out",
             )
+
+    def steps(self) -> "tuple[LoadOptions, ...]":
+        """What each step of a run is loaded with: these, where there is one."""
+        return (self,)

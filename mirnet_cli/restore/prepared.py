@@ -114,6 +114,13 @@ class Prepared:
             small = replace(weights.thumbnail, config=config)
             self._thumbnail = small, self._prepare(small, None, options.precision), guide
 
+    def release(self) -> None:
+        """Gives back the memory that the networks hold for their next run."""
+        runners = [self.runner, *self._safe.values()]
+        runners += [] if self._thumbnail is None else [self._thumbnail[1]]
+        for runner in runners:
+            runner.release()
+
     def evaluator(self, ensemble: bool) -> Evaluator | Nothing:
         """The network for one picture, averaged over the eight symmetries or not."""
         if self.light:

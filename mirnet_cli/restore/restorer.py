@@ -1,9 +1,8 @@
-"""A photo through a network: :func:`load` and the :class:`Restorer`."""
+"""A photo through a network: the :class:`Restorer`."""
 
 import time
 import warnings
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -13,9 +12,6 @@ from PIL import Image
 from mirnet_cli import settings
 from mirnet_cli._version import __version__
 from mirnet_cli.errors import UsageError
-from mirnet_cli.models.catalogue import TASKS
-from mirnet_cli.models.onnx import Asked
-from mirnet_cli.models.resolver import names_file, resolve
 from mirnet_cli.models.weights import Weights
 from mirnet_cli.options import as_arguments, in_python
 from mirnet_cli.photo import Photo, regions, xmp_regions
@@ -31,7 +27,7 @@ from mirnet_cli.restore.passes import Report, enlarged
 from mirnet_cli.restore.picture import Picture, check
 from mirnet_cli.restore.prepared import Prepared
 from mirnet_cli.restore.resample import BICUBIC_REACH
-from mirnet_cli.restore.result import Result
+from mirnet_cli.restore.result import Result, Step
 from mirnet_cli.restore.sizing import Forecast
 from mirnet_cli.restore.tiles import TilePlan
 from mirnet_cli.restore.work import Source, Target, Work
@@ -44,40 +40,16 @@ class RestoreWarning(UserWarning):
     """Something the caller of a :class:`Restorer` should know: a fallback, clipped values."""
 
 
-def load(
-    task: str | Path | None = None, options: LoadOptions | None = None, **named: Any
-) -> "Restorer":
-    """See :func:`mirnet_cli.load`; the errors are in the words of the commands."""
-    options = LoadOptions.of(options, named)
-    if task is not None:
-        options = LoadOptions.of(options, _meant(str(task), options))
-    chosen = resolve(
-        options.task,
-        model=options.model,
-        weights=options.weights,
-        scale=options.scale,
-        asked=Asked(dict(options.set), options.input_range, options.bgr),
-    )
-    return Restorer(chosen, options)
-
-
-def _meant(name: str, options: LoadOptions) -> dict[str, str]:
-    """Which option the name of a task, a model or a file stands for."""
-    if name in TASKS:
-        return {"task": name}
-    if options.model is not None or options.weights is not None:
-        raise UsageError(f"unknown task {name!r}", f"use {', '.join(TASKS)}")
-    return {"weights" if names_file(name) else "model": name}
-
-
 class Restorer:
-    """Restores photos with one network; made by :func:`load`.
+    """Restores photos with one network; made by :func:`mirnet_cli.load`.
 
     Attributes:
         weights: what it computes with.
         task: "denoise", "enhance" or "upscale".
         scale: sides of the output over sides of the input.
         runtime, device, precision: what computes.
+        two_views: whether it takes two views of a dual-pixel sensor, and no photo.
+        light: whether it can be asked for an amount of light.
         overlap: of tiles, in pixels; less where tiles are small and it was not asked for.
         context: how tiles are made to agree with the whole.
         max_memory: bytes that the process may take, half of the machine's unless it was said. Tiles
@@ -85,22 +57,60 @@ class Restorer:
     """
 
     def __init__(self, weights: Weights, options: LoadOptions | None = None, **named: Any) -> None:
-        """See :func:`load`; which weights is said by ``weights`` alone."""
+        """See :func:`mirnet_cli.load`; which weights is said by ``weights`` alone."""
         options = LoadOptions.of(options, named)
         self.weights = weights
         self.task = weights.task
         self.scale = weights.default_scale if options.scale is None else options.scale
         machine = settings.memory_limit()
         self.max_memory = machine // 2 if options.max_memory is None else options.max_memory
-        network = Prepared(weights, self.scale, options)
+        self._network = network = Prepared(weights, self.scale, options)
         self.runtime = network.runner.runtime
         self.device = network.runner.device
         self.precision = network.runner.precision
-        self._two_views = network.two_views
-        self._light = network.light
+        self.two_views = network.two_views
+        self.light = network.light
         self._cutter = Cutter(network, options, ceiling(options.max_memory, machine))
         self.overlap = self._cutter.overlap
         self.context = self._cutter.context
+
+    @property
+    def steps(self) -> "tuple[Restorer, ...]":
+        """The networks that a photo goes through: this one."""
+        return (self,)
+
+    @property
+    def model(self) -> str:
+        """Name of the weights."""
+        return self.weights.name
+
+    @property
+    def sha256(self) -> str:
+        """Of the weights."""
+        return self.weights.sha256
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What makes a result what it is, beside the options of the photo."""
+        return {
+            "task": self.task,
+            "scale": self.scale,
+            "weights": self.sha256,
+            "context": self.context,
+            "overlap": self.overlap,
+            # How a measured network is read; journals of other networks stay valid.
+            **({"reading": self.weights.reading} if self.weights.reading else {}),
+        }
+
+    def planned(self, options: StepOptions) -> tuple[Step, ...]:
+        """The networks that a photo goes through, and what is asked of each."""
+        given = {each.name: getattr(options, each.name) for each in fields(StepOptions)}
+        asked = StepOptions(**given).given()
+        what = (self.task, self.scale, self.model, self.sha256)
+        return (Step(*what, self.runtime, self.device, self.precision, asked),)
+
+    def release(self) -> None:
+        """Gives back the memory that is held for the next photo, which then takes it again."""
+        self._network.release()
 
     @property
     def refinement(self) -> Refinement:
@@ -185,7 +195,7 @@ class Restorer:
         Returns:
             The result, and warnings.
         """
-        said = check(pixels, two_views=self._two_views, clip=clip)
+        said = check(pixels, two_views=self.two_views, clip=clip)
         alpha = pixels[..., 3] if pixels.ndim == 3 and pixels.shape[2] == 4 else None
         colours = pixels if alpha is None else pixels[..., :3]
         out, new_alpha, told = self._made(colours, alpha, options, profile, progress)
@@ -203,9 +213,9 @@ class Restorer:
     ) -> tuple[NDArray[Any], NDArray[Any] | None, list[str]]:
         """New colours and transparency, and warnings."""
         self.check(options)
-        if self._two_views and options.ensemble:
+        if self.two_views and options.ensemble:
             raise UsageError("flipping exchanges the two views", "leave ensemble out")
-        if self._two_views and profile is not None:
+        if self.two_views and profile is not None:
             raise UsageError("two views of a sensor have no profile", "leave it out")
         out = np.empty(self._shape(colours), colours.dtype)
         space, doubt = space_of(profile, grey=colours.ndim == 2)
@@ -260,7 +270,7 @@ class Restorer:
             UsageError: for an amount of light, of a network that knows none.
         """
         same = isinstance(options, PhotoOptions) and options.same_light
-        if (options.ev != "auto" or same) and not self._light:
+        if (options.ev != "auto" or same) and not self.light:
             what = f"the model {self.weights.name} cannot be asked for light"
             raise UsageError(what, f"leave {'--same-light' if same else '--ev'} out")
 
@@ -277,7 +287,7 @@ class Restorer:
         Each step may run in a thread of its own; of :meth:`improve` only one at a time.
         """
         self.check(options)
-        if self._two_views:
+        if self.two_views:
             what = "made for the two views of a dual-pixel sensor, which a photo does not have"
             raise UsageError(what, "call the Restorer with an HxWx6 array", subject=self.task)
         started = time.monotonic()
@@ -310,7 +320,20 @@ class Restorer:
         work.photo = regions.enlarged(photo, out, alpha)
         work.provenance = self._provenance(options, work.outcome.ev)
         work.said += work.outcome.warnings
-        work.seconds += time.monotonic() - started
+        seconds = time.monotonic() - started
+        work.seconds += seconds
+        (step,) = self.planned(options)
+        outcome = work.outcome
+        work.steps.append(
+            replace(
+                step,
+                tile=outcome.tile,
+                overlap=outcome.overlap,
+                context=outcome.context,
+                ev=outcome.ev,
+                seconds=seconds,
+            )
+        )
 
     def write(self, work: Work, options: WriteOptions) -> Result:
         """The third step: encodes the result and writes it, whole or not at all."""
@@ -323,8 +346,8 @@ class Restorer:
             status="done",
             task=self.task,
             scale=self.scale,
-            model=self.weights.name,
-            sha256=self.weights.sha256,
+            model=self.model,
+            sha256=self.sha256,
             runtime=self.runtime,
             device=self.device,
             precision=self.precision,
@@ -335,9 +358,10 @@ class Restorer:
             height=work.height,
             output_width=width,
             output_height=height,
-            ev=work.outcome.ev,
+            ev=next((step.ev for step in work.steps if step.ev is not None), None),
             megapixels=work.width * work.height / 1e6,
             seconds=work.seconds + time.monotonic() - started,
+            steps=tuple(work.steps),
             warnings=(*work.said, *said),
         )
 
@@ -393,7 +417,7 @@ class Restorer:
 
     def _shape(self, pixels: NDArray[Any]) -> tuple[int, ...]:
         height, width = pixels.shape[:2]
-        channels = (3,) if self._two_views else pixels.shape[2:]
+        channels = (3,) if self.two_views else pixels.shape[2:]
         return (height * self.scale, width * self.scale, *channels)
 
     def _keep_alpha(self, alpha: NDArray[Any], out: NDArray[Any]) -> None:
@@ -411,7 +435,7 @@ class Restorer:
         if options.strength == 0:
             if given.around:
                 picture = replace(picture, around=BICUBIC_REACH)
-            enlarged(Picture(pixels[..., :3]) if self._two_views else picture, self.scale, out)
+            enlarged(Picture(pixels[..., :3]) if self.two_views else picture, self.scale, out)
             outcome = Outcome()
         else:
             outcome = self._cutter.restore(picture, out, options, progress, around=given.around)

@@ -1,9 +1,43 @@
 """What became of one photo: what the API returns, ``--json`` prints and a batch writes down."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Status = Literal["done", "skipped", "failed"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One network's part in a result.
+
+    Attributes:
+        task, scale, model, sha256: as of a :class:`Result`.
+        runtime, device, precision: what computed.
+        options: what was asked for beside the defaults, by name.
+        tile, overlap, context, ev: as of a :class:`Result`; None before it is done.
+        seconds: that it took; None before it is done.
+    """
+
+    task: str
+    scale: int
+    model: str
+    sha256: str
+    runtime: str
+    device: str
+    precision: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    tile: int | None = None
+    overlap: int | None = None
+    context: str | None = None
+    ev: float | None = None
+    seconds: float | None = None
+
+    def __str__(self) -> str:
+        """In words: ``enhance``, ``denoise strength 0.6``, ``upscale x2``."""
+        said = [self.task, f"x{self.scale}" if self.task == "upscale" else ""]
+        said += [name if v is True else f"{name} {v}" for name, v in self.options.items()]
+        return " ".join(filter(None, said))
 
 
 @dataclass(frozen=True)
@@ -14,7 +48,8 @@ class Result:
         input: its path, or "-" for bytes.
         output: the path written, "-" for a stream; None where nothing was written.
         status: "done", "skipped" or "failed".
-        task: "denoise", "enhance" or "upscale".
+        task: "denoise", "enhance" or "upscale"; of several steps all, with a plus between them,
+            and so of all that steps may differ in.
         scale: sides of the output over sides of the input.
         model: name of the weights.
         sha256: of the weights.
@@ -27,6 +62,7 @@ class Result:
         ev: stops of light that it was given; None where the network knows no amount.
         megapixels: of the input.
         seconds: from decoding to the written file.
+        steps: the networks that the photo went through, in order.
         warnings: what was lost, changed or fell back.
         error: why it failed, in one line.
     """
@@ -51,6 +87,7 @@ class Result:
     ev: float | None = None
     megapixels: float | None = None
     seconds: float | None = None
+    steps: tuple[Step, ...] = ()
     warnings: tuple[str, ...] = ()
     error: str | None = None
 
@@ -62,4 +99,7 @@ class Result:
 
     def as_dict(self) -> dict[str, Any]:
         """All fields as values that JSON has."""
-        return asdict(self) | {"warnings": list(self.warnings or ())}
+        return asdict(self) | {
+            "steps": [asdict(each) for each in self.steps],
+            "warnings": list(self.warnings or ()),
+        }

@@ -8,6 +8,7 @@ from typing import BinaryIO
 from mirnet_cli.photo import Photo
 from mirnet_cli.places import Place
 from mirnet_cli.restore.cutting import Outcome
+from mirnet_cli.restore.result import Step
 
 Source = Place | bytes
 Target = Place | BinaryIO
@@ -25,7 +26,8 @@ class Work:
         width, height: of the input, after orientation and crop.
         said: warnings.
         seconds: spent so far, waiting between the steps not counted.
-        outcome: of the second step.
+        outcome: of the second step; of several networks that of the last.
+        steps: the networks that it went through.
         provenance: what was done.
     """
 
@@ -38,4 +40,5 @@ class Work:
     said: list[str]
     seconds: float
     outcome: Outcome = field(default_factory=Outcome)
+    steps: list[Step] = field(default_factory=list)
     provenance: Mapping[str, str] = field(default_factory=dict)

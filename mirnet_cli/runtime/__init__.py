@@ -98,6 +98,10 @@ class Runner(Protocol):
         """
         ...
 
+    def release(self) -> None:
+        """Gives back the memory that is held for further runs, which then take it again."""
+        ...
+
 
 def prepare(
     spec: NetworkSpec,

@@ -110,6 +110,10 @@ class OpenVinoRunner:
                 raise
             raise OutOfDeviceMemoryError(str(error)) from error
 
+    def release(self) -> None:
+        """Drops the compiled graph; see :meth:`mirnet_cli.runtime.Runner.release`."""
+        self._compiled = None
+
     def _run(self, batch: Floats, pools: Pools) -> Output:
         replay, mask = pools.replay, pools.mask
         compiled = self._get(_Kind(bool(replay), mask is not None, batch.shape))

@@ -72,6 +72,9 @@ class TorchRunner:
                 with contextlib.suppress(RuntimeError):
                     self._forget_failed_allocation()
 
+    def release(self) -> None:
+        """Nothing: what torch keeps serves the next network, too."""
+
     def _run(self, batch: Floats, pools: Pools) -> Output:
         replay, mask = pools.replay, pools.mask
         pooling = Pooling(

@@ -37,6 +37,7 @@ def statuses(ran: Ran) -> dict[str, str]:
         (["--task", "upscale"], "in-x2", "upscale 2:photo"),
         (["--task", "upscale", "--scale", "4"], "in-x4", "upscale 4:photo"),
         (["-o", "deep/er"], "deep/er", "enhance 1:photo"),
+        (["--then", "upscale:scale=4"], "in-enhanced-x4", "enhance 1:photo"),
     ],
 )
 def test_where_results_go(mirnet: Mirnet, words: list[str], into: str, content: str) -> None:
@@ -257,3 +258,35 @@ def test_a_scale_set_for_all_commands_concerns_upscale_alone(
     assert mirnet("batch", "in", "--task", "upscale", "-o", "large").code == 0
     assert Path("large/a.jpg").read_text().startswith("upscale 3:")
     assert mirnet("batch", "in", "--task", "denoise", "--scale", "3").code == 2
+
+
+def test_steps_are_done_shown_and_remembered(
+    real: Callable[..., Ran], shipped: Callable[..., Model], tmp_path: Path
+) -> None:
+    shipped("denoise", ("denoise",), network=tiny_network(3))
+    shipped("enhance", ("enhance",), task="enhance", network=tiny_network(9))
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (40, 30), (90, 60, 30)).save(tmp_path / "in" / name)
+    words = ("batch", "in", "--task", "denoise", "--then", "enhance:0.5", "--json")
+    shown = [json.loads(line) for line in real(*words, "--dry-run").out.splitlines()]
+    assert [each["task"] for each in shown[0]["steps"]] == ["denoise", "enhance"]
+    assert shown[0]["steps"][1]["options"] == {"strength": 0.5}
+    assert "denoise, enhance strength 0.5: 40x30" in real(*words[:-1], "--dry-run").out
+    ran = real(*words)
+    assert ran.code == 0
+    done = [json.loads(line) for line in ran.out.splitlines()]
+    assert [len(each["steps"]) for each in done] == [2, 2]
+    into = tmp_path / "in-denoised-enhanced"
+    alone = (into / "a.png").read_bytes()
+    assert set(statuses(real(*words)).values()) == {"skipped"}
+    # Another strength of the second step makes another result.
+    again = ("--then", "enhance:0.2", "--json", "--overwrite", "-o", str(into))
+    assert set(statuses(real(*words[:4], *again)).values()) == {"done"}
+    assert (into / "a.png").read_bytes() != alone
+    # Other processes do not have this catalogue.
+    files = [str(tmp_path / "weights" / f"{name}.safetensors") for name in ("denoise", "enhance")]
+    then = f"enhance:0.5,weights={files[1]}"
+    jobs = ("batch", "in", "--task", "denoise", "--weights", files[0], "--then", then)
+    assert real(*jobs, "-o", "two", "--jobs", "2").code == 0
+    assert (tmp_path / "two" / "a.png").read_bytes() == alone

@@ -13,10 +13,11 @@ from tests.cli.conftest import Mirnet
     [
         ("denoise a.jpg --til 5", "--til: no such option; did you mean --tile?"),
         ("denoise a.jpg --overwrit", "--overwrit: no such option; did you mean --overwrite?"),
-        (
-            "denoise a.jpg --scale 2",
-            "--scale: no such option; 'mirnet upscale', 'mirnet batch', 'mirnet evaluate' and oth",
-        ),
+        ("denoise a.jpg --scale 2", "--scale: only upscale has scales; leave it out"),
+        ("denoise a.jpg --then blur", "--then blur: unknown task; use enhance, denoise, upscale"),
+        ("denoise a.jpg --then enhance:2", "--then enhance:2: '2' is not a number from 0 to 1"),
+        ("upscale a.jpg --then upscale --scale 2", "--scale: more than one step is upscale; say"),
+        ("denoise a.jpg --then upscale:scale=2 --scale 3", "--scale: said of the step already"),
         ("doctor --verbose", "--verbose: no such option; 'mirnet enhance', 'mirnet denoise', "),
         *(
             (f"{task} a.jpg {words}", f"{words.split()[0]}: no such option; 'mirnet batch' has it")
@@ -86,7 +87,7 @@ from tests.cli.conftest import Mirnet
         ("batch folder --shard 3/2", "--shard: '3/2' is not i/n with i from 1 to n"),
         ("batch folder --cluster local:2 --jobs 2", "--jobs: not with --cluster, where each"),
         ("batch folder --cluster local:x", "--cluster: 'local:x' is not local:N with a number"),
-        ("batch folder --scale 2", "--scale: only for --task upscale"),
+        ("batch folder --scale 2", "--scale: only upscale has scales"),
         ("batch", "no folder given; name one"),
         ("batch a.jpg", "a.jpg: is not a folder; for single photos use 'mirnet enhance FILE'"),
     ],

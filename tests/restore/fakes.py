@@ -34,6 +34,7 @@ class FakeRunner:
     spoil: Callable[[Floats, int], Output | None] = lambda batch, run: None
     shapes: list[tuple[int, ...]] = field(default_factory=list)
     measured: int = 0
+    released: int = 0
 
     def run(self, batch: Floats, pools: Pools = OWN) -> Output:
         context, mask = pools.replay, pools.mask
@@ -53,6 +54,9 @@ class FakeRunner:
             np.stack([residual for residual, _ in outputs]).astype(np.float32),
             [record for _, record in outputs] if mask is not None else [],
         )
+
+    def release(self) -> None:
+        self.released += 1
 
     def _one(
         self, x: np.ndarray, context: Sequence[Floats] | None, mask: np.ndarray | None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mirnet_cli.photo import Metadata, decode, encode
 from mirnet_cli.photo.xmp_regions import goes_around
-from mirnet_cli.restore.restorer import load
+from mirnet_cli.restore import load
 from tests.photo.pictures import photo
 
 SPACE = "http://ns.google.com/photos/1.0/panorama/"
