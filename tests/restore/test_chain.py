@@ -185,5 +185,5 @@ def test_load_makes_a_chain(shipped: Callable[..., Any]) -> None:
     made = mirnet_cli.load("denoise", then=["denoise:0.5", "denoise:model=denoise"])
     assert [each.sha256 for each in made.steps] == [one.sha256] * 3
     assert made.planned(PhotoOptions())[1].options == {"strength": 0.5}
-    with pytest.raises(UsageError, match="^then dehaze: unknown task"):
+    with pytest.raises(UsageError, match=r"^then dehaze: unknown task"):
         mirnet_cli.load("denoise", then="dehaze")
