@@ -22,6 +22,8 @@ PART_SUFFIX = ".mirnet-part"
 
 _LONGEST = os.pathconf("/", "PC_PATH_MAX") if hasattr(os, "pathconf") else LONGEST
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_NOT_FOR_WANT_OF_LINKS = {*_FULL, errno.EIO, errno.EEXIST}
+"""Errors of linking that another way of naming a file would meet, too."""
 _TAKEN = {errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK}
 _FAR = 1 << 40
 _MOMENT = 60.0
@@ -432,6 +434,7 @@ def _link(descriptor: int, path: Path) -> bool:
 
     Raises:
         FileExistsError: the name is taken.
+        OSError: the disk is full or failing.
     """
     try:
         # With a folder descriptor Python calls linkat(2), which follows the link in /proc.
@@ -442,9 +445,9 @@ def _link(descriptor: int, path: Path) -> bool:
             # The name is there by now: no error of closing may say otherwise.
             with contextlib.suppress(OSError):
                 os.close(folder)
-    except FileExistsError:
-        raise
-    except OSError:
+    except OSError as error:
+        if error.errno in _NOT_FOR_WANT_OF_LINKS:
+            raise
         return False
     return True
 
@@ -462,9 +465,9 @@ def _rename(temporary: Path, target: Path, overwrite: bool) -> None:
         return
     try:
         os.link(temporary, target)
-    except FileExistsError:
-        raise
     except OSError as error:
+        if error.errno in _NOT_FOR_WANT_OF_LINKS:
+            raise
         # FAT and some network file systems have no hard links; on Windows rename refuses anyway.
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, "file exists", str(target)) from error

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirnet_cli.batches import plan
+from mirnet_cli import folders
 from mirnet_cli.batches.plan import Selection, in_shard, make_plan
 from mirnet_cli.errors import InputError, UsageError
 from mirnet_cli.restore.names import refuse_clashes
@@ -187,5 +187,5 @@ def test_a_junction_of_windows_is_a_link() -> None:
         def stat(self, *, follow_symlinks: bool) -> SimpleNamespace:
             return SimpleNamespace(st_reparse_tag=self.tag)
 
-    assert plan._is_folder(Entry(0))  # type: ignore[arg-type]
-    assert not plan._is_folder(Entry(0xA0000003))  # type: ignore[arg-type]
+    assert folders._is_folder(Entry(0))  # type: ignore[arg-type]
+    assert not folders._is_folder(Entry(0xA0000003))  # type: ignore[arg-type]

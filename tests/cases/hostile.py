@@ -37,10 +37,17 @@ def cases() -> Iterator[Case]:
 
 
 def _refused(
-    name: str, promise: str, build: Build, file: str, *words: str, says: str = "", memory: int = 200
+    name: str,
+    promise: str,
+    build: Build,
+    file: str,
+    *words: str,
+    code: int = 1,
+    says: str = "",
+    memory: int = 200,
 ) -> Case:
     """A photo that fails, and leaves nothing."""
-    step = Step(denoise(file, "-o", "out.png", *words), code=1, says=says)
+    step = Step(denoise(file, "-o", "out.png", *words), code=code, says=says)
     return Case(name, promise, build, (step,), memory=memory)
 
 
@@ -196,7 +203,15 @@ def _no_files() -> Iterator[Case]:
             made.bind("a.jpg")
 
     yield _refused("a FIFO", promise, lambda folder: os.mkfifo(folder / "a.jpg"), "a.jpg")
-    yield _refused("a folder", promise, lambda folder: (folder / "a.jpg").mkdir(), "a.jpg")
+    folder = _refused(
+        "a folder",
+        promise,
+        lambda folder: (folder / "a.jpg").mkdir(),
+        "a.jpg",
+        code=2,
+        says="mirnet batch",
+    )
+    yield folder
     yield _refused("a loop of links", promise, linked, "a.jpg")
     yield _refused("a socket", promise, socket, "a.jpg")
     for device in ("/dev/zero", "/dev/null", "/dev/urandom"):
