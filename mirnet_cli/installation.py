@@ -9,14 +9,13 @@ import os
 import shlex
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterable
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 PACKAGE = "mirnet-cli"
 IMAGE = ".mirnet-image"
@@ -72,6 +71,8 @@ def install_again() -> str:
 
 def requirements(extra: str) -> list[str]:
     """What an extra brings, as pip takes it; those with a condition only where it holds."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
     try:
         from packaging.requirements import Requirement
 
@@ -140,6 +141,8 @@ def _uv_tool(
 
 def _received() -> tuple[list[str], list[str]]:
     """The extras that ``uv tool`` was asked for, and the packages beside mirnet."""
+    import tomllib
+
     try:
         found = tomllib.loads(_receipt().read_text(encoding="utf-8"))["tool"]["requirements"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -167,6 +170,10 @@ def _source() -> tuple[list[str], str] | None:
 
     None where it came from an index, or where what it came from is not there any more.
     """
+    from importlib.metadata import PackageNotFoundError, distribution
+    from urllib.parse import unquote, urlsplit
+    from urllib.request import url2pathname
+
     try:
         found = distribution(PACKAGE)
     except PackageNotFoundError:
@@ -187,7 +194,7 @@ def _source() -> tuple[list[str], str] | None:
     return ([], address) if address else None
 
 
-def _direct_url(found: Distribution | None) -> dict[str, Any] | None:
+def _direct_url(found: "Distribution | None") -> dict[str, Any] | None:
     """Where an installation came from: direct_url.json of PEP 610."""
     text = None if found is None else found.read_text("direct_url.json")
     try:

@@ -13,6 +13,7 @@ from mirnet_cli import stores, values
 from mirnet_cli.errors import UsageError
 from mirnet_cli.files import resolved
 from mirnet_cli.options import COMPUTING, WHERE, WHICH, Options, Setting
+from mirnet_cli.photo.formats import Unreadable, format_from_name, unreadable_here
 from mirnet_cli.places import Place, Remote, below
 from mirnet_cli.restore.names import clashes, output_name, refuse_clashes
 from mirnet_cli.stores import is_folder, same_file
@@ -28,12 +29,14 @@ class Item:
         target: the file or object that is written.
         error: why this cannot be done, where that is known already (a folder that cannot be
             listed).
+        unreadable: why files of its kind cannot be read here, where that is the reason.
     """
 
     key: str
     source: Place
     target: Place
     error: str | None = None
+    unreadable: Unreadable | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,7 @@ class _Found:
     key: str
     source: Place
     error: str | None = None
+    unreadable: Unreadable | None = None
 
 
 def _is_named_as_photo(path: PurePath | Remote) -> bool:
@@ -175,7 +179,13 @@ def make_plan(
             found.setdefault(each.key, each)
     written = {_place(into / output) for output in outputs}
     items = [
-        Item(each.key, each.source, _target(into, each.key, selection), each.error)
+        Item(
+            each.key,
+            each.source,
+            _target(into, each.key, selection),
+            each.error,
+            each.unreadable,
+        )
         for each in (found.values() if root is None else _sorted(found.values()))
         if not (written and _place(each.source) in written)
     ]
@@ -254,6 +264,8 @@ def _single(path: Place, root: Place | None) -> _Found:
 
 def _checked(key: str, source: Place) -> _Found:
     """A photo found under a key, which may be one that leads elsewhere: stores allow any."""
+    if format_from_name(source.name) and (why := unreadable_here(source.name)):
+        return _unreadable(key, source, why)
     if not _usable(key):
         remedy = "give it another name, or do it alone with -o"
         return _Found(key, source, f"its name is not one of a file; {remedy}")
@@ -274,12 +286,16 @@ def _below(folder: Place, into: Place, selection: Selection) -> Iterator[_Found]
     for each in stores.of(folder).listing(folder, into, recursive=selection.recursive):
         if each.error is not None:
             yield _Found(each.key, each.place, each.error)
-        elif _wanted(PurePosixPath(each.key), selection):
+        elif not _chosen(path := PurePosixPath(each.key), selection):
+            continue
+        elif _is_named_as_photo(path):
             yield _checked(each.key, each.place)
+        elif why := unreadable_here(path.name, wanted=bool(selection.include)):
+            yield _unreadable(each.key, each.place, why)
 
 
-def _wanted(path: PurePath, selection: Selection) -> bool:
-    return _is_named_as_photo(path) and _chosen(path, selection)
+def _unreadable(key: str, source: Place, why: Unreadable) -> _Found:
+    return _Found(key, source, f"{why.what}; {why.remedy}", why)
 
 
 def _chosen(path: PurePath, selection: Selection) -> bool:

@@ -22,6 +22,7 @@ from mirnet_cli.options import as_arguments, declared, in_python
 from mirnet_cli.places import Fingerprint, Place, place
 from mirnet_cli.restore.options import LoadOptions, PhotoOptions
 from mirnet_cli.restore.outcome import Outcome, make_result
+from mirnet_cli.restore.result import DONE_BEFORE, KEPT, NOT_STARTED, UNREADABLE
 
 if TYPE_CHECKING:
     from mirnet_cli.restore import Restorer, Result
@@ -220,7 +221,12 @@ def _tidy(items: Iterable[Item]) -> None:
 def _without_work(item: Item, decision: Decision, restorer: "Restorer") -> Report:
     if decision.choice is Choice.FAIL:
         result = make_result(
-            "failed", item.source, item.target, restorer=restorer, error=decision.reason
+            "failed",
+            item.source,
+            item.target,
+            restorer=restorer,
+            error=decision.reason,
+            reason=None if item.unreadable is None else UNREADABLE,
         )
     else:
         result = make_result(
@@ -228,14 +234,20 @@ def _without_work(item: Item, decision: Decision, restorer: "Restorer") -> Repor
             item.source,
             item.target,
             restorer=restorer,
-            warnings=() if decision.reason == "done before" else (decision.reason,),
+            warnings=() if decision.reason == DONE_BEFORE else (decision.reason,),
+            reason=DONE_BEFORE if decision.reason == DONE_BEFORE else KEPT,
         )
     return Report(item, Outcome(result), tried=False)
 
 
 def _left(item: Item, why: str, restorer: "Restorer") -> Report:
     result = make_result(
-        "skipped", item.source, item.target, restorer=restorer, error=f"not started: {why}"
+        "skipped",
+        item.source,
+        item.target,
+        restorer=restorer,
+        error=f"{NOT_STARTED}: {why}",
+        reason=NOT_STARTED,
     )
     return Report(item, Outcome(result), tried=False, left=True)
 

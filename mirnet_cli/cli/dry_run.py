@@ -9,11 +9,12 @@ import typer
 from mirnet_cli import stores
 from mirnet_cli.batches.journal import Choice, Decision, digest
 from mirnet_cli.batches.run import decide
-from mirnet_cli.cli.tally import clock
+from mirnet_cli.cli.tally import clock, tell_unreadable
 from mirnet_cli.errors import ExitCode, MirnetError
 from mirnet_cli.files import printable, reason
 from mirnet_cli.restore.options import PhotoOptions
 from mirnet_cli.restore.outcome import told
+from mirnet_cli.restore.result import DONE_BEFORE, KEPT, UNREADABLE
 
 if TYPE_CHECKING:
     from mirnet_cli.batches.plan import Item, Plan
@@ -61,6 +62,7 @@ def show_plan(console: "Console", batch: "Batch", plan: "Plan", restorer: "Resto
                 area += size[0] * size[1]
         counts[decision.choice] += 1
         _show(console, item, decision, size, forecast, steps)
+    tell_unreadable(console, {item.key: item.unreadable for item in plan.items})
     needed = f", about {clock(_seconds(restorer, options, forecasts))}" if forecasts else ""
     console.note(
         f"{len(plan.items)} photos: {counts[Choice.RUN]} to do ({area / 1e6:.1f} MP{needed}), "
@@ -106,7 +108,7 @@ def _show(
 ) -> None:
     failed = decision.choice is Choice.FAIL
     said = decision.reason or None
-    if failed and console.quiet:
+    if failed and console.quiet and item.unreadable is None:
         console.error(f"{item.source}: {said}")
     if console.json:
         console.record(
@@ -115,6 +117,7 @@ def _show(
                 "output": str(item.target),
                 "status": _STATUS[decision.choice],
                 "error": said if failed else None,
+                "reason": _reason(item, decision),
                 "warnings": [] if failed or said is None else [said],
                 "width": size and size[0],
                 "height": size and size[1],
@@ -125,14 +128,23 @@ def _show(
             }
         )
     elif not console.quiet:
-        what = decision.choice.value
+        known = _reason(item, decision)
+        what = known if known and known != KEPT else decision.choice.value
         if decision.choice is Choice.RUN:
             assert size is not None
             what = f"{size[0]}x{size[1]}{_takes(forecast)}"
             if len(steps) > 1:
                 what = f"{', '.join(map(str, steps))}: {what}"
-        why = f": {decision.reason}" if decision.reason else ""
+        why = f": {decision.reason}" if decision.reason not in ("", what) else ""
         typer.echo(printable(f"{item.source} -> {item.target} ({what}{why})"))
+
+
+def _reason(item: "Item", decision: Decision) -> str | None:
+    if item.unreadable is not None:
+        return UNREADABLE
+    if decision.choice is not Choice.SKIP:
+        return None
+    return DONE_BEFORE if decision.reason == DONE_BEFORE else KEPT
 
 
 def _takes(forecast: "Forecast | None") -> str:

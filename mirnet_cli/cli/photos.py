@@ -17,6 +17,7 @@ from mirnet_cli.places import Place, place
 from mirnet_cli.restore.names import ending, output_name, refuse_clashes
 from mirnet_cli.restore.options import LoadOptions, PhotoOptions
 from mirnet_cli.restore.outcome import Outcome, failure, perform
+from mirnet_cli.restore.result import UNREADABLE
 from mirnet_cli.restore.steps import ChainOptions
 
 if TYPE_CHECKING:
@@ -303,10 +304,13 @@ def report(console: Console, outcome: Outcome) -> None:
     name = "standard input" if result.input == "-" else str(result.input)
     for warning in result.warnings or ():
         console.warn(name, warning)
-    if result.status == "failed":
+    if result.reason == UNREADABLE:
+        # All of a kind are told together at the end.
+        console.detail(f"{name}: {result.error}")
+    elif result.status == "failed":
         _report_failure(console, name, outcome)
     elif result.status == "skipped":
-        console.detail(f"{name}: skipped")
+        console.detail(f"{name}: {result.outcome}")
     else:
         console.note(f"{name} -> {_summary(result)}")
         console.detail(f"{name}: {_pieces(result)}")

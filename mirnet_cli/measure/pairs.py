@@ -51,12 +51,13 @@ def pictures(folder: Path) -> dict[str, list[Path]]:
     Raises:
         InputError: where there is no such folder, it cannot be read or has no pictures.
     """
-    from mirnet_cli.photo import EXTENSIONS
+    from mirnet_cli.photo.formats import FORMATS
 
     if not is_folder(folder):
         what = "not a folder" if exists(folder) else "there is no such folder"
         raise InputError(what, "give a folder of pictures", subject=folder)
-    known = {extension.lower().lstrip(".") for extension in EXTENSIONS}
+    # Also those that cannot be read here, which then fail and say why.
+    known = {each[1:] for format in FORMATS.values() for each in format.extensions}
     found: dict[str, list[Path]] = defaultdict(list)
     try:
         for path in sorted(folder.iterdir()):

@@ -82,6 +82,7 @@ FORMATS: dict[str, Format] = {
         Format("WEBP", (".webp",), "webp"),
         Format("TIFF", (".tif", ".tiff"), "tiff", lossless=True),
         Format("BMP", (".bmp", ".dib"), "bmp", lossless=True),
+        Format("GIF", (".gif",), "gif", written="PNG"),
         Format(
             "AVIF",
             (".avif",),
@@ -113,6 +114,62 @@ WRITABLE: tuple[str, ...] = tuple(name for name, entry in FORMATS.items() if not
 _NAMED: dict[str, str] = {
     extension: entry.name for entry in FORMATS.values() for extension in entry.extensions
 }
+_PHOTOS_OF_OTHERS = {
+    "Photoshop": (".psd", ".psb"),
+    "JPEG 2000": (".jp2", ".j2k", ".jpf", ".jpx", ".j2c"),
+    "JPEG XR": (".jxr", ".wdp", ".hdp"),
+    "OpenEXR": (".exr",),
+    "Radiance HDR": (".hdr",),
+    "GIMP": (".xcf",),
+    "Targa": (".tga",),
+    "PNM": (".pnm", ".ppm", ".pgm", ".pbm", ".pam", ".pfm"),
+    "camera RAW": (".gpr", ".cap", ".eip", ".bay", ".mdc", ".k25", ".dcs", ".drf", ".ptx", ".rwz"),
+}
+"""Formats that people keep photos in and that nothing here reads. No drawings, pages or videos."""
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """Why files of a kind cannot be read here.
+
+    Attributes:
+        kind: as people call it.
+        what: is wrong.
+        remedy: what to do about it.
+    """
+
+    kind: str
+    what: str
+    remedy: str
+
+
+def unreadable_here(name: str, *, wanted: bool = False) -> Unreadable | None:
+    """Why a file of this name cannot be read here; None where it can, or is no photo.
+
+    Args:
+        name: with its extension.
+        wanted: somebody asked for it, whatever it is.
+    """
+    format = format_from_name(name)
+    if format is not None:
+        missing = FORMATS[format].missing
+        if missing is None:
+            return None
+        kind = CALLED.get(format, format)
+        return Unreadable(kind, f"{kind} needs {missing.name}", missing.remedy)
+    stem, dot, extension = name.rpartition(".")
+    for kind, extensions in _PHOTOS_OF_OTHERS.items():
+        if dot and f".{extension.lower()}" in extensions:
+            return Unreadable(kind, f"mirnet does not read {kind} files", "export them as TIFF")
+    if not wanted:
+        return None
+    kind = extension.upper() if dot and stem else "other"
+    return Unreadable(kind, "not a format that mirnet reads", "leave them out with --exclude")
+
+
+CALLED = {"JXL": "JPEG XL", "RAW": "camera RAW"}
+"""What people call formats whose name here is another."""
+
 EXTENSIONS: dict[str, str] = {
     extension: name for extension, name in _NAMED.items() if not FORMATS[name].missing
 }
@@ -121,7 +178,7 @@ EXTENSIONS: dict[str, str] = {
 HEAD = 64
 """How many first bytes of a file :func:`recognise` wants."""
 
-USE_ANOTHER = "use a JPEG, PNG, WebP, TIFF, BMP, AVIF, HEIC, JPEG XL or camera RAW file"
+USE_ANOTHER = "use a JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, HEIC, JPEG XL or camera RAW file"
 
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"mif2"}
 _BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}
@@ -138,7 +195,6 @@ _RAW = (
     b"II\x1a\0\0\0HEAPCCDR",
 )
 _OTHERS: tuple[tuple[bytes, str], ...] = (
-    (b"GIF8", "a GIF picture"),
     (b"%PDF", "a PDF document"),
     (b"%!PS", "a PostScript document"),
     (b"\xc5\xd0\xd3\xc6", "a PostScript document"),
@@ -173,6 +229,13 @@ def format_from_option(text: str) -> str:
             "use one of " + ", ".join(FORMATS[each].extensions[0][1:] for each in WRITABLE),
             subject="--format",
         )
+    if (written := FORMATS[found].written) is not None:
+        instead = FORMATS[written].extensions[0][1:]
+        raise UsageError(
+            f"{name.lstrip('.')!r} files cannot be written",
+            f"use {instead}, or another that can",
+            subject="--format",
+        )
     check_writable(found, "--format")
     return found
 
@@ -199,7 +262,8 @@ def check_writable(format: str, subject: object = None) -> None:
     """
     entry = FORMATS[format]
     if entry.written is not None:
-        raise UsageError(f"{format} cannot be written", "use --format tif", subject=subject)
+        instead = FORMATS[entry.written].extensions[0][1:]
+        raise UsageError(f"{format} cannot be written", f"use --format {instead}", subject=subject)
     if missing := entry.missing:
         raise UsageError(f"{format} needs {missing.name}", missing.remedy, subject=subject)
 
@@ -228,6 +292,8 @@ def recognise(head: bytes) -> str:
         return "WEBP"
     if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return "RAW" if _is_raw(head[8:16]) else "TIFF"
+    if head[:6] in (b"GIF87a", b"GIF89a"):
+        return "GIF"
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
         return "BMP"
     if head[4:8] == b"ftyp":

@@ -18,6 +18,7 @@ from urllib.parse import quote
 from mirnet_cli.errors import MirnetError, UsageError
 from mirnet_cli.files import make_folder, not_written, printable, reason, write_atomically
 from mirnet_cli.report.compare import filled
+from mirnet_cli.restore.result import REASONS
 
 if TYPE_CHECKING:
     from mirnet_cli.report.pictures import Pair
@@ -84,7 +85,10 @@ class BatchPage:
         # A page of this name may have been that of other folders.
         same = all(known.get(name) == row[name] for name in ("link", "target"))
         if result.status == "skipped" and result.error is None and same:
-            row = {**known, **{name: row[name] for name in ("status", "warnings", "number")}}
+            row = {
+                **known,
+                **{name: row[name] for name in ("status", "outcome", "warnings", "number")},
+            }
         fresh = result.status == "done" or "tones" not in row
         if result.output is not None and result.error is None and fresh:
             found = self._pictures(key, Path(result.input), Path(result.output))
@@ -119,6 +123,7 @@ class BatchPage:
             "name": printable(key),
             "key": key,
             "status": result.status,
+            "outcome": result.outcome,
             "error": None if result.error is None else printable(result.error),
             "warnings": [printable(warning) for warning in result.warnings],
             "seconds": result.seconds,
@@ -221,12 +226,10 @@ def _bytes(path: Path) -> int | None:
 
 
 def _facts(rows: list[Row]) -> list[str]:
-    def count(status: str) -> int:
-        return sum(row["status"] == status for row in rows)
+    def count(outcome: str) -> int:
+        return sum(row["outcome"] == outcome for row in rows)
 
-    said = [
-        f"{count(status)} {status}" for status in ("done", "skipped", "failed") if count(status)
-    ]
+    said = [f"{count(each)} {each}" for each in ("done", *REASONS, "failed") if count(each)]
     warned = sum(bool(row["warnings"]) for row in rows)
     said += [f"{warned} with warnings"] if warned else []
     seconds = sum(row["seconds"] or 0 for row in rows)

@@ -116,6 +116,7 @@ def make_result(
     restorer: "Restorer | None" = None,
     error: str | None = None,
     warnings: tuple[str, ...] = (),
+    reason: str | None = None,
 ) -> Result:
     """A result for a photo that no network has seen: skipped or failed."""
     return Result(
@@ -131,6 +132,7 @@ def make_result(
         precision=None if restorer is None else restorer.precision,
         warnings=warnings,
         error=error,
+        reason=reason,
     )
 
 

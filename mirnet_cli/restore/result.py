@@ -6,6 +6,13 @@ from typing import Any, Literal
 
 Status = Literal["done", "skipped", "failed"]
 
+DONE_BEFORE = "done before"
+KEPT = "left as it is"
+NOT_STARTED = "not started"
+UNREADABLE = "unreadable"
+REASONS = {DONE_BEFORE: "skipped", KEPT: "skipped", NOT_STARTED: "skipped", UNREADABLE: "failed"}
+"""Why no work was done on a photo, and the status that it has."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -65,6 +72,8 @@ class Result:
         steps: the networks that the photo went through, in order.
         warnings: what was lost, changed or fell back.
         error: why it failed, in one line.
+        reason: why it was not tried, one of :data:`REASONS`; None where it was, or cannot be done
+            for a reason of its own.
     """
 
     input: str
@@ -90,6 +99,12 @@ class Result:
     steps: tuple[Step, ...] = ()
     warnings: tuple[str, ...] = ()
     error: str | None = None
+    reason: str | None = None
+
+    @property
+    def outcome(self) -> str:
+        """What happened, for people: "done", "done before", "not started", "unreadable" ..."""
+        return self.reason or self.status
 
     def _repr_html_(self) -> str:
         """For a notebook: before and after, small."""

@@ -290,3 +290,72 @@ def test_steps_are_done_shown_and_remembered(
     jobs = ("batch", "in", "--task", "denoise", "--weights", files[0], "--then", then)
     assert real(*jobs, "-o", "two", "--jobs", "2").code == 0
     assert (tmp_path / "two" / "a.png").read_bytes() == alone
+
+
+def test_what_cannot_be_read_here_is_told_by_kind(
+    mirnet: Mirnet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not passed over: counted, named with the remedy, in the exit code; done once it can be."""
+    from mirnet_cli import extras
+    from mirnet_cli.photo import formats
+
+    gone = {"pillow_heif", "imagecodecs", "rawpy"}
+    is_here = formats._is_here
+    monkeypatch.setattr(formats, "_is_here", lambda name: name not in gone and is_here(name))
+    readable = {"." + each for each in ("heic", "heif", "hif", "jxl", "nef", "cr3")}
+    kept = {k: v for k, v in formats.EXTENSIONS.items() if k not in readable}
+    monkeypatch.setattr(formats, "EXTENSIONS", kept)
+    photos(*(f"in/{name}" for name in ("a.jpg", "b.HEIC", "c.heic", "d.nef", "e.psd", "f.jxl")))
+    photos(*(f"in/{name}" for name in ("notes.txt", "drawing.svg", "movie.mov", "a.xmp")))
+    ran = mirnet("batch", "in", "--json", "-o", "out")
+    assert ran.code == 1
+    found = {line["input"]: line for line in map(json.loads, ran.out.splitlines())}
+    assert {name for name, line in found.items() if line["reason"] == "unreadable"} == {
+        f"in/{name}" for name in ("b.HEIC", "c.heic", "d.nef", "e.psd", "f.jxl")
+    }
+    assert extras.remedy("pillow_heif") in found["in/c.heic"]["error"]
+    assert len(found) == 6
+    heic = "2 HEIC files cannot be read here (b.HEIC, c.heic): HEIC needs pillow-heif; "
+    assert f"mirnet: {heic}{extras.remedy('pillow_heif')}" in ran.err.splitlines()
+    assert "1 camera RAW file cannot be read here (d.nef)" in ran.err
+    assert "1 Photoshop file cannot be read here (e.psd): mirnet does not read" in ran.err
+    assert "unreadable" in ran.err
+    dry = mirnet("batch", "in", "--dry-run", "--json", "-o", "out")
+    assert dry.code == 1
+    assert [json.loads(each)["reason"] for each in dry.out.splitlines()].count("unreadable") == 5
+
+
+def test_a_folder_of_nothing_else(mirnet: Mirnet, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos("in/a.psd")
+    ran = mirnet("batch", "in", "--quiet")
+    assert ran.code == 1
+    assert ran.said.startswith("mirnet: 1 Photoshop file cannot be read here (a.psd): ")
+
+
+def test_what_is_included_and_nothing_reads(mirnet: Mirnet) -> None:
+    photos("in/a.jpg", "in/b.txt", "in/c.txt")
+    assert mirnet("batch", "in", "-o", "out").code == 0
+    ran = mirnet("batch", "in", "-o", "out", "--include", "*.jpg", "--include", "b.*")
+    assert ran.code == 1
+    assert "1 TXT file cannot be read here (b.txt)" in ran.err
+    assert mirnet("batch", "in", "-o", "out", "--include", "*", "--exclude", "*.txt").code == 0
+
+
+def test_outcomes_say_what_happened(mirnet: Mirnet) -> None:
+    photos("in/a.jpg", "in/b.jpg")
+    assert mirnet("batch", "in").code == 0
+    photos("in/c.jpg")
+    ran = mirnet("batch", "in", "--json", "--max-time", "0.000001s")
+    told = {
+        line["input"]: (line["status"], line["reason"])
+        for line in map(json.loads, ran.out.splitlines())
+    }
+    assert told == {
+        "in/a.jpg": ("skipped", "done before"),
+        "in/b.jpg": ("skipped", "done before"),
+        "in/c.jpg": ("skipped", "not started"),
+    }
+    assert ran.code == 1
+    assert "done before" in ran.err
+    assert "not started" in ran.err
+    assert "skipped" not in ran.err

@@ -48,7 +48,6 @@ def test_raw_files_whose_first_directory_is_a_small_picture(head: bytes, format:
     ("head", "what"),
     [
         (b"", "empty"),
-        (b"GIF89a" + bytes(60), "GIF"),
         (b"%PDF-1.7\n", "PDF"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "PostScript"),
         (b"\xc5\xd0\xd3\xc6" + bytes(30), "PostScript"),
@@ -70,7 +69,7 @@ def test_what_is_not_on_the_list_is_refused_by_name(head: bytes, what: str) -> N
 def test_names_and_extensions_agree() -> None:
     assert format_from_name("a.b.JPG") == "JPEG"
     assert format_from_name("noextension") is None
-    assert format_from_name("x.gif") is None
+    assert format_from_name("x.xyz") is None
     for extension, format in EXTENSIONS.items():
         assert format_from_name(f"x{extension}") == format
     for format in READABLE:
