@@ -13,11 +13,14 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from mirnet_cli.errors import DiskFullError, OutputError
 from mirnet_cli.places import LONGEST, Place
 
 PART_SUFFIX = ".mirnet-part"
+_temporary: set[Path] = set()
+"""What :func:`abandon` removes; some of it was never there."""
 """Ends the name of every temporary file this module writes; the name starts with a dot."""
 
 _LONGEST = os.pathconf("/", "PC_PATH_MAX") if hasattr(os, "pathconf") else LONGEST
@@ -97,6 +100,7 @@ def write_replaceable(path: Path, data: bytes | memoryview) -> None:
         OSError: it cannot be written; nothing is left behind.
     """
     temporary = path.with_name(f".{secrets.token_hex(8)}{PART_SUFFIX}")
+    _temporary.add(temporary)
     try:
         with temporary.open("xb") as file:
             # Those that are not locked are a killed process's: see remove_leftovers.
@@ -107,6 +111,16 @@ def write_replaceable(path: Path, data: bytes | memoryview) -> None:
     except BaseException:
         _discard(temporary)
         raise
+    finally:
+        _temporary.discard(temporary)
+
+
+def abandon(code: int) -> NoReturn:
+    """End the process at once, whatever its threads do; they leave whole files or none."""
+    for each in list(_temporary):
+        with contextlib.suppress(OSError):
+            each.unlink()
+    os._exit(code)
 
 
 def remove_leftovers(folder: Path) -> int:
@@ -364,6 +378,7 @@ def _write(target: Path, pieces: Iterable[bytes], overwrite: bool, dress: _Dress
     old = target if overwrite else None
     descriptor = _open_unnamed(folder)
     unnamed = descriptor is not None
+    _temporary.add(temporary)
     try:
         if descriptor is None:
             descriptor = _open_named(temporary)
@@ -389,6 +404,8 @@ def _write(target: Path, pieces: Iterable[bytes], overwrite: bool, dress: _Dress
                 os.close(descriptor)
         _discard(temporary)
         raise
+    finally:
+        _temporary.discard(temporary)
     if descriptor is not None:
         # The data is on the disk already: what closing could still report changes nothing.
         with contextlib.suppress(OSError):

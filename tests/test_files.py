@@ -606,3 +606,32 @@ def test_the_nearest_folder(tmp_path: Path) -> None:
 def test_absurdly_long_paths_are_compared_by_name() -> None:
     assert same_file(Path("a/" * 60_000), Path("a/" * 60_000))
     assert not same_file(Path("a/" * 60_000), Path("a/" * 60_001))
+
+
+_ABANDON = """
+import sys, threading
+from pathlib import Path
+from mirnet_cli import files
+
+files._open_unnamed = lambda folder: None
+begun = threading.Event()
+
+def pieces():
+    yield b"half"
+    begun.set()
+    threading.Event().wait()
+
+thread = threading.Thread(
+    target=files._write, args=(Path("a.jpg"), pieces(), False, files._Dress(None, None, None))
+)
+thread.start()
+begun.wait()
+assert list(Path().iterdir())
+files.abandon(7)
+"""
+
+
+def test_an_abandoned_process_leaves_no_half_file(tmp_path: Path) -> None:
+    ran = subprocess.run([sys.executable, "-c", _ABANDON], cwd=tmp_path, check=False, timeout=60)
+    assert ran.returncode == 7
+    assert list(tmp_path.iterdir()) == []

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "mirnet_cli"
 #: Each part may import those of the rows above it, and itself.
 LAYERS = (
     {"_version", "errors", "extras", "files", "folders", "installation", "objects", "options"}
-    | {"places", "settings", "stores", "values", "web"},
+    | {"places", "settings", "signals", "stores", "values", "web"},
     {"photo", "networks"},
     {"runtime"},
     {"models"},

@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING, Any
 from mirnet_cli.batches.job import Job, Nobody, Watcher
 from mirnet_cli.batches.worker_parts import died, sendable, share, split_cores, without_interrupts
 from mirnet_cli.errors import MirnetError, ModelError
+from mirnet_cli.files import abandon
 from mirnet_cli.restore.options import LoadOptions
 from mirnet_cli.restore.outcome import Outcome, perform
+from mirnet_cli.signals import heeded
 
 if TYPE_CHECKING:
     from mirnet_cli.restore import Restorer
 
 _TRIES = 2
 """Processes that may die of a photo before it is given up."""
-_PATIENCE = 5.0
-"""Seconds that a process gets to leave."""
+_PATIENCE = 1.0
+"""Seconds that a process gets to leave; what computes then is given up."""
 
 
 @dataclass
@@ -195,7 +197,10 @@ def _work(connection: "Connection[Any, Any]", loading: LoadOptions, cores: froze
     if cores:
         os.sched_setaffinity(0, cores)
     try:
-        with contextlib.suppress(_Leave, EOFError, BrokenPipeError):
+        with (
+            heeded({signal.SIGTERM}, _PATIENCE / 2, lambda _: abandon(0)),
+            contextlib.suppress(_Leave, EOFError, BrokenPipeError),
+        ):
             _serve(connection, loading)
     finally:
         # Not by way of Python's own end, which waits for threads and can be interrupted there.
@@ -225,4 +230,4 @@ def _follow() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        os._exit(1)
+        abandon(1)

@@ -225,8 +225,10 @@ class Display:
             self._progress.update(self._whole, total=size or None)
         else:
             self._whole = self._progress.add_task("all", total=size or None, detail="")
+        if self._tiles is None:
+            self._tiles = self._progress.add_task("reading", total=None, detail="")
 
-    def start(self, name: str, size: float = 0.0) -> None:
+    def start(self, name: str, size: float = 0.0, *, doing: str = "reading") -> None:
         """Begin with the photo ``name``, which is ``size`` of the whole."""
         # One whose process died is begun again.
         self._started.add(name)
@@ -237,15 +239,17 @@ class Display:
         short = short if len(short) <= 40 else f"…{short[-39:]}"
         if self._tiles is not None:
             self._progress.remove_task(self._tiles)
-        self._tiles = self._progress.add_task(short, total=None, detail=self._count())
+        self._tiles = self._progress.add_task(short, total=None, detail=self._detail(doing))
 
     def tiles(self, done: int, total: int) -> None:
         """Say that ``done`` of ``total`` tiles of the current photo are done."""
-        count = self._count()
-        self.steps(done, total, f"tile {done}/{total}{', ' if count else ''}{count}")
+        self.steps(done, total, self._detail(f"tile {done}/{total}"))
         if self._progress is not None and self._whole is not None:
             part = self._size * done / max(total, 1)
             self._progress.update(self._whole, completed=self._before + part)
+        if self._progress is not None and self._tiles is not None and done >= total:
+            # How long encoding takes nobody knows: the bar pulses.
+            self._progress.reset(self._tiles, total=None, detail=self._detail("writing"))
 
     def steps(self, done: int, total: int, detail: str) -> None:
         """Say that ``done`` of ``total`` steps are done, and a word about them."""
@@ -263,5 +267,5 @@ class Display:
         if self._progress is not None and self._whole is not None:
             self._progress.update(self._whole, completed=self._before)
 
-    def _count(self) -> str:
-        return f"photo {len(self._started)} of {self._files}" if self._files > 1 else ""
+    def _detail(self, what: str) -> str:
+        return f"{what}, photo {len(self._started)} of {self._files}" if self._files > 1 else what

@@ -1,19 +1,27 @@
 """``mirnet`` as a process: signals, exit codes, and every error as one line."""
 
+import contextlib
 import errno
 import io
 import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import Any
 
 from mirnet_cli.errors import ExitCode, MirnetError
+from mirnet_cli.files import abandon
+from mirnet_cli.signals import heeded
 
+_PATIENCE = 1.5
+"""Seconds after a signal in which the work may come to its end by itself."""
 _WITHOUT_VERBOSE = {"bench", "doctor", "models"}
 """Commands without the option; the variable counts for all."""
+
+
+_STOPPED = "stopped; files already written are whole"
 
 
 class Stopped(BaseException):
@@ -30,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verbose = _wants_verbose(words)
     _fill_closed_streams()
     _escape_what_cannot_be_encoded()
-    with _signals_raise() as received:
+    with _signals_raise(in_time=words[:1] != ["train"]) as received:
         try:
             code = _run(words, verbose)
         except BaseException as error:
@@ -40,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = received[0]
         if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
             _forget_interrupt()
-            _say("stopped; files already written are whole")
+            _say(_STOPPED)
         return _flushed(int(code))
 
 
@@ -152,19 +160,22 @@ def _wants_verbose(words: Sequence[str]) -> bool:
 
 
 @contextmanager
-def _signals_raise() -> Iterator[list[int]]:
+def _signals_raise(*, in_time: bool) -> Iterator[list[int]]:
     """Turn SIGINT, SIGTERM and SIGHUP into exceptions, so that temporary files are removed.
 
     Yields a list that holds the exit code of the first signal received. A signal that the
     caller ignores (nohup) stays ignored.
+
+    Args:
+        in_time: end the process where the exception does not within :data:`_PATIENCE`. Not where
+            what was done is worth the time that it takes to be kept.
     """
     received: list[int] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
-        interrupted = number == signal.SIGINT
         if not received:
-            received.append(int(ExitCode.INTERRUPTED if interrupted else ExitCode.TERMINATED))
-        raise KeyboardInterrupt if interrupted else Stopped
+            received.append(_code(number))
+        raise KeyboardInterrupt if number == signal.SIGINT else Stopped
 
     before: dict[int, Any] = {}
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
@@ -179,10 +190,24 @@ def _signals_raise() -> Iterator[list[int]]:
                 # Not the main thread: whoever started us handles signals.
                 break
     try:
-        yield received
+        with heeded(before, _PATIENCE, _abandon) if in_time else nullcontext():
+            yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _code(number: int) -> int:
+    return int(ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.TERMINATED)
+
+
+def _abandon(number: int) -> None:
+    """End the process from another thread: the main one is in a library or waits for threads."""
+    # A progress bar hides the cursor; the streams may be locked by whoever writes to them.
+    bar = "\r\x1b[2K\x1b[?25h" if os.isatty(2) else ""
+    with contextlib.suppress(OSError):
+        os.write(2, f"{bar}mirnet: {_STOPPED}\n".encode())
+    abandon(_code(number))
 
 
 def _forget_interrupt() -> None:

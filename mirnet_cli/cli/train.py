@@ -191,6 +191,8 @@ class _Reporter:
         self._display = display
         self._part = ""
         self._said = float("-inf")
+        self._every = 1
+        self._first: tuple[int, float] | None = None
 
     def begin(self, run: "Run") -> None:
         """Say what a network is trained on, and what is kept apart."""
@@ -202,15 +204,32 @@ class _Reporter:
             f"{kind} {len(used)} (to validate {len(apart)})" for kind, used, apart in kinds if used
         ]
         self._console.note(f"{run.recipe.part}: {', '.join(told)}")
+        self._display.start(f"{run.recipe.task} {run.recipe.part}", doing="preparing")
+        self._every, self._first = run.validate_every, None
+        run.stepped = self._step
+
+    def _step(self, progress: "Progress") -> None:
+        """Take a step of the loop."""
+        if self._first is None:
+            self._first = progress.step, progress.seconds
+        steps, seconds = progress.step - self._first[0], progress.seconds - self._first[1]
+        told = [f"step {progress.step}/{progress.steps}"]
+        if steps and seconds > 0:
+            told.append(f"{steps / seconds:.2g}/s")
+        if progress.loss is not None:
+            told.append(f"loss {progress.loss:.4f}")
+        if steps and seconds > 0:
+            next_one = min(progress.steps, (progress.step // self._every + 1) * self._every)
+            left = round((next_one - progress.step) * seconds / steps)
+            told.append(f"validation in {left // 60}:{left % 60:02}")
+        self._display.steps(progress.step, progress.steps, ", ".join(told))
 
     def tell(self, recipe: "Recipe", progress: "Progress") -> None:
         """Take one report of the loop."""
         if recipe.part != self._part:
             self._part = recipe.part
             self._said = float("-inf")
-            self._display.start(f"{recipe.task} {recipe.part}")
         told = [] if progress.loss is None else [f"loss {progress.loss:.4f}"]
-        self._display.steps(progress.step, progress.steps, ", ".join(told))
         checked = progress.psnr is not None
         if checked:
             told.append(f"PSNR {progress.psnr:.2f} dB (unchanged {progress.baseline:.2f})")

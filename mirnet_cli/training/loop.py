@@ -92,6 +92,8 @@ class Run:
     validate_every: int = 1000
     report_every: int = 50
     report: Callable[[Progress], None] = lambda progress: None
+    stepped: Callable[[Progress], None] = lambda progress: None
+    """Told of every step, with the usual loss by then."""
 
 
 @dataclass
@@ -283,10 +285,11 @@ def train(run: Run) -> dict[str, Tensor]:
                 state["usual"] = _usual(state["usual"], value)
                 state["updates"] += 1
             state["step"] = step + 1
+            seconds = time.monotonic() - started
+            expected = schedule.expected(state["step"], seconds)
+            run.stepped(Progress(state["step"], expected, seconds, state["usual"], rate))
             if state["step"] % run.report_every == 0:
                 mean = _mean(losses)
-                seconds = time.monotonic() - started
-                expected = schedule.expected(state["step"], seconds)
                 progress = Progress(state["step"], expected, seconds, mean, rate)
                 losses.clear()
                 last = state["step"] >= schedule.steps

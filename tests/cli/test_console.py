@@ -17,7 +17,7 @@ def test_a_photo_that_is_begun_again_is_counted_once() -> None:
     display = Console().display(files=2)
     for name in ("a.jpg", "a.jpg", "b.jpg"):
         display.start(name)
-    assert display._count() == "photo 2 of 2"
+    assert display._detail("reading") == "reading, photo 2 of 2"
 
 
 def test_data_has_lines_of_its_own_beside_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:

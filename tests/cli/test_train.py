@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mirnet_cli import training
+from mirnet_cli.cli.console import Display
 from mirnet_cli.training import loop
 from mirnet_cli.training.loop import Progress
 from mirnet_cli.training.photos import Pair
@@ -97,3 +98,25 @@ def test_the_beginning_says_what_is_trained_on_and_what_is_kept_apart(
     first, second, *_ = ran.err.splitlines()
     assert first == "network: photos 3 (to validate 1)"
     assert second == "network: photos 3 (to validate 1), pairs 2 (to validate 3)"
+
+
+def test_the_bar_tells_pace_loss_and_the_next_validation(
+    real: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = loop.Run(find("denoise")[0], Path("runs"), [], [], [], [], steps=9000, seed=0)
+    shown: list[tuple[int, int, str]] = []
+    monkeypatch.setattr(Display, "steps", lambda _, *what: shown.append(what))
+
+    def run(task: str, begin: Callable[..., None], **options: Any) -> Path:
+        begin(begun)
+        for step, seconds in ((5200, 60.0), (5400, 160.0)):
+            begun.stepped(Progress(step, 9000, seconds, 0.0123, 0.0))
+        return Path("runs/w.safetensors")
+
+    monkeypatch.setattr(training, "run", run)
+    Path("photos").mkdir()
+    real("train", "denoise", "--data", "photos")
+    assert shown == [
+        (5200, 9000, "step 5200/9000, loss 0.0123"),
+        (5400, 9000, "step 5400/9000, 2/s, loss 0.0123, validation in 5:00"),
+    ]
