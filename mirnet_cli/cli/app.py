@@ -12,7 +12,7 @@ import typer.core
 from typer.core import TyperCommand, TyperGroup
 
 from mirnet_cli._version import __version__
-from mirnet_cli.errors import ExitCode
+from mirnet_cli.errors import ExitCode, UsageError
 
 #: Name of the command (and of its file in this folder): its line in ``mirnet --help``.
 COMMANDS = {
@@ -92,6 +92,14 @@ class Group(_Help, TyperGroup):
 class LazyGroup(Group):
     """``mirnet`` itself: knows its commands by name and imports one when it is called."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take the name of a shell after the options for completion; Typer's take none."""
+        name, equals, shell = args[0].partition("=") if args else ("", "", "")
+        if name in COMPLETION and (equals or args[1:]):
+            _complete_in(name, shell if equals else args[1])
+            ctx.exit()
+        return super().parse_args(ctx, args)
+
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of all commands, in the order of the help."""
         return list(COMMANDS)
@@ -108,6 +116,28 @@ class LazyGroup(Group):
         """Write the commands' one-line helps without importing any of them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+COMPLETION = ("--install-completion", "--show-completion")
+SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
+
+
+def _complete_in(option: str, shell: str) -> None:
+    """Install or show the completion of a shell, whichever this command was called from."""
+    if shell not in SHELLS:
+        raise UsageError(f"{shell!r} is not one of {', '.join(SHELLS)}", subject=option)
+    from typer import completion
+
+    completion.completion_init()
+    if option == "--install-completion":
+        _, path = completion.install(shell=shell, prog_name="mirnet")
+        typer.echo(f"completion for {shell} is in {path}; it works in the next shell")
+    else:
+        typer.echo(
+            completion.get_completion_script(
+                prog_name="mirnet", complete_var="_MIRNET_COMPLETE", shell=shell
+            )
+        )
 
 
 def load_command(name: str) -> Any:
@@ -149,4 +179,10 @@ def build() -> Any:
     """Return the whole command line as one object with Click's ``main``."""
     app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
     app.callback(cls=LazyGroup, epilog="mirnet COMMAND --help says more about a command.")(_root)
-    return typer.main.get_command(app)
+    command = typer.main.get_command(app)
+    for parameter in command.params:
+        if {*parameter.opts} & {*COMPLETION}:
+            what = parameter.opts[0].partition("-completion")[0].lstrip("-").capitalize()
+            shells = ", ".join(SHELLS)
+            parameter.help = f"{what} completion for this shell, or the one named ({shells})."
+    return command

@@ -89,9 +89,10 @@ class Tiling:
         Path | None,
         option(
             *("-o", "--output"),
-            metavar="FOLDER",
+            metavar="PATH",
             panel=TILING,
-            help="For PHOTO-tiling-256.png and the like. [default: beside the photo]",
+            help="A folder for PHOTO-tiling-256.png and the like, named by the tiles used, or the "
+            "name of the one .png. [default: beside the photo]",
         ),
     ] = None
     overwrite: Annotated[bool, same(WriteOptions, "overwrite", panel=TILING)] = False
@@ -115,7 +116,7 @@ def command(
             wanted.tiling,
             loading,
             ReadOptions(crop=wanted.crop),
-            folder=wanted.output,
+            output=wanted.output,
             overwrite=wanted.overwrite,
             json=json,
         )

@@ -1,6 +1,8 @@
 """``mirnet models``: which weights there are, what they are, whether they are intact."""
 
 import json as _json
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +10,7 @@ import typer
 
 from mirnet_cli.cli import models_files
 from mirnet_cli.cli.app import Command, Group
-from mirnet_cli.cli.options import Task, option
+from mirnet_cli.cli.options import Task, complete_model, option
 from mirnet_cli.cli.table import LEFT, RIGHT, lines, size
 from mirnet_cli.errors import ExitCode, ModelError
 from mirnet_cli.files import exists, printable
@@ -23,18 +25,16 @@ app = typer.Typer(
 )
 
 
-def _complete(incomplete: str) -> list[str]:
-    return [each.name for each in catalogue.entries() if each.name.startswith(incomplete)]
-
-
 _NAME_HELP = "A model by name, or a file of weights."
-Name = Annotated[str, typer.Argument(metavar="NAME", help=_NAME_HELP, autocompletion=_complete)]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help=_NAME_HELP, autocompletion=complete_model)
+]
 Names = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[NAME]…",
         help="Models by name, or files of weights. [default: every model that is here]",
-        autocompletion=_complete,
+        autocompletion=complete_model,
         show_default=False,
     ),
 ]
@@ -43,11 +43,14 @@ OneName = Annotated[
     typer.Argument(
         metavar="[NAME]",
         help="A model by name. [default: the folder of shipped weights]",
-        autocompletion=_complete,
+        autocompletion=complete_model,
         show_default=False,
     ),
 ]
 Json = Annotated[bool, option("--json", help="One JSON object a line on stdout.")]
+Raw = Annotated[
+    bool, option("--raw", envvar=None, help="The card as it is: Markdown, and nothing else.")
+]
 OnlyTask = Annotated[
     Task | None,
     typer.Option(
@@ -67,29 +70,53 @@ def list_models(task: OnlyTask = None, json: Json = False) -> int:
         for each in chosen:
             _print_json({**each.as_dict(), "state": _state(each), "path": _shown_path(each)})
         return ExitCode.OK
-    rows = [
-        [
-            each.name,
-            _purpose(each),
-            each.family,
-            size(each.bytes) if each.bytes else "-",
-            _short_licence(each),
-            each.source,
-            _state(each),
-            each.title,
-            _score(each),
-        ]
-        for each in chosen
-    ]
-    header = ["NAME", "TASK", "FAMILY", "SIZE", "LICENCE", "SOURCE", "STATE", "WHAT FOR", "SCORE"]
-    align = [LEFT, LEFT, LEFT, RIGHT, LEFT, LEFT, LEFT, LEFT, LEFT]
-    for line in lines(header, rows, align):
+    columns: dict[str, list[str]] = {
+        "NAME": [each.name for each in chosen],
+        "TASK": [_purpose(each) for each in chosen],
+        "SIZE": [size(each.bytes) if each.bytes else "-" for each in chosen],
+        "STATE": [_state(each) for each in chosen],
+        "LICENCE": [_short_licence(each) for each in chosen],
+        "WHAT FOR": [each.title for each in chosen],
+        "SCORE": [_score(each) for each in chosen],
+        "SOURCE": [each.source for each in chosen],
+        "FAMILY": [each.family for each in chosen],
+    }
+    width = shutil.get_terminal_size((0, 0)).columns
+    shown = _fitting(columns, width) if width else columns
+    rows = [list(row) for row in zip(*shown.values(), strict=True)]
+    align = [RIGHT if name == "SIZE" else LEFT for name in shown]
+    for line in lines(list(shown), rows, align):
         typer.echo(line)
     return ExitCode.OK
 
 
+_LEAST = 16
+"""Characters of the last column below which it is left out."""
+
+
+def _fitting(columns: dict[str, list[str]], width: int) -> dict[str, list[str]]:
+    """As many columns as a terminal is wide; what each is for is cut where it has to be."""
+    shown: dict[str, list[str]] = {}
+    used = 0
+    for name, cells in columns.items():
+        gap = 2 if shown else 0
+        most = max(len(name), *map(len, cells)) if cells else len(name)
+        room = width - used - gap
+        if most > room:
+            if name != "WHAT FOR" or room < _LEAST:
+                continue
+            cells = [each if len(each) <= room else f"{each[: room - 1]}…" for each in cells]
+            most = room
+        elif name == "LICENCE" and room - most < _LEAST:
+            # What each is for says more.
+            continue
+        shown[name] = cells
+        used += gap + most
+    return shown
+
+
 @app.command("show", cls=Command)
-def show(name: Name, json: Json = False) -> int:
+def show(name: Name, raw: Raw = False, json: Json = False) -> int:
     """Show a model's facts and card, or what a file of weights is."""
     if _is_file(name):
         facts = _file_facts(name)
@@ -105,12 +132,32 @@ def show(name: Name, json: Json = False) -> int:
     if json:
         _print_json({**facts, "card": text})
         return ExitCode.OK
+    if raw:
+        if text is None:
+            raise ModelError("it has no card", f"see '{_SHOW} {entry.name}'", subject=entry.name)
+        # Not escaped where it is meant for other programs.
+        sys.stdout.write(_printable_text(text) if sys.stdout.isatty() else text)
+        return ExitCode.OK
     facts.pop("scores")
     _print_facts({name: value for name, value in facts.items() if value not in ("", [])})
     if text is not None:
         typer.echo("")
-        typer.echo(_printable_text(_without_front_matter(text)), nl=False)
+        _print_card(_printable_text(_without_front_matter(text)))
     return ExitCode.OK
+
+
+_SHOW = "mirnet models show"
+_CARD = 100
+"""Characters of a line of prose, on a terminal that is wider."""
+
+
+def _print_card(text: str) -> None:
+    from rich.console import Console as Terminal
+    from rich.markdown import Markdown
+
+    terminal = Terminal(highlight=False)
+    # Links are shown as they are written: not every terminal follows them.
+    terminal.print(Markdown(text, hyperlinks=False), width=min(terminal.width, _CARD))
 
 
 @app.command("path", cls=Command)

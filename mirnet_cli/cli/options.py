@@ -6,6 +6,7 @@ A command takes a group of options as one argument annotated with a dataclass;
 
 import dataclasses
 import inspect
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import wraps
@@ -44,13 +45,47 @@ def option(*names: str, help: str, panel: str | None = None, **more: Any) -> Any
     """Declare an option with its environment variable, ``MIRNET_`` and its long name."""
     # Of "--yes/--no" the first names the variable.
     long = max(names, key=len).partition("/")[0]
+    offered = _OFFERED.get(long) or _offered_by(more.get("metavar"))
     variable = "MIRNET_" + long.lstrip("-").upper().replace("-", "_")
     return typer.Option(
         *names,
         help=help,
         rich_help_panel=panel,
-        **{"envvar": variable, "show_envvar": False, "show_default": False, **more},
+        **{
+            "envvar": variable,
+            "show_envvar": False,
+            "show_default": False,
+            "autocompletion": offered,
+            **more,
+        },
     )
+
+
+def _offered_by(metavar: str | None) -> Callable[[str], list[str]] | None:
+    """Offer the values that the help lists ("auto|cpu|cuda[:N]|mps"), where it does."""
+    words = [re.sub(r"\[.*?\]", "", word) for word in (metavar or "").split("|")]
+    listed = [word for word in words if re.fullmatch(r"[a-z0-9]+", word)]
+    if len(words) < 2 or not listed:
+        return None
+    return lambda incomplete: [word for word in listed if word.startswith(incomplete)]
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Names of models, for completion."""
+    from mirnet_cli.models import catalogue
+
+    return [each.name for each in catalogue.entries() if each.name.startswith(incomplete)]
+
+
+def _complete_format(incomplete: str) -> list[str]:
+    from mirnet_cli.photo.formats import FORMATS, WRITABLE
+
+    here = [FORMATS[name].extensions[0][1:] for name in WRITABLE if not FORMATS[name].missing]
+    return [each for each in here if each.startswith(incomplete.lower())]
+
+
+_OFFERED = {"--format": _complete_format, "--model": complete_model}
+"""What completion offers of options whose values the help does not list."""
 
 
 def task_option(help: str, panel: str = HOW) -> Any:

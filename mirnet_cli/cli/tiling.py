@@ -15,6 +15,7 @@ from mirnet_cli.restore.options import LoadOptions, StepOptions
 if TYPE_CHECKING:
     from mirnet_cli.measure.tiling import Tiling
     from mirnet_cli.restore import Restorer
+    from mirnet_cli.restore.tiles import TilePlan
 
 SIDES = (256, 512)
 """Tiles that are compared unless ``--tile`` names one."""
@@ -28,7 +29,7 @@ def check(
     loading: LoadOptions,
     options: ReadOptions,
     *,
-    folder: Path | None,
+    output: Path | None,
     overwrite: bool,
     json: bool,
 ) -> int:
@@ -38,7 +39,8 @@ def check(
         photo: the file.
         loading: task, model, device, tile, context ... as of the photo commands.
         options: which part of it.
-        folder: for the pictures of the difference; None is beside the photo.
+        output: a folder for the pictures of the difference, made if need be, or the one picture's
+            own name (.png); None is beside the photo.
         overwrite: they may replace files.
         json: print one object instead of a table.
 
@@ -46,19 +48,40 @@ def check(
         The exit code: 1 where tiles are not equal to the whole.
     """
     from mirnet_cli.cli.photos import describe, load_restorer
-    from mirnet_cli.files import exists, printable, write_atomically
+    from mirnet_cli.files import (
+        exists,
+        is_folder,
+        make_folder,
+        not_written,
+        printable,
+        write_atomically,
+    )
     from mirnet_cli.measure import tiling
     from mirnet_cli.restore import photos
 
     console = Console(json=json, quiet=False, verbose=False)
     sides = SIDES if loading.tile in ("auto", 0) else (int(loading.tile),)
-    targets = [_target(photo, folder, side) for side in sides]
-    for target in targets:
-        if exists(target) and not overwrite:
-            raise OutputError("exists already", "use --overwrite to replace it", subject=target)
+    one = output is not None and output.suffix.lower() == ".png" and not is_folder(output)
+    if one and len(sides) > 1:
+        what = f"holds one difference, and tiles of {' and '.join(map(str, sides))} are compared"
+        raise UsageError(what, "name a folder, or say which with --tile", subject=output)
     found = photos.read(photo, options)
     pixels = tiling.as_floats(found.pixels)
     height, width = pixels.shape[:2]
+    loaded = [load_restorer(replace(loading, tile=side)) for side in sides]
+    plans = [restorer.tiles(width, height) for restorer in loaded]
+    for side, plan in zip(sides, plans, strict=True):
+        if plan.whole:
+            what = f"one tile of {side} holds all its {width}x{height} pixels"
+            raise UsageError(what, "give a larger photo or a smaller --tile", subject=photo)
+    targets = [output if one and output else _target(photo, output, plan) for plan in plans]
+    for target in targets:
+        if exists(target) and not overwrite:
+            raise OutputError("exists already", "use --overwrite to replace it", subject=target)
+        try:
+            make_folder(target.parent)
+        except OSError as error:
+            raise not_written(target, error) from error
     results: list[dict[str, Any]] = []
     rows: list[list[str]] = []
     with console.display(files=1 + len(sides)) as display:
@@ -73,12 +96,7 @@ def check(
 
         whole_in = load_restorer(replace(loading, tile=0), console)
         whole = restored(whole_in, "in one piece")
-        for side, target in zip(sides, targets, strict=True):
-            restorer = load_restorer(replace(loading, tile=side))
-            plan = restorer.tiles(width, height)
-            if plan.whole:
-                what = f"one tile of {side} holds all its {width}x{height} pixels"
-                raise UsageError(what, "give a larger photo or a smaller --tile", subject=photo)
+        for side, restorer, plan, target in zip(sides, loaded, plans, targets, strict=True):
             tiled = restored(restorer, f"in tiles of {side}")
             measured = tiling.compare(whole, tiled, plan)
             write_atomically(target, tiling.amplified(whole, tiled), overwrite=overwrite)
@@ -121,8 +139,11 @@ def check(
     return ExitCode.OK if all(each["equal"] for each in results) else ExitCode.FAILED
 
 
-def _target(photo: Path, folder: Path | None, side: int) -> Path:
-    return (folder or photo.parent) / f"{photo.stem}-tiling-{side}.png"
+def _target(photo: Path, folder: Path | None, plan: "TilePlan") -> Path:
+    """Named by the tiles that are used, which may be smaller than what was asked for."""
+    height, width = plan.tile_shape
+    size = str(height) if height == width else f"{width}x{height}"
+    return (folder or photo.parent) / f"{photo.stem}-tiling-{size}.png"
 
 
 def _row(measured: "Tiling", context: str) -> list[str]:

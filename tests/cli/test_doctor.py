@@ -185,8 +185,9 @@ def test_tiling_measures_a_photo_of_ones_own(real: Run, tmp_path: Path) -> None:
     assert tiling["tile"] <= 96
     assert tiling["equal"]
     assert tiling["psnr"] is None or tiling["psnr"] > 50
+    assert tiling["tile"] == 92  # as 96 cuts this photo
     assert decode(Path(tiling["difference"])).pixels.shape == (150, 170, 3)
-    assert Path(tiling["difference"]) == out / "photo-tiling-96.png"
+    assert Path(tiling["difference"]) == out / "photo-tiling-80x92.png"
 
     again = real(*words)
     assert again.code == 1
@@ -194,7 +195,23 @@ def test_tiling_measures_a_photo_of_ones_own(real: Run, tmp_path: Path) -> None:
     again = real(*words, "--overwrite")
     assert again.code == 0
     assert "equal" in again.out
-    assert "photo-tiling-96.png" in again.out
+    assert "photo-tiling-80x92.png" in again.out
+
+
+def test_the_picture_of_a_tiling_goes_where_it_is_told(real: Run, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    random = np.random.default_rng(0)
+    photo.write_bytes(png(random.integers(0, 256, (150, 170, 3), np.uint8)))
+    words = ("doctor", "--tiling", str(photo), "--tile", "96", "-o")
+    assert real(*words, str(tmp_path / "new" / "folder")).code == 0
+    assert (tmp_path / "new" / "folder" / "photo-tiling-80x92.png").exists()
+    assert real(*words, str(tmp_path / "mine.png")).code == 0
+    assert (tmp_path / "mine.png").exists()
+    ran = real("doctor", "--tiling", str(photo), "-o", str(tmp_path / "mine2.png"))
+    assert (ran.code, "holds one difference" in ran.err) == (2, True)
+    assert real(*words, str(photo / "in")).err.endswith(
+        f"cannot be written: {photo} is not a folder; choose another place with -o\n"
+    )
 
 
 def test_tiling_needs_more_than_one_tile(real: Run, tmp_path: Path) -> None:

@@ -29,13 +29,24 @@ def test_list(real: Run, models: Ship) -> None:
     ran = real("models", "list")
     assert (ran.code, ran.err) == (0, "")
     header, first, second = ran.out.splitlines()
-    columns = ["NAME", "TASK", "FAMILY", "SIZE", "LICENCE", "SOURCE", "STATE"]
-    assert header.split()[:7] == columns
+    columns = ["NAME", "TASK", "SIZE", "STATE", "LICENCE", "WHAT", "FOR", "SCORE", "SOURCE"]
+    assert header.split() == [*columns, "FAMILY"]
     assert first.split()[:2] == ["denoise", "denoise"]
     assert "upscale x2,x3" in second
     assert "here" in first
     only = real("models", "list", "--task", "upscale").out
     assert "denoise" not in only
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 300])
+def test_list_fits_a_terminal(real: Run, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """The real catalogue, whose names and titles are long."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    header, *rest = real("models", "list").out.splitlines()
+    assert max(map(len, [header, *rest])) <= width
+    assert header.split()[:4] == ["NAME", "TASK", "SIZE", "STATE"][: len(header.split())]
+    assert ("WHAT FOR" in header) is (width >= 80)
+    assert len(rest) == len(catalogue.entries())
 
 
 def test_list_shows_what_the_first_score_is_of(
@@ -70,8 +81,11 @@ def test_show_prints_facts_and_the_card(real: Run, models: Ship) -> None:
     ran = real("models", "show", "denoise")
     assert ran.code == 0
     assert catalogue.find("denoise").sha256 in ran.out
-    assert "# The card" in ran.out
+    facts, _, rest = ran.out.partition("The card")
+    assert "sha256" in facts
+    assert "#" not in rest
     assert "license: mit" not in ran.out
+    assert real("models", "show", "denoise", "--raw").out == card
     assert "\x1b" not in ran.out
     shown = json.loads(real("models", "show", "denoise", "--json").out)
     assert shown["card"] == card
