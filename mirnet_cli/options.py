@@ -109,7 +109,7 @@ _R = TypeVar("_R")
 
 _FLAG = re.compile(
     r"(?<![\w-])--([a-z]+(?:-[a-z]+)*)"
-    r"(?:[ =]((?:\d|cpu|cuda|torch|openvino|fp\d|png|tif|jpg|gpu)\w*)\b)?"
+    r"(?:[ =]((?:\d|cpu|cuda|torch|openvino|onnxruntime|directml|fp\d|png|tif|jpg|gpu)\w*)\b)?"
 )
 _OUTPUT = re.compile(r"(?<![\w-])-o\b")
 _SWITCHES = {"overwrite", "strip", "preserve", "ensemble", "recursive", "retry_failed"}

@@ -82,10 +82,10 @@ def scale(text: int | str) -> int:
 
 
 def device(text: str) -> str:
-    """``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``, in lower case."""
+    """``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``mps`` or ``directml``, in lower case."""
     name = str(text).strip().lower()
-    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,4})?|mps", name, re.ASCII):
-        raise ValueError(f"{text!r} is not auto, cpu, cuda, cuda:N or mps")
+    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,4})?|mps|directml", name, re.ASCII):
+        raise ValueError(f"{text!r} is not auto, cpu, cuda, cuda:N, mps or directml")
     return name
 
 

@@ -86,7 +86,7 @@ def test_a_device_that_needs_torch_is_named(real: Real) -> None:
         f"mirnet: --device cuda:1: the device cuda needs torch, which is not installed; {HOW}\n"
     )
     ran = real("denoise", "photo.png", "--device", "gpu")
-    assert "'gpu' is not auto, cpu, cuda, cuda:N or mps" in ran.err
+    assert "'gpu' is not auto, cpu, cuda, cuda:N, mps or directml" in ran.err
 
 
 def test_the_format_is_blamed_on_the_file_that_has_it(

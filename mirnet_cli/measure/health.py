@@ -41,6 +41,7 @@ EXTRAS = {
     "raw": ("camera RAW", {"rawpy": "rawpy"}),
     "torch": ("GPUs, PyTorch's checkpoints", {"torch": "torch"}),
     "train": ("mirnet train", {"torch": "torch", "matplotlib": "matplotlib"}),
+    "onnx": ("ONNX on GPUs, models export", {"onnx": "onnx", "onnxruntime": "onnxruntime"}),
     "cloud": ("S3-compatible stores", {"fsspec": "fsspec", "s3fs": "s3fs"}),
     "cluster": ("--cluster", {"distributed": "distributed", "cryptography": "cryptography"}),
 }
@@ -297,7 +298,7 @@ def _devices() -> Iterator[Check]:
                 f"cannot be loaded: {_words(error)}" if extras.installed(name) else "not installed"
             )
             yield Check("devices", f"runtime {name}", "info", value, extras.remedy(name))
-    if not here:
+    if not {"openvino", "torch"} & {*here}:
         value = "neither OpenVINO nor torch is here"
         yield Check("devices", "runtime", "problem", value, extras.remedy("torch"))
     devices = available()
@@ -337,6 +338,10 @@ def _runtime(name: str) -> str:
         from mirnet_cli.runtime.openvino_library import openvino
 
         return f"{openvino.__version__}, on the CPU"
+    if name == "onnxruntime":
+        from mirnet_cli.runtime import onnxruntime_runtime
+
+        return onnxruntime_runtime.title()
     import torch
 
     built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "without CUDA"

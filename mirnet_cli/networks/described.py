@@ -62,6 +62,10 @@ class Setting:
     map: bool = False
     channel: bool = False
 
+    def shape(self, height: int, width: int) -> tuple[int, ...]:
+        """Of the input, beside a picture of this size."""
+        return (1, 1, height, width) if self.map else (1,) * self.rank
+
 
 @dataclass(frozen=True)
 class Interface:

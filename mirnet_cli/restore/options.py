@@ -131,7 +131,7 @@ class LoadOptions(Options):
         Setting(
             "Where to compute. [default: auto]",
             COMPUTING,
-            metavar="auto|cpu|cuda[:N]|mps",
+            metavar="auto|cpu|cuda[:N]|mps|directml",
             parse=values.device,
         ),
     ] = "auto"
@@ -144,8 +144,12 @@ class LoadOptions(Options):
         ),
     ] = "auto"
     runtime: Annotated[
-        Literal["auto", "torch", "openvino"],
-        Setting("What computes. [default: auto]", COMPUTING, metavar="auto|torch|openvino"),
+        Literal["auto", "torch", "openvino", "onnxruntime"],
+        Setting(
+            "What computes; onnxruntime is for ONNX networks. [default: auto]",
+            COMPUTING,
+            metavar="auto|torch|openvino|onnxruntime",
+        ),
     ] = "auto"
     tile: Annotated[
         int | str,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mirnet_cli import extras
 from mirnet_cli.errors import UsageError
+from mirnet_cli.networks.described import FAMILY
 from mirnet_cli.networks.spec import NetworkSpec
 
 Floats = NDArray[np.float32]
@@ -25,6 +26,7 @@ Record = list[tuple[Floats, float]]
 
 RUNTIMES: dict[str, str] = {
     "openvino": "mirnet_cli.runtime.openvino_runtime",
+    "onnxruntime": "mirnet_cli.runtime.onnxruntime_runtime",
     "torch": "mirnet_cli.runtime.torch_runtime",
 }
 """Name of each runtime and its module, the preferred first.
@@ -73,7 +75,7 @@ class Runner(Protocol):
     """A network ready to run.
 
     Attributes:
-        runtime: "openvino" or "torch".
+        runtime: one of :data:`RUNTIMES`.
         device: "cpu", "cuda:0", ...
         precision: "fp32", "fp16" or "bf16".
     """
@@ -117,7 +119,7 @@ def prepare(
         spec: the network.
         scale: which of its scales, where it has several.
         runtime: "auto" or a name of :data:`RUNTIMES`.
-        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        device: "auto", "cpu", "cuda", "cuda:N", "mps" or "directml".
         precision: "auto", "fp32", "fp16" or "bf16".
 
     Raises:
@@ -140,6 +142,9 @@ def _module(runtime: str, family: str, device: str, precision: str) -> ModuleTyp
             module = _imported(name)
             if module is not None and module.runs(family, device, precision):
                 return module
+        if family == FAMILY:
+            # Torch does not run it.
+            last = "onnxruntime"
         kind = device.partition(":")[0]
         if kind not in ("auto", "cpu") and last in extras.EXTRAS:
             extras.require(last, f"the device {kind}", subject=f"--device {device}")

@@ -99,6 +99,8 @@ def find(name: str) -> Device:
     """
     wanted = name.strip().lower()
     kind, _, index = wanted.partition(":")
+    if kind == "directml":
+        raise UsageError("only ONNX networks run on directml", "use auto, cpu, cuda, cuda:N or mps")
     if kind not in ("auto", "cpu", "cuda", "mps") or (
         ":" in wanted and not (kind == "cuda" and index.isdecimal())
     ):

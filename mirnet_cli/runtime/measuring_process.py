@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from mirnet_cli import extras
 from mirnet_cli.networks.described import Interface
 from mirnet_cli.runtime import Floats
 from mirnet_cli.runtime.measuring import UnfitError, measure
@@ -63,7 +64,7 @@ def _limit(memory: int, seconds: int) -> None:
 
 def _measured(data: bytes, told: Mapping[str, Any]) -> dict[str, Any]:
     interface = Interface.of(told["interface"])
-    network = _Network(data, interface, told["settings"])
+    network = network_of(data, interface, told["settings"])
     return measure(
         network.run,
         interface,
@@ -73,6 +74,15 @@ def _measured(data: bytes, told: Mapping[str, Any]) -> dict[str, Any]:
         bgr=told["bgr"],
         memory=network.taken,
     ).as_dict()
+
+
+def network_of(
+    data: bytes, interface: Interface, settings: Mapping[str, float]
+) -> "_Network | _OnnxNetwork":
+    """A network to be measured, run by OpenVINO or, where that is not here, by ONNX Runtime."""
+    if extras.installed("openvino"):
+        return _Network(data, interface, settings)
+    return _OnnxNetwork(data, interface, settings)
 
 
 class _Network:
@@ -103,14 +113,7 @@ class _Network:
     def taken(self, run: Callable[[], object]) -> int:
         """Bytes that a run takes at its peak, compiling included; 0 where the system has no say."""
         self._requests.clear()
-        try:
-            # Since Linux 4.0: the peak begins anew (proc(5)).
-            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-            before = _status("VmRSS")
-            run()
-            return max(_status("VmHWM") - before, 0)
-        except OSError:
-            return 0
+        return _taken(run)
 
     def _request(self, shape: tuple[int, ...]) -> Any:
         from mirnet_cli.runtime import onnx_graph
@@ -126,6 +129,40 @@ class _Network:
             self._requests[shape] = compiled.create_infer_request()
         self._requests.move_to_end(shape)
         return self._requests[shape]
+
+
+class _OnnxNetwork:
+    """The same in ONNX Runtime, which takes every size as it comes."""
+
+    def __init__(self, data: bytes, interface: Interface, settings: Mapping[str, float]) -> None:
+        try:
+            from mirnet_cli.runtime import onnxruntime_runtime
+        except ImportError:
+            raise UnfitError("neither OpenVINO nor ONNX Runtime is here to run it") from None
+
+        try:
+            self._network = onnxruntime_runtime.RawNetwork(data, interface, settings)
+        except onnxruntime_runtime.RefusedError as error:
+            raise UnfitError(f"ONNX Runtime does not read it ({error})") from None
+
+    def run(self, x: Floats) -> list[Floats]:
+        """As :data:`mirnet_cli.runtime.measuring.Run`."""
+        return self._network.run(x)
+
+    def taken(self, run: Callable[[], object]) -> int:
+        """Bytes that a run takes at its peak; 0 where the system has no say."""
+        return _taken(run)
+
+
+def _taken(run: Callable[[], object]) -> int:
+    try:
+        # Since Linux 4.0: the peak begins anew (proc(5)).
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        before = _status("VmRSS")
+        run()
+        return max(_status("VmHWM") - before, 0)
+    except OSError:
+        return 0
 
 
 def _status(name: str) -> int:

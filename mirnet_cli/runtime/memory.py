@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from mirnet_cli import extras
+from mirnet_cli.errors import UsageError
 from mirnet_cli.networks.spec import NetworkSpec
 
 USEFUL = 17 << 26
@@ -115,12 +117,16 @@ def device_ceiling(device: str) -> int | None:
 
     Nine tenths of what is free there now, in steps of 256 MiB.
     """
-    if device == "cpu":
+    if not (device.startswith("cuda") and extras.installed("torch")):
         # Known without torch, which may not be loaded.
         return None
     from mirnet_cli.runtime.devices import find, free_memory
 
-    free = free_memory(find(device))
+    try:
+        free = free_memory(find(device))
+    except UsageError:
+        # Torch, which tells it, was built without CUDA, and something else computes.
+        return None
     return None if free is None else free * 9 // 10 >> 28 << 28
 
 

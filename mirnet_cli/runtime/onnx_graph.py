@@ -7,7 +7,7 @@ import numpy as np
 
 from mirnet_cli.errors import ModelError
 from mirnet_cli.networks import FAMILIES, NetworkSpec
-from mirnet_cli.networks.described import RANGES, Interface, Measured, Reading, Setting
+from mirnet_cli.networks.described import RANGES, Interface, Measured, Reading
 from mirnet_cli.runtime.openvino_library import openvino, ops
 
 _F32 = openvino.Type.f32
@@ -44,7 +44,7 @@ def raw(
         shapes = {interface.input: [1, height, width, channels]}
     own = {each.name: each for each in interface.settings if not each.channel}
     for name, setting in own.items():
-        shapes[name] = _shape(setting, height, width)
+        shapes[name] = list(setting.shape(height, width))
     model.reshape({name: openvino.PartialShape(shape) for name, shape in shapes.items()})
     picture = ops.parameter([1, channels, height, width], _F32, "picture")
     node = ops.transpose(picture, [0, 2, 3, 1]) if interface.last else picture
@@ -65,10 +65,6 @@ def raw(
             made = ops.transpose(made, [0, 3, 1, 2]).output(0)
         results.append(ops.result(made))
     return openvino.Model(results, [picture], "network")
-
-
-def _shape(setting: Setting, height: int, width: int) -> list[int]:
-    return [1, 1, height, width] if setting.map else [1] * setting.rank
 
 
 def write(spec: NetworkSpec, size: tuple[int, int, int] | None) -> Any:
