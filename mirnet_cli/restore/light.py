@@ -54,6 +54,8 @@ _BLACK, _HIGHEST_BLACK = 0.005, 1 / 6
 """Share of the pixels that become black where black is set, and the highest grey that does."""
 _BOLD, _MILD = 0.18, 0.8
 """Share that is added to what a photo asks for beyond so many stops: few miss less light."""
+_MORE, _LITTLE, _SOME = 0.2, 0.15, 0.5
+"""Stops that are added besides, from so few on to so many: below them a photo is well exposed."""
 _CONTRAST = 0.6
 _SET = 0.4
 """Stops from which black and contrast are set in full; at none the exposure is left as it is."""
@@ -159,10 +161,16 @@ def answer(reduced: Floats, raw: Floats) -> Answer:
     return Answer(
         slopes=slopes,
         colour=np.tanh(full[..., _SEGMENTS:-3]),
-        asked=min(max(asked + _BOLD * max(asked - _MILD, 0.0), 0.0), HIGHEST),
+        asked=_boldly(asked),
         black=_share(black),
         contrast=_CONTRAST * _share(contrast),
     )
+
+
+def _boldly(asked: float) -> float:
+    """What the network expects a photo to ask for, and what is given beyond it."""
+    more = _MORE * min(max((asked - _LITTLE) / (_SOME - _LITTLE), 0.0), 1.0)
+    return min(max(asked + more + _BOLD * max(asked - _MILD, 0.0), 0.0), HIGHEST)
 
 
 def _share(value: float) -> float:
