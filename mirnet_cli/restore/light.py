@@ -12,6 +12,9 @@ channels alike; what is as dark as the darkest stays so, and nothing is driven i
 """
 
 import math
+import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -75,6 +78,8 @@ _REVEALED = 2.0
 """Stops that reveal noise in full, so that all of it is taken away."""
 _QUIET = 0.3 / 255
 """Noise, in units of white, that 8 bits have anyway."""
+_ALONE, _ROWS = 1 << 18, 64
+"""Values that one thread computes, and rows that each of several takes at a time."""
 _PATCH, _BLOCK = 96, 16
 _SHADE = (4 / 255, 0.3)
 """Where noise is looked for: in blocks of patches of a 4x4 grid, if they are dark but not black."""
@@ -210,6 +215,21 @@ class LightBase:
     noise: float = 0.0
 
     def at(self, x: Floats, rows: Range, columns: Range) -> Floats:
+        if x.size < _ALONE:
+            return self._at(x, rows, columns)
+        result = np.empty_like(x)
+
+        def part(start: int) -> None:
+            end = min(start + _ROWS, len(x))
+            within = rows[0] + start, rows[0] + end
+            result[start:end] = self._at(x[start:end], within, columns)
+
+        # NumPy lets go of the interpreter's lock while it computes.
+        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+            deque(pool.map(part, range(0, len(x), _ROWS)), maxlen=0)
+        return result
+
+    def _at(self, x: Floats, rows: Range, columns: Range) -> Floats:
         values = bilinear_at(
             self.coefficients,
             reflected(rows, self.height),

@@ -145,6 +145,12 @@ def test_tiles_equal_the_whole_to_the_last_bit(tile: int, noise: float) -> None:
     assert np.array_equal(enhance(tile=tile)(pixels), whole)
 
 
+def test_threads_equal_one() -> None:
+    pixels = as_integers(scene(410, 530, noise=0.02))
+    assert pixels.size > light._ALONE
+    assert np.array_equal(enhance(tile=0)(pixels), enhance(tile=150)(pixels))
+
+
 def test_sixteen_bits_are_kept() -> None:
     values = scene(300, 400)
     coarse, fine = (enhance()(as_integers(values, kind)) for kind in ("uint8", "uint16"))
