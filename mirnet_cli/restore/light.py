@@ -55,7 +55,7 @@ _BLACKEST = 0.004
 """Linear light above which the darkest pixels are no black."""
 _BLACK, _HIGHEST_BLACK = 0.005, 1 / 6
 """Share of the pixels that become black where black is set, and the highest grey that does."""
-_BOLD, _MILD = 0.18, 0.8
+_BOLD, _MILD = 0.16, 0.8
 """Share that is added to what a photo asks for beyond so many stops: few miss less light."""
 _MORE, _LITTLE, _SOME = 0.2, 0.15, 0.5
 """Stops that are added besides, from so few on to so many: below them a photo is well exposed."""
@@ -67,7 +67,7 @@ _KNEE, _WHITEST = 0.8, 0.97
 _RADIUS = 3
 _EPSILON = 0.08
 """Of the guided filter: box means in reduced pixels; squared stops of luminance that count."""
-_ORDERLY = 0.7
+_ORDERLY = 0.8
 """Share of the stops that follow from luminance alone, so that what was brighter stays brighter."""
 _BINS = 24
 _REACH = 2
@@ -115,6 +115,21 @@ class Answer:
     asked: float
     black: float
     contrast: float
+
+
+def seen(picture: Picture) -> Floats:
+    """A picture as the network sees it: ``(h, w, 3)``, its longer side :data:`SIDE` pixels.
+
+    Smaller ones are enlarged: what the network makes of things depends a little on their size.
+    """
+    reduced = picture.reduced(SIDE)
+    height, width = reduced.shape[:2]
+    scale = SIDE / max(height, width)
+    if scale <= 1:
+        return reduced
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    enlarged: Floats = cv2.resize(reduced, size, interpolation=cv2.INTER_LINEAR)
+    return enlarged
 
 
 def features(reduced: Floats) -> Floats:

@@ -196,7 +196,7 @@ class Prepared:
         return self._asked(picture, ensemble=False)[1].asked
 
     def _asked(self, picture: Picture, ensemble: bool) -> tuple[Floats, light.Answer, int]:
-        reduced = picture.reduced(light.SIDE)
+        reduced = light.seen(picture)
         evaluate = self._evaluator(self.weights.network, None, self.runner, ensemble)
         raw, _ = evaluate(pad(light.features(reduced), self._stride))
         return reduced, light.answer(reduced, raw), evaluate.unsafe
