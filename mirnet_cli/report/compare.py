@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from mirnet_cli.report import pictures
 
 OVERVIEW = 2048
-"""Longest side of the pictures in the slider, in pixels."""
+"""Longest side of the difference of the whole picture, in pixels."""
+
+LARGEST = 50_000_000
+"""Pixels of each picture in the slider; larger ones are reduced to as many."""
 
 NO_DIFFERENCE = "no pixel differs at 8 bits"
 """What is compared is what can be seen: neither the lower half of 16 bits, nor hidden colours."""
@@ -134,15 +137,16 @@ def page(
 
     change = pictures.difference(pair)
     gain = pictures.amplification(change)
-    overview = pictures.fitted(pair.after, OVERVIEW)
+    width, height = pair.size
+    side = round(max(width, height) * min(1, math.sqrt(LARGEST / (width * height))))
     return filled(
         "compare.html",
         title=f"{_text(before)} → {_text(after)}",
         facts="\n".join(f"<li>{html.escape(fact)}</li>" for fact in _facts(pair)),
-        before=pictures.jpeg(pictures.fitted(pair.before, OVERVIEW)),
-        after=pictures.jpeg(overview),
-        width=overview.shape[1],
-        height=overview.shape[0],
+        before=pictures.jpeg(pictures.fitted(pair.before, side)),
+        after=pictures.jpeg(pictures.fitted(pair.after, side)),
+        width=width,
+        height=height,
         crops="\n".join(_crops(pair, change, place) for place in pictures.places(pair, change, at)),
         change=pictures.jpeg(pictures.fitted(change, OVERVIEW), quality=95),
         gain=gain,
