@@ -78,6 +78,17 @@ def cache_or_nowhere() -> Path:
         return Path(os.devnull, "mirnet")
 
 
+def most_instructions() -> str:
+    """What oneDNN, which OpenVINO computes with, is held to, in capitals: a name like "AVX2".
+
+    Empty where nothing is said. It is for measuring what a lesser processor would take.
+    """
+    for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
+        if value := os.environ.get(name, "").strip().upper():
+            return "" if value in ("ALL", "DEFAULT") else value
+    return ""
+
+
 def hub_endpoint() -> str:
     """The address of the Hugging Face Hub, without a slash at the end; ``HF_ENDPOINT``."""
     return os.environ.get("HF_ENDPOINT", "").strip().rstrip("/") or "https://huggingface.co"

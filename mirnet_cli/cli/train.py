@@ -70,6 +70,15 @@ def command(
             help="Start from these weights (fine-tuning).",
         ),
     ] = None,
+    int8: Annotated[
+        bool,
+        option(
+            "--int8",
+            panel=RUN,
+            help="Keep the weights of --from, or those that ship, as they are, and train a version "
+            "of them in 8-bit integers for --precision int8.",
+        ),
+    ] = False,
     hours: Annotated[
         float | None,
         option(
@@ -174,6 +183,7 @@ def command(
             config=None if config is None else Path(config),
             device=device,
             licence=licence,
+            int8=int8,
             begin=reporter.begin,
             report=reporter.tell,
         )

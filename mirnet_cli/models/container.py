@@ -9,6 +9,7 @@ taken, and what the file is when it is none.
 import hashlib
 import json
 import os
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ SUPPORTED = "give weights of MIRNet as .safetensors, .pth or .pt"
 """What to do about a file that is something else."""
 
 _DTYPES = frozenset({"F16", "F32"})
+_INTEGERS = re.compile(r"(network|thumbnail)-int8\..*\.weight\Z")
+"""Names of what may be int8 as well, in this project's own format."""
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\x00", b"MM\x00*")
 
@@ -42,7 +45,8 @@ class Container:
     """The content of a safetensors file.
 
     Attributes:
-        tensors: by name; float16 or float32, all values finite, read-only.
+        tensors: by name; float16 or float32 (in this project's own format some of int8), all values
+            finite, read-only.
         metadata: the header's texts.
         sha256: of all bytes that this was read from, in hexadecimal.
     """
@@ -179,7 +183,7 @@ def _check_header(data: bytes, path: Path) -> dict[str, str]:
         raise _broken(path, f"{len(header)} tensors")
     for name, entry in header.items():
         dtype = entry.get("dtype") if isinstance(entry, dict) else None
-        if dtype not in _DTYPES:
+        if dtype not in _DTYPES and not (dtype == "I8" and _INTEGERS.match(name)):
             what = f"the tensor {name[:80]!r} is of type {str(dtype)[:20]}"
             raise ModelError(what, "float16 and float32 are read", subject=path)
     return metadata

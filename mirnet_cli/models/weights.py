@@ -1,6 +1,7 @@
 """Weights and what has to be known of them, and the file they are kept in.
 
-A file is safetensors with tensors in float16, named ``network.KEY`` and ``thumbnail.KEY``, and one
+A file is safetensors with tensors in float16, named ``network.KEY`` and ``thumbnail.KEY``; where a
+network has a version in integers (:attr:`NetworkSpec.integers`), ``network-int8.KEY``; and one
 metadata text ``mirnet``: JSON with ``format`` (1), ``name``, ``task``, ``scales``, ``base``,
 ``context``, ``overlap``, ``licence``, ``network`` and ``thumbnail`` (family and config; the second
 may be null) and ``training`` (what the recipe wants to remember: data, seed, hours).
@@ -19,9 +20,12 @@ from mirnet_cli.models import container
 from mirnet_cli.models.catalogue import CONTEXTS, DEFOCUS, NAME, SCALES, TASKS
 from mirnet_cli.models.container import Container
 from mirnet_cli.networks.described import FAMILY
-from mirnet_cli.networks.spec import NetworkSpec
+from mirnet_cli.networks.spec import LEVELS, MOST, NetworkSpec
 
 FORMAT = 1
+PARTS = ("network", "thumbnail")
+_INTEGERS = "-int8"
+"""What is added to a part's name for :attr:`NetworkSpec.integers`."""
 BASES = ("input", "bicubic", "enlarged", "guided", "light", "none")
 
 GUIDE = ("side", "radius", "epsilon")
@@ -115,15 +119,15 @@ def is_own(content: Container) -> bool:
 def interpret(content: Container, path: Path) -> Weights:
     """Like :func:`load`, of a safetensors file that has been read already."""
     description = _description(content.metadata, path)
-    tensors: dict[str, dict[str, Any]] = {"network": {}, "thumbnail": {}}
+    kinds = (*PARTS, *(part + _INTEGERS for part in PARTS))
+    tensors: dict[str, dict[str, Any]] = {kind: {} for kind in kinds}
     for name, tensor in content.tensors.items():
         part, _, key = name.partition(".")
         if part not in tensors or not key:
             raise ModelError(f"the tensor {name[:80]!r} belongs nowhere", _FOREIGN, subject=path)
         tensors[part][key] = tensor
     specs = {
-        part: _spec(description.get(part), tensors[part], part, content.sha256, path)
-        for part in ("network", "thumbnail")
+        part: _spec(description.get(part), tensors, part, content.sha256, path) for part in PARTS
     }
     network = specs["network"]
     if network is None:
@@ -206,6 +210,9 @@ def save(
         if spec is not None
         for key, tensor in spec.tensors.items()
     }
+    for part, spec in parts.items():
+        for key, tensor in spec.integers.items() if spec is not None else ():
+            tensors[f"{part}{_INTEGERS}.{key}"] = np.ascontiguousarray(tensor)
     from safetensors.numpy import save as serialise
 
     text = json.dumps(description, sort_keys=True, ensure_ascii=False, allow_nan=False)
@@ -321,11 +328,12 @@ _RULES: Mapping[str, Callable[[Any], bool]] = {
 
 def _spec(
     description: Mapping[str, Any] | None,
-    tensors: Mapping[str, Any],
+    found: Mapping[str, Mapping[str, Any]],
     part: str,
     sha256: str,
     path: Path,
 ) -> NetworkSpec | None:
+    tensors, integers = found[part], found[part + _INTEGERS]
     if (description is None) != (not tensors):
         what = f"the description and the tensors of its {part} do not agree"
         raise ModelError(what, _FOREIGN, subject=path)
@@ -343,4 +351,32 @@ def _spec(
     except ValueError as error:
         what = f"the description of the weights says {part}: {error}"
         raise ModelError(what, _FOREIGN, subject=path) from None
-    return NetworkSpec(family, description["config"], tensors, sha256)
+    if not _are_integers(integers, tensors):
+        what = f"the integers of its {part} do not suit the network"
+        raise ModelError(what, _FOREIGN, subject=path)
+    return NetworkSpec(family, description["config"], tensors, sha256, integers=integers)
+
+
+def _are_integers(integers: Mapping[str, Any], tensors: Mapping[str, Any]) -> bool:
+    """Whether these are what :attr:`NetworkSpec.integers` says."""
+    names = {key.rpartition(".")[0] for key in integers}
+    kinds = ("weight", "scale", "step", "zero")
+    if integers.keys() != {f"{name}.{kind}" for name in names for kind in kinds}:
+        return False
+    for name in names:
+        weight, scale, step, zero = (integers[f"{name}.{kind}"] for kind in kinds)
+        float_one = tensors.get(f"{name}.weight")
+        if not (
+            float_one is not None
+            and weight.dtype == np.int8
+            and weight.shape == float_one.shape
+            and weight.ndim == 4
+            and np.abs(weight.astype(np.int16)).max(initial=0) <= MOST
+            and scale.dtype == step.dtype == zero.dtype == np.float32
+            and (scale.shape, step.shape, zero.shape) == ((len(weight),), weight.shape[1:2], (1,))
+            and (scale > 0).all()
+            and (step > 0).all()
+            and zero[0] in range(LEVELS)
+        ):
+            return False
+    return True

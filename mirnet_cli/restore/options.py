@@ -136,11 +136,11 @@ class LoadOptions(Options):
         ),
     ] = "auto"
     precision: Annotated[
-        Literal["auto", "fp32", "fp16", "bf16"],
+        Literal["auto", "fp32", "fp16", "bf16", "int8"],
         Setting(
             "auto is the fastest within the stated tolerance. [default: auto]",
             COMPUTING,
-            metavar="auto|fp32|fp16|bf16",
+            metavar="auto|fp32|fp16|bf16|int8",
         ),
     ] = "auto"
     runtime: Annotated[

@@ -77,7 +77,7 @@ class Runner(Protocol):
     Attributes:
         runtime: one of :data:`RUNTIMES`.
         device: "cpu", "cuda:0", ...
-        precision: "fp32", "fp16" or "bf16".
+        precision: "fp32", "fp16", "bf16" or "int8".
     """
 
     @property
@@ -120,7 +120,7 @@ def prepare(
         scale: which of its scales, where it has several.
         runtime: "auto" or a name of :data:`RUNTIMES`.
         device: "auto", "cpu", "cuda", "cuda:N", "mps" or "directml".
-        precision: "auto", "fp32", "fp16" or "bf16".
+        precision: "auto", "fp32", "fp16", "bf16" or "int8".
 
     Raises:
         UsageError: for a runtime, device or precision that is unknown or not here.

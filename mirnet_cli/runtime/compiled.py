@@ -52,7 +52,8 @@ def fingerprint(spec: NetworkSpec, **rest: Any) -> str:
         digest.update(Path(str(module.__file__)).read_bytes())
     told = {"family": spec.family, "config": spec.config, **rest}
     digest.update(json.dumps(told, sort_keys=True, default=dict).encode())
-    for name, tensor in sorted(spec.tensors.items()):
+    numbers = [*sorted(spec.tensors.items()), *sorted(spec.integers.items())]
+    for name, tensor in numbers:
         digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
         digest.update(np.ascontiguousarray(tensor).data)
     return digest.hexdigest()

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 from mirnet_cli import extras
 from mirnet_cli.errors import UsageError
+from mirnet_cli.networks.spec import NetworkSpec
 
-PRECISIONS = ("fp32", "fp16", "bf16")
+FLOATS = ("fp32", "fp16", "bf16")
+PRECISIONS = (*FLOATS, "int8")
 """What ``--precision`` takes besides ``auto``."""
 
 
@@ -79,7 +81,7 @@ def _accelerators() -> list[Device]:
                 # It is counted, and out of order.
                 continue
             # Tensor cores compute bfloat16 from compute capability 8.0 on.
-            precisions = PRECISIONS if properties.major >= 8 else ("fp32", "fp16")
+            precisions = FLOATS if properties.major >= 8 else ("fp32", "fp16")
             devices.append(
                 Device(f"cuda:{index}", properties.name, properties.total_memory, precisions)
             )
@@ -143,11 +145,23 @@ def cpu_title() -> str:
     return platform.processor() or platform.machine() or "CPU"
 
 
+def integers_of(spec: NetworkSpec) -> str:
+    """The precision "int8", of a network that was trained for it.
+
+    Raises:
+        UsageError: if it was not.
+    """
+    if not spec.integers:
+        remedy = "use --precision auto, or train one: mirnet train TASK --int8 --from FILE"
+        raise UsageError("these weights have no version in 8-bit integers", remedy)
+    return "int8"
+
+
 def choose_precision(precision: str, device: Device, half: tuple[str, ...], family: str) -> str:
     """The precision for ``--precision``.
 
     Args:
-        precision: "auto" or one of :data:`PRECISIONS`.
+        precision: "auto" or one of :data:`FLOATS`.
         device: where to compute.
         half: the 16-bit precisions that the network's family allows.
         family: its name, for messages.

@@ -48,6 +48,7 @@ run, was measured too: less memory, 15 to 80 % more time.
 OPENVINO = {
     "fp32": Footprint(fixed=256 << 20, copies=4, whole=13, tile=16, largest=1536),
     "bf16": Footprint(fixed=256 << 20, copies=4, whole=11, tile=13, largest=1536),
+    "int8": Footprint(fixed=256 << 20, copies=4, whole=13, tile=16, largest=1536),
 }
 """Measured likewise with OpenVINO 2026.4 by precision, graphs compiled for one size.
 

@@ -26,6 +26,7 @@ from mirnet_cli.networks.configs import (
     with_tuples,
 )
 from mirnet_cli.networks.described import FAMILY
+from mirnet_cli.networks.spec import LEVELS
 from mirnet_cli.runtime import onnx_graph
 from mirnet_cli.runtime.openvino_library import openvino, ops
 
@@ -80,7 +81,13 @@ class Graph:
 class Numbers:
     """The tensors of a weights file, each of which has to be asked for with its right shape."""
 
-    def __init__(self, tensors: Mapping[str, NDArray[Any]], title: str) -> None:
+    def __init__(
+        self,
+        tensors: Mapping[str, NDArray[Any]],
+        title: str,
+        integers: Mapping[str, NDArray[Any]] | None = None,
+    ) -> None:
+        self.integers = integers or {}
         self._tensors = tensors
         self._title = title
         self._made: dict[str, NDArray[np.float32]] = {}
@@ -155,7 +162,10 @@ class Writer:
         """A convolution that keeps the size."""
         inputs = x.channels // groups
         weights = self.numbers.take(f"{name}.weight", (outputs, inputs, kernel, kernel))
-        node = self.filtered(x.node, weights, pad=kernel // 2, groups=groups)
+        if f"{name}.weight" in self.numbers.integers:
+            node = self._of_integers(x.node, name)
+        else:
+            node = self.filtered(x.node, weights, pad=kernel // 2, groups=groups)
         if bias:
             node = self.shifted(node, self.numbers.take(f"{name}.bias", (outputs,)))
         return Stream(node, outputs, x.factor)
@@ -169,6 +179,23 @@ class Writer:
             return ops.convolution(node, constant(weights), *sides)
         split = weights.reshape(groups, len(weights) // groups, *weights.shape[1:])
         return ops.group_convolution(node, constant(split), *sides)
+
+    def _of_integers(self, node: Any, name: str) -> Any:
+        """A convolution of integers, as :mod:`mirnet_cli.networks.integers` has it."""
+        weights, scale, step, zero = (
+            self.numbers.integers[f"{name}.{kind}"] for kind in ("weight", "scale", "step", "zero")
+        )
+        wide = ops.convert(ops.constant(weights), "f32")
+        stands_for = ops.multiply(wide, scale.reshape(-1, 1, 1, 1))
+        pad = [weights.shape[-1] // 2] * 2
+        return ops.convolution(
+            levels(node, step.reshape(-1, 1, 1), float(zero[0])),
+            stands_for,
+            [1, 1],
+            pad,
+            pad,
+            [1, 1],
+        )
 
     def shifted(self, node: Any, bias: NDArray[np.float32]) -> Any:
         """A bias for each channel."""
@@ -248,6 +275,12 @@ def constant(values: NDArray[np.float32]) -> Any:
     """Numbers of the weights, copied at once; arrays given to operations go through Python lists,
     which takes longer than all else."""
     return ops.constant(values)
+
+
+def levels(node: Any, step: NDArray[np.float32], zero: float) -> Any:
+    """A tensor in levels; see :func:`mirnet_cli.networks.integers.rounded`."""
+    low, high = (np.float32(end - zero) for end in (0, LEVELS - 1))
+    return ops.fake_quantize(node, low * step, high * step, low, high, LEVELS)
 
 
 def add(first: Stream, second: Stream) -> Stream:
@@ -612,6 +645,7 @@ def write(
     replay: bool,
     record: bool,
     size: tuple[int, int, int] | None = None,
+    integers: bool = False,
 ) -> Graph:
     """Writes a network down.
 
@@ -621,6 +655,7 @@ def write(
         replay: pooled vectors come in.
         record: pooled vectors go out.
         size: ``(N, H, W)`` of the pictures; None leaves it open.
+        integers: take convolutions of integers where the network has them.
 
     Raises:
         ModelError: for tensors that do not fit the family.
@@ -628,7 +663,7 @@ def write(
     if spec.family == FAMILY:
         return Graph(onnx_graph.write(spec, size), ())
     family = FAMILIES[spec.family]
-    numbers = Numbers(spec.tensors, family.title)
+    numbers = Numbers(spec.tensors, family.title, spec.integers if integers else None)
     f32 = openvino.Type.f32
     channels = family.inputs(spec.config)
     count, height, width = size or (-1, -1, -1)

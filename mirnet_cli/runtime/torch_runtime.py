@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from mirnet_cli.errors import MirnetError, ModelError
 from mirnet_cli.networks import FAMILIES, NetworkSpec
+from mirnet_cli.networks.integers import use_integers
 from mirnet_cli.networks.pooling import Pooling
 from mirnet_cli.runtime import OWN, Floats, OutOfDeviceMemoryError, Output, Pools, Record
-from mirnet_cli.runtime.devices import Device, choose_precision, find
+from mirnet_cli.runtime.devices import Device, choose_precision, find, integers_of
 
 _HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
 _FULL = (
@@ -37,7 +38,8 @@ class TorchRunner:
     """A network on one device in one precision; see :class:`mirnet_cli.runtime.Runner`.
 
     Weights stay in float32; with half precision, convolutions run in it under autocast, while
-    pooling sums and the residual are float32.
+    pooling sums and the residual are float32. "int8" computes in float32 what the integers stand
+    for: it is what other runtimes are compared with, and no faster.
 
     Attributes:
         module: the network.
@@ -164,7 +166,10 @@ def prepare(spec: NetworkSpec, *, scale: int | None, device: str, precision: str
     family = FAMILIES.get(spec.family)
     if family is None:
         raise ModelError(f"unknown network family {spec.family!r}", "update mirnet")
-    chosen = choose_precision(precision, place, family.half_precision, family.name)
+    if precision == "int8":
+        chosen = integers_of(spec)
+    else:
+        chosen = choose_precision(precision, place, family.half_precision, family.name)
     try:
         # Numbers are filled in below; making random ones first takes time for large networks.
         with torch.device("meta"):
@@ -178,6 +183,8 @@ def prepare(spec: NetworkSpec, *, scale: int | None, device: str, precision: str
     _check(module, spec, family.title)
     module.to_empty(device="cpu")
     _fill(module, spec)
+    if chosen == "int8":
+        use_integers(module, spec.integers)
     scales = family.scales(spec.config)
     if scale is not None and scale not in scales:
         raise ModelError(f"this network has no scale {scale}", f"it has {_listed(scales)}")

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
@@ -24,7 +25,7 @@ from mirnet_cli.networks.compact import CompactMIRNet
 from mirnet_cli.networks.configs import CompactConfig
 from mirnet_cli.runtime import devices
 from mirnet_cli.runtime.torch_runtime import is_out_of_memory
-from mirnet_cli.training import checkpoint, loop, plan, recipe
+from mirnet_cli.training import checkpoint, integers, loop, plan, recipe
 from mirnet_cli.training.curve import check_available, draw
 from mirnet_cli.training.loop import Progress, Run
 from mirnet_cli.training.photos import Pair, load_pairs, load_photos, split
@@ -52,6 +53,7 @@ def run(
     config: Path | None = None,
     device: str = "auto",
     licence: str | None = None,
+    int8: bool = False,
     begin: Callable[[Run], None] = lambda run: None,
     report: Callable[[Recipe, Progress], None] = lambda recipe, progress: None,
 ) -> Path:
@@ -79,6 +81,8 @@ def run(
         device: "auto", "cpu", "cuda", "cuda:N", "mps".
         licence: of the weights, for their file; an SPDX expression where there is one;
             None is "unknown".
+        int8: leave the weights to start from (else the model of that name) as they are, and train a
+            version of them in 8-bit integers that is kept in the same file.
         begin: is told of each network's run before it.
         report: is told of progress, every 50 steps.
 
@@ -103,8 +107,9 @@ def run(
             "give good photos with --data, or train upscale-x1 on pairs",
             subject=pairs[0],
         )
-    licence = UNKNOWN_LICENCE if licence is None else licence
-    weights_file.check_licence(licence)
+    start = name if int8 and start is None else start
+    if licence is not None:
+        weights_file.check_licence(licence)
     check_available()
     place = torch.device(devices.find(device).name)
     origin = _origin(start) if start else None
@@ -114,6 +119,7 @@ def run(
         seed=seed,
         origin=f"{origin.name}, sha256 {origin.sha256}" if origin else None,
         sizes=_sizes(origin, recipes) if origin else {},
+        integers=int8,
     )
     initial = _initial(origin, chosen.parts) if origin else {}
     folder = out or Path("runs") / name
@@ -132,6 +138,7 @@ def run(
             seed=seed,
             device=place,
             initial=initial.get(part.part),
+            integers=int8,
             report=partial(report, part),
         )
         for part in chosen.parts
@@ -147,6 +154,9 @@ def run(
                 history["from"] = chosen.origin
             history |= {part: _summary(this) for part, this in runs.items()}
             path = folder / f"{name}.safetensors"
+            if origin is not None and int8:
+                return _export_integers(path, origin, chosen, trained, history, licence)
+            licence = UNKNOWN_LICENCE if licence is None else licence
             return _export(path, name, chosen.parts[-1], trained, history, licence)
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not is_out_of_memory(error):
@@ -376,5 +386,44 @@ def _export(
         overlap=part.overlap,
         licence=licence,
         training=history,
+    )
+    return path
+
+
+def _export_integers(
+    path: Path,
+    origin: Weights,
+    chosen: Plan,
+    trained: Mapping[str, NetworkSpec],
+    history: Mapping[str, Any],
+    licence: str | None,
+) -> Path:
+    """The weights that were started from, with what was learnt beside them."""
+    parts: dict[str, NetworkSpec | None] = {
+        "network": origin.network,
+        "thumbnail": origin.thumbnail,
+    }
+    for part in chosen.parts:
+        given = parts[part.part]
+        assert given is not None
+        network = integers.learner(CompactMIRNet(part.config))
+        network.load_state_dict(
+            {key: torch.from_numpy(np.array(v)) for key, v in trained[part.part].tensors.items()}
+        )
+        parts[part.part] = dataclasses.replace(given, integers=integers.integers(network))
+    network_spec = parts["network"]
+    assert network_spec is not None
+    weights_file.save(
+        path,
+        name=origin.name,
+        task=origin.task,
+        scales=origin.scales,
+        network=network_spec,
+        thumbnail=parts["thumbnail"],
+        base=origin.base,
+        context=origin.context,
+        overlap=origin.overlap,
+        licence=licence or origin.licence,
+        training={**origin.training, "int8": dict(history)},
     )
     return path

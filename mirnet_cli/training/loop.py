@@ -29,7 +29,7 @@ from mirnet_cli.files import make_folder, write_replaceable
 from mirnet_cli.measure import metrics
 from mirnet_cli.networks.compact import CompactMIRNet
 from mirnet_cli.runtime.torch_runtime import layout
-from mirnet_cli.training import checkpoint
+from mirnet_cli.training import checkpoint, integers
 from mirnet_cli.training.losses import LOSSES
 from mirnet_cli.training.optimiser import Optimiser
 from mirnet_cli.training.photos import Pair, random_crops
@@ -37,6 +37,8 @@ from mirnet_cli.training.recipe import Batch, Recipe, Stage, as_batch
 
 _AVERAGE_DECAY = 0.999
 _WARM_UP = 300
+_CALIBRATING = 16
+"""Batches that show how wide the features of a network are that is trained for integers."""
 STEADY = 0.7
 """Share of a run before the learning rate falls."""
 _CLIP = 0.5
@@ -76,6 +78,8 @@ class Run:
 
     It ends after ``steps``, or after about ``hours`` of training, whichever comes first: the number
     of steps that hours turned out to be is in the log, and gives the same weights again.
+
+    With ``integers`` it trains what starts as ``initial`` for 8-bit integers, with that as teacher.
     """
 
     recipe: Recipe
@@ -89,6 +93,7 @@ class Run:
     hours: float = math.inf
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     initial: dict[str, Tensor] | None = None
+    integers: bool = False
     validate_every: int = 1000
     report_every: int = 50
     report: Callable[[Progress], None] = lambda progress: None
@@ -129,7 +134,7 @@ class Schedule:
 
     def rate(self, step: int, highest: float) -> float:
         """Linear warm-up, the highest, then half a cosine down to a hundredth of it."""
-        rate = highest * min(1.0, (step + 1) / _WARM_UP)
+        rate = highest * min(1.0, (step + 1) / min(_WARM_UP, max(1, self.limit // 20)))
         if self.fall is None or step < self.fall:
             return rate
         progress = (step - self.fall) / max(1, self.steps - self.fall)
@@ -229,10 +234,16 @@ def train(run: Run) -> dict[str, Tensor]:
         MirnetError: if the loss explodes again and again.
     """
     torch.manual_seed(run.seed)
-    model = CompactMIRNet(run.recipe.config)
+    network = CompactMIRNet(run.recipe.config)
     if run.initial is not None:
-        model.load_state_dict(run.initial)
-    model = model.to(run.device, memory_format=layout(run.device))  # type: ignore[call-overload]
+        network.load_state_dict(run.initial)
+    network = network.to(run.device, memory_format=layout(run.device))  # type: ignore[call-overload]
+    model: nn.Module = network
+    teacher = None
+    if run.integers:
+        teacher = network.eval().requires_grad_(False)
+        model = integers.learner(teacher)
+        integers.calibrate(model, teacher, _calibration(run, teacher))
     average = {name: value.detach().clone() for name, value in model.state_dict().items()}
     optimiser = Optimiser(model, run.recipe.optimiser, run.recipe.weight_decay)
     state = _resume(run, model, average, optimiser) or {
@@ -246,7 +257,7 @@ def train(run: Run) -> dict[str, Tensor]:
     state = {"updates": state["step"], "retreats": 0, "usual": None} | state
     schedule = Schedule(run.steps, run.hours, state["fall"])
     average = {name: value.to(run.device) for name, value in average.items()}
-    judge = CompactMIRNet(run.recipe.config).to(run.device).eval()
+    judge = copy.deepcopy(model).eval()
     batches = validation_batches(run)
     log = _Log(run.folder / "log.jsonl", state["step"])
     started = time.monotonic() - state["seconds"]
@@ -275,7 +286,7 @@ def train(run: Run) -> dict[str, Tensor]:
                 break
             rate = schedule.rate(step, run.recipe.learning_rate) * 0.5 ** state["retreats"]
             stage = schedule.stage(run.recipe.stages, step)
-            loss = _loss(model, make_batch(run, step, stage), stage.loss)
+            loss = _loss(model, make_batch(run, step, stage), stage.loss, teacher)
             value = float(loss.detach())
             sound = not _exploded(value, state["usual"])
             if not (sound and _descend(model, optimiser, average, loss, rate, step)):
@@ -410,10 +421,25 @@ def _usual(before: float | None, loss: float) -> float:
     return loss if before is None else 0.98 * before + 0.02 * loss
 
 
-def _loss(model: nn.Module, batch: Batch, kind: str) -> Tensor:
+def _loss(model: nn.Module, batch: Batch, kind: str, teacher: nn.Module | None) -> Tensor:
+    inputs = _laid_out(batch.inputs)
     with torch.autocast(batch.inputs.device.type, torch.bfloat16):
-        residual = model(_laid_out(batch.inputs), scale=batch.scale)
-    return LOSSES[kind](batch.base + residual.float(), batch.targets)
+        residual = model(inputs, scale=batch.scale).float()
+    loss = LOSSES[kind](batch.base + residual, batch.targets)
+    if teacher is None:
+        return loss
+    with torch.no_grad(), torch.autocast(batch.inputs.device.type, torch.bfloat16):
+        taught = teacher(inputs, scale=batch.scale).float()
+    return integers.TARGET * loss + integers.TEACHER * LOSSES["rmse"](residual, taught)
+
+
+def _calibration(run: Run, teacher: nn.Module) -> Iterator[None]:
+    """Takes the first batches through the teacher, those of the largest crops."""
+    for step in range(_CALIBRATING):
+        batch = make_batch(run, step, run.recipe.stages[-1])
+        with torch.no_grad():
+            teacher(_laid_out(batch.inputs), scale=batch.scale)
+        yield
 
 
 def _descend(

@@ -21,6 +21,13 @@ _FILE = "run.json"
 _FINE_TUNING_RATE = 0.25
 """Of the recipe's learning rate: trained weights are near where they should be."""
 _FINE_TUNING_STEPS = 4000
+_INTEGERS: dict[str, Any] = {
+    "optimiser": "adamw",
+    "weight_decay": 0.0,
+    "learning_rate": 1e-4,
+}
+"""Of training for integers: weights move by parts of the steps that they are rounded to."""
+_INTEGERS_STEPS = 300
 _LONGEST = 10**9
 _CROP = (16, 4096)
 """Sides in pixels: degradations look at neighbours, some of pictures reduced eight times."""
@@ -38,6 +45,7 @@ class Plan:
         seed: of everything random.
         origin: name and sha256 of the weights it starts from; None from random ones.
         steps: of the network with most, where nobody says how long.
+        integers: it is trained for 8-bit integers.
     """
 
     name: str
@@ -45,6 +53,7 @@ class Plan:
     seed: int
     origin: str | None
     steps: int
+    integers: bool = False
 
     def settle(self, folder: Path, data: str, *, begun: bool) -> None:
         """Writes the plan to the run's folder, or compares it with the one that is there.
@@ -89,6 +98,7 @@ class Plan:
             "TASK": self.name,
             "--seed": self.seed,
             "--from": self.origin,
+            **({"--int8": True} if self.integers else {}),
             "recipe (--config)": recipes,
         }
 
@@ -100,6 +110,7 @@ def make(
     seed: int,
     origin: str | None,
     sizes: Mapping[str, CompactConfig],
+    integers: bool = False,
 ) -> Plan:
     """The recipe of a model with a user's changes.
 
@@ -109,6 +120,7 @@ def make(
         seed: of everything random.
         origin: of the weights it starts from.
         sizes: of their networks, which are taken over where ``config`` does not say others.
+        integers: train for 8-bit integers.
 
     Raises:
         UsageError: if there is no such recipe, or the file changes what it cannot.
@@ -123,14 +135,17 @@ def make(
         elif part.part in sizes:
             body = {size: getattr(sizes[part.part], size) for size in _SIZES}
             changes["config"] = dataclasses.replace(part.config, **body)
-        if origin is not None and "learning_rate" not in changes:
+        if integers:
+            part = dataclasses.replace(part, **_INTEGERS)
+        elif origin is not None and "learning_rate" not in changes:
             part = dataclasses.replace(part, learning_rate=_FINE_TUNING_RATE * part.learning_rate)
         part = dataclasses.replace(part, **changes)
         optimiser.check(part.optimiser)
         _check(part, config)
         parts.append(part)
     usual = max(part.steps for part in parts) if origin is None else _FINE_TUNING_STEPS
-    return Plan(name, tuple(parts), seed, origin, steps or usual)
+    usual = _INTEGERS_STEPS if integers else usual
+    return Plan(name, tuple(parts), seed, origin, steps or usual, integers)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,0 +1,174 @@
+"""Training for 8-bit integers: a network learns to do in them what it does in float32.
+
+Quantisation-aware training: each step rounds weights and inputs of convolutions as the integers
+will, and lets the gradient pass as if it had not (straight-through; Jacob et al., CVPR 2018). Steps
+of the inputs' levels are learnt with the weights (Esser et al., LSQ, ICLR 2020), as logarithms, so
+that all of them move by shares of themselves; they begin with what the float network shows on a few
+batches. That network is also the teacher: results are to be like its results, and a little like the
+targets.
+
+The first convolution, which meets the picture, the last two, the attention's 5x5 (two channels)
+and whatever works on pooled vectors stay in float: rounding them costs much and gains little.
+"""
+
+import copy
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mirnet_cli.networks.compact import CompactMIRNet
+from mirnet_cli.networks.integers import rounded
+from mirnet_cli.networks.spec import LEVELS, MOST
+
+_SAMPLE = 1000
+"""Pixels of a batch that levels begin with."""
+_LEAST_STEP = 16
+"""Times that the largest step of a tensor's channels may be the smallest, to begin with."""
+
+_FLOAT = re.compile(r"conv_in|heads\.|.*\.(spatial|channel|squeeze|expand)\b")
+"""Names of convolutions that stay in float."""
+
+TEACHER, TARGET = 1.0, 0.1
+"""Weights of the distances to the teacher's result and to the target: nearly all there is to learn
+from targets is learnt already."""
+
+
+class _Rounding(torch.autograd.Function):
+    """As :func:`mirnet_cli.networks.integers.rounded`, with gradients for what is within the levels
+    and for their step."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, log_step: Tensor, zero: Tensor) -> Tensor:
+        made = rounded(x, log_step.exp().view(-1, 1, 1), zero)
+        ctx.save_for_backward(x, log_step, zero)
+        return made
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        (gradient,) = gradients
+        x, log_step, zero = ctx.saved_tensors
+        step = log_step.exp().view(-1, 1, 1)
+        gradient = gradient / step
+        out = (x < -zero * step) | (x > (LEVELS - 1 - zero) * step)
+        inside = gradient.masked_fill(out, 0)
+        # Of the logarithm, in levels: those of the input move against it.
+        slope = -(inside * x).sum((0, 2, 3), dtype=torch.float32)
+        return inside, slope, None
+
+
+class LearningConv(nn.Module):
+    """A convolution that learns to be an :class:`~mirnet_cli.networks.integers.IntegerConv`."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(conv.weight.detach().clone())
+        self.log_step = nn.Parameter(torch.zeros(conv.in_channels))
+        self.zero: Tensor
+        self.register_buffer("zero", torch.zeros(()))
+
+    def begin(self, sample: Tensor) -> None:
+        """Levels that round a sample of the inputs, ``(N, inputs)``, with the least squared error.
+
+        Channels that hardly say anything keep steps of some size: what is small in them is made up
+        for by weights, which are rounded too.
+        """
+        low, high = sample.amin(0).clamp_max(0), sample.amax(0).clamp_min(0)
+        widest = ((high - low) / (LEVELS - 1)).clamp_min(1e-6)
+        zero = round(float((-low).sum() / (high - low).sum().clamp_min(1e-6)) * (LEVELS - 1))
+        widest = torch.maximum(-low / max(zero, 1), high / max(LEVELS - 1 - zero, 1))
+        widest = widest.clamp_min(float(widest.max()) / _LEAST_STEP)
+        shares = [share / 20 for share in range(4, 21)]
+        errors = [
+            (rounded(sample, widest * share, zero) - sample / (widest * share)).square()
+            for share in shares
+        ]
+        scaled = torch.stack(
+            [e.mean(0) * share**2 for e, share in zip(errors, shares, strict=True)]
+        )
+        best = torch.tensor(shares)[scaled.argmin(0)]
+        with torch.no_grad():
+            self.log_step.copy_((widest * best).log())
+            self.zero.fill_(zero)
+
+    def whole(self) -> tuple[Tensor, Tensor]:
+        """The weights in the units of input levels, and what 1 stands for in those of integers.
+
+        Returns:
+            ``(outputs, inputs, k, k)``, and ``(outputs, 1, 1, 1)`` without a gradient.
+        """
+        weight = self.weight * self.log_step.exp().view(1, -1, 1, 1)
+        most = weight.detach().abs().amax((1, 2, 3), keepdim=True)
+        return weight, most.clamp_min(1e-8) / MOST
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The convolution, rounded."""
+        weight, scale = self.whole()
+        whole = (weight.detach() / scale).round() * scale
+        weight = weight + (whole - weight).detach()
+        levels = _Rounding.apply(x, self.log_step, self.zero)  # type: ignore[no-untyped-call]
+        return F.conv2d(levels, weight, padding=weight.shape[-1] // 2)
+
+
+def learner(network: CompactMIRNet) -> nn.Module:
+    """A copy of a network, some convolutions of which learn to be of integers; all else is fixed.
+
+    Where the levels of their inputs are is still to be said; see :func:`calibrate`.
+    """
+    made = copy.deepcopy(network).requires_grad_(False)
+    last = f"groups.{network.config.groups - 1}.conv"
+    for name, module in list(made.named_modules()):
+        if isinstance(module, nn.Conv2d) and name != last and not _FLOAT.match(name):
+            made.set_submodule(name, LearningConv(module))
+    return made
+
+
+def learning(network: nn.Module) -> dict[str, LearningConv]:
+    """What learns, by name."""
+    modules = network.named_modules()
+    return {name: module for name, module in modules if isinstance(module, LearningConv)}
+
+
+def calibrate(network: nn.Module, teacher: nn.Module, runs: Iterable[Any]) -> None:
+    """Sets levels to what suits the teacher's features.
+
+    Args:
+        network: of :func:`learner`.
+        teacher: the float network.
+        runs: takes the next batch through the teacher each time it is advanced.
+    """
+    parts = learning(network)
+    samples: dict[str, list[Tensor]] = {name: [] for name in parts}
+
+    def watch(name: str) -> Any:
+        def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            values = inputs[0].detach().float().movedim(1, -1).flatten(0, -2)
+            ends = torch.stack([values.amin(0), values.amax(0)])
+            samples[name].append(torch.cat([values[:: max(1, len(values) // _SAMPLE)], ends]))
+
+        return look
+
+    hooks = [teacher.get_submodule(n).register_forward_pre_hook(watch(n)) for n in parts]
+    for _ in runs:
+        pass
+    for hook in hooks:
+        hook.remove()
+    for name, part in parts.items():
+        part.begin(torch.cat(samples[name]))
+
+
+def integers(network: nn.Module) -> dict[str, NDArray[Any]]:
+    """What was learnt, as a :class:`~mirnet_cli.networks.spec.NetworkSpec` has it."""
+    found: dict[str, NDArray[Any]] = {}
+    for name, part in learning(network).items():
+        weight, scale = part.whole()
+        found[f"{name}.weight"] = (weight.detach() / scale).round().cpu().numpy().astype(np.int8)
+        found[f"{name}.scale"] = scale.flatten().cpu().numpy()
+        found[f"{name}.step"] = part.log_step.detach().exp().cpu().numpy()
+        found[f"{name}.zero"] = part.zero.reshape(1).cpu().numpy()
+    return found
