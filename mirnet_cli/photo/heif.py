@@ -28,6 +28,12 @@ PIECEMEAL = False
 QUALITY = 90
 """HEIC does not state the quality it was written with; from here on it is 4:4:4."""
 
+_PRESET = "ultrafast"
+"""Of x265. pillow-heif's own is "slow", which takes seven times as long (2.3 s of processor time a
+megapixel instead of 0.3, more than the networks). At the same quality files are 10 to 16 % larger
+and 0.7 to 1.1 dB nearer to the picture (90), 8 to 15 % and the same (75), -5 to 7 % and 0.4 to 0.6
+dB (50); "superfast" to "medium" take three times as long for 2 to 6 %. Measured on two photos."""
+
 _DEEP = 12
 """Bits that 16-bit samples are written with, the most that HEVC encoders take."""
 
@@ -118,7 +124,11 @@ def write(order: Order) -> tuple[list[bytes], list[str]]:
     height, width = pixels.shape[:2]
     file = pillow_heif.from_bytes(mode, (width, height), np.ascontiguousarray(pixels).tobytes())
     quality = order.quality or QUALITY
-    options: dict[str, object] = {"exif": metadata.exif, "xmp": metadata.xmp}
+    options: dict[str, object] = {
+        "exif": metadata.exif,
+        "xmp": metadata.xmp,
+        "enc_params": {"preset": _PRESET},
+    }
     if metadata.icc is not None:
         options["icc_profile"] = metadata.icc
     if quality >= QUALITY and pixels.ndim == 3:

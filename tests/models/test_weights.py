@@ -7,6 +7,7 @@ import pickle
 import struct
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -290,3 +291,68 @@ def test_a_network_sees_one_picture_or_two(family: str, tmp_path: Path) -> None:
     network = NetworkSpec(family, {"inputs": 5}, spec().tensors, "")
     with pytest.raises(ModelError, match="network: inputs = 5"):
         weights.save(tmp_path / "x.safetensors", **values(network=network))
+
+
+def _integers(**changes: Any) -> dict[str, np.ndarray]:
+    parts = {
+        "weight": np.full((2, 3, 1, 1), 64, np.int8),
+        "scale": np.ones(2, np.float32),
+        "step": np.ones(3, np.float32),
+        "zero": np.full(1, 128, np.float32),
+    }
+    return {f"conv.{kind}": value for kind, value in (parts | changes).items() if value is not None}
+
+
+def _with_integers(integers: dict[str, np.ndarray]) -> dict[str, Any]:
+    tensors = {"conv.weight": np.ones((2, 3, 1, 1), np.float16)}
+    return values(network=replace(spec(), tensors=tensors, integers=integers))
+
+
+def test_integers_are_kept_as_they_are(tmp_path: Path) -> None:
+    weights.save(tmp_path / "a", **_with_integers(_integers()))
+    loaded = weights.load(tmp_path / "a").network
+    assert set(loaded.tensors) == {"conv.weight"}
+    for key, value in _integers().items():
+        assert loaded.integers[key].dtype == value.dtype
+        np.testing.assert_array_equal(loaded.integers[key], value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"weight": np.full((2, 3, 1, 1), 65, np.int8)},
+        {"weight": np.full((2, 3, 1, 1), -128, np.int8)},
+        {"weight": np.ones((2, 3, 1, 1), np.float32)},
+        {"weight": np.ones((2, 3, 3, 3), np.int8)},
+        {"weight": np.ones((3, 2, 1, 1), np.int8)},
+        {"scale": np.zeros(2, np.float32)},
+        {"scale": np.ones(3, np.float32)},
+        {"step": np.array([1, -1, 1], np.float32)},
+        {"step": np.ones(1, np.float32)},
+        {"step": np.ones(3, np.float16)},
+        {"zero": np.full(1, 256, np.float32)},
+        {"zero": np.full(1, 0.5, np.float32)},
+        {"zero": np.ones(2, np.float32)},
+        {"zero": None},
+        {"scale": None},
+        {"bias": np.ones(2, np.float32)},
+    ],
+    ids=lambda changes: " ".join(f"{k} {getattr(v, 'dtype', v)}" for k, v in changes.items()),
+)
+def test_integers_that_do_not_suit_are_refused(changes: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="integers") as caught:
+        weights.save(tmp_path / "a", **_with_integers(_integers(**changes)))
+    assert caught.value.exit_code == ExitCode.MODEL
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_integers_of_a_convolution_that_is_not_there(tmp_path: Path) -> None:
+    other = {key.replace("conv", "other"): value for key, value in _integers().items()}
+    with pytest.raises(ModelError, match="integers"):
+        weights.save(tmp_path / "a", **_with_integers(other))
+
+
+def test_other_tensors_are_not_of_integers(tmp_path: Path) -> None:
+    tensors = {"conv.weight": np.ones((2, 3, 1, 1), np.int8)}
+    with pytest.raises(ModelError, match="type I8"):
+        weights.save(tmp_path / "a", **values(network=replace(spec(), tensors=tensors)), half=False)

@@ -476,3 +476,42 @@ def test_too_little_memory_is_told(
     monkeypatch.setattr("mirnet_cli.training.loop.make_batch", fail)
     with pytest.raises(OutOfMemoryError, match="smaller batch or crop"):
         training.run("denoise", data=[photos], out=tmp_path / "run", config=config)
+
+
+def test_a_version_in_integers_leaves_the_weights_as_they_are(
+    tmp_path: Path, photos: Path, config: Path
+) -> None:
+    first = training.run("denoise", data=[photos], config=config, out=tmp_path / "first", steps=3)
+    before = mirnet.load(weights=str(first), runtime="torch", precision="fp32")
+    with pytest.raises(UsageError, match="8-bit integers"):
+        mirnet.load(weights=str(first), runtime="torch", precision="int8")
+    made = training.run(
+        "denoise", data=[photos], start=str(first), int8=True, steps=3, out=tmp_path / "second"
+    )
+    after = mirnet.load(weights=str(made), runtime="torch", precision="fp32")
+    whole = mirnet.load(weights=str(made), runtime="torch", precision="int8")
+    picture = np.asarray(Image.open(photos / "photo-0.png"))
+    assert np.array_equal(before(picture), after(picture))
+    assert whole.precision == "int8"
+    assert np.abs(whole(picture).astype(int) - after(picture)).max() <= 16
+    told = after.weights.training
+    assert told["int8"]["from"] == f"denoise, sha256 {before.weights.sha256}"
+    assert told["int8"]["network"]["steps"] == 3
+    assert told["network"] == before.weights.training["network"]
+
+
+def test_training_for_integers_brings_them_nearer_to_the_teacher(
+    tmp_path: Path, photos: Path, config: Path
+) -> None:
+    first = training.run("denoise", data=[photos], config=config, out=tmp_path / "first", steps=5)
+    found: list[float] = []
+    training.run(
+        "denoise",
+        data=[photos],
+        start=str(first),
+        int8=True,
+        steps=100,
+        out=tmp_path / "second",
+        report=lambda part, progress: found.append(progress.loss or 0.0),
+    )
+    assert found[-1] < found[0]
