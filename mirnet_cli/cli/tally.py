@@ -80,9 +80,9 @@ class Tally:
         outcomes = ("done", *REASONS, "failed")
         shown = [each for each in outcomes if each in _ALWAYS or self._count(each)]
         table = Table(show_header=True, title_justify="left")
-        for name in ("found", *shown):
-            table.add_column(name, justify="right")
-        table.add_column("megapixels", justify="right")
+        for name in ("found", *shown, "megapixels"):
+            # On a narrow terminal headings break between words, and not within one.
+            table.add_column(name, justify="right", min_width=max(map(len, name.split())))
         table.add_column("time", justify="right")
         counts = [len(self._photos), *map(self._count, shown)]
         pixels = sum(each.megapixels for each in self._photos.values())

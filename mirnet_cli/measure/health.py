@@ -127,15 +127,17 @@ def _extras() -> Iterator[Check]:
     required, checked = _requirements(), dict[str, Check]()
     for extra, (use, libraries) in EXTRAS.items():
         missing = [name for name, module in libraries.items() if not extras.installed(module)]
+        if missing:
+            # What is here of it came for something else, and may be of another version.
+            value = f"for {use}; not installed: {', '.join(missing)}"
+            yield Check("extras", extra, "info", value, installation.add_extra(extra))
+            continue
         for name, module in libraries.items():
-            if name not in missing and name not in checked:
+            if name not in checked:
                 checked[name] = _library("extras", name, module, required.get(name, ""))
                 if checked[name].bad:
                     yield checked[name]
-        if missing:
-            value = f"for {use}; not installed: {', '.join(missing)}"
-            yield Check("extras", extra, "info", value, installation.add_extra(extra))
-        elif not any(checked[name].bad for name in libraries):
+        if not any(checked[name].bad for name in libraries):
             here = ", ".join(f"{name} {checked[name].value}" for name in libraries)
             yield Check("extras", extra, "ok", f"for {use}: {here}")
 

@@ -359,3 +359,19 @@ def test_outcomes_say_what_happened(mirnet: Mirnet) -> None:
     assert "done before" in ran.err
     assert "not started" in ran.err
     assert "skipped" not in ran.err
+
+
+def test_the_table_fits_a_terminal(mirnet: Mirnet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    photos("in/a.jpg", "in/b.psd")
+    assert mirnet("batch", "in", "--quiet").code == 1
+    photos("in/c.jpg", "in/d.jpg")
+    Path("in/d.jpg").write_text("BAD")
+    assert mirnet("batch", "in", "--quiet").code == 1
+    photos("in/e.jpg")
+    ran = mirnet("batch", "in", "--max-time", "0.000001s")
+    table = [line for line in ran.err.splitlines() if line[:1] in "┏┃┡│└"]
+    assert max(map(len, table)) <= 80
+    assert "…" not in "".join(table)
+    for word in ("found", "before", "started", "unreadable", "failed", "megapixels"):
+        assert word in "".join(table)

@@ -252,6 +252,15 @@ def test_each_extra_is_listed_with_what_brings_it(
     assert "not installed: pillow-heif" in missing["value"]
 
 
+def test_half_an_extra_is_no_problem(real: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other half came for something else."""
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.setattr(health, "_requirements", lambda: {"cryptography": ">=999"})
+    found = _checks(real, 0)
+    assert "not installed: distributed" in found["cluster"]["value"]
+    assert "cryptography" not in found
+
+
 def test_no_home_is_no_problem(real: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """What ships needs no cache."""
 
