@@ -10,12 +10,13 @@ import typer
 
 from mirnet_cli.cli import models_files
 from mirnet_cli.cli.app import Command, Group
-from mirnet_cli.cli.options import Task, complete_model, option
+from mirnet_cli.cli.options import Task, complete_model, option, same
 from mirnet_cli.cli.table import LEFT, RIGHT, lines, size
-from mirnet_cli.errors import ExitCode, ModelError
+from mirnet_cli.errors import ExitCode, ModelError, UsageError
 from mirnet_cli.files import exists, printable
 from mirnet_cli.models import catalogue
 from mirnet_cli.models.catalogue import Model
+from mirnet_cli.restore.options import LoadOptions
 
 app = typer.Typer(
     cls=Group,
@@ -116,16 +117,33 @@ def _fitting(columns: dict[str, list[str]], width: int) -> dict[str, list[str]]:
 
 
 @app.command("show", cls=Command)
-def show(name: Name, raw: Raw = False, json: Json = False) -> int:
-    """Show a model's facts and card, or what a file of weights is."""
+def show(
+    context: typer.Context,
+    name: Name,
+    raw: Raw = False,
+    set: Annotated[
+        list[str] | None,
+        option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A number that an ONNX network takes beside the picture, such as sigma=0.1.",
+        ),
+    ] = None,
+    input_range: Annotated[str | None, same(LoadOptions, "input_range", panel="Options")] = None,
+    bgr: Annotated[bool | None, same(LoadOptions, "bgr", panel="Options")] = None,
+    json: Json = False,
+) -> int:
+    """Show a model's facts and card, or what a file of weights is; an ONNX network is measured."""
+    asked = LoadOptions.of(None, {"set": tuple(set or ()), "input_range": input_range, "bgr": bgr})
     if _is_file(name):
-        facts = _file_facts(name)
+        facts = _file_facts(name, asked, context)
         if json:
             _print_json(facts)
         else:
             _print_facts(facts)
         return ExitCode.OK
     entry = catalogue.find(name)
+    _only_for_onnx(name, context)
     card = catalogue.card_path(entry)
     text = None if card is None else card.read_text(encoding="utf-8", errors="replace")
     facts = {**entry.as_dict(), "state": _state(entry), "path": _shown_path(entry)}
@@ -239,15 +257,24 @@ def _verified(name: str) -> dict[str, Any]:
     return found
 
 
-def _file_facts(name: str) -> dict[str, Any]:
+def _only_for_onnx(name: str, context: typer.Context) -> None:
+    """Refuse options on the command line; variables are set for whatever comes."""
+    sources = [context.get_parameter_source(each) for each in ("set", "input_range", "bgr")]
+    if any(getattr(each, "name", "") == "COMMANDLINE" for each in sources):
+        what = "--set, --input-range and --bgr are for ONNX networks"
+        raise UsageError(what, "leave them out", subject=name)
+
+
+def _file_facts(name: str, asked: LoadOptions, context: typer.Context) -> dict[str, Any]:
     from mirnet_cli.models.foreign import Foreign
-    from mirnet_cli.models.onnx import Onnx
+    from mirnet_cli.models.onnx import Asked, Onnx
     from mirnet_cli.models.resolver import read_named
 
     weights = read_named(name)
     given = weights.path
     if isinstance(weights, Onnx):
-        return weights.facts()
+        return weights.facts(Asked(dict(asked.set), asked.input_range, asked.bgr))
+    _only_for_onnx(name, context)
     if isinstance(weights, Foreign):
         return {
             "name": given.name,

@@ -183,12 +183,19 @@ def load_restorer(loading: LoadOptions, console: Console | None = None) -> "Rest
 
 
 def describe(restorer: "Restorer") -> str:
-    """Which weights compute where, in one line."""
+    """Which weights compute where, and how numbers that had to be measured are read."""
     return "; then ".join(
         f"{step.task} with {step.model} ({step.sha256[:12]}), {step.runtime} on {step.device}, "
-        f"{step.precision}"
+        f"{step.precision}{_read(step)}"
         for step in restorer.steps
     )
+
+
+def _read(step: "Restorer") -> str:
+    from mirnet_cli.networks.described import FAMILY, worded
+
+    network = step.weights.network
+    return f"; {worded(network.config)}" if network.family == FAMILY else ""
 
 
 def plan_tasks(

@@ -130,7 +130,11 @@ def _command(photo: Path, settings: Settings) -> Row:
         words = [sys.executable, "-m", "mirnet_cli", settings.task, str(photo), "-o", folder]
         words += ["--overwrite", "--json"]
         for name, value in settings.loading.given().items():
-            if name != "task":
+            if name == "set":
+                words += [word for each, number in value for word in ("--set", f"{each}={number}")]
+            elif name == "bgr":
+                words.append("--bgr" if value else "--rgb")
+            elif name != "task":
                 words += [f"--{name.replace('_', '-')}", str(value)]
         runs = [_timed(words) for _ in range(1 + settings.repeat)]
     said = json.loads(runs[0][2].splitlines()[-1])

@@ -204,6 +204,28 @@ class Reading:
     margin: int = 0
 
 
+_GIVEN = {
+    "picture": "gives the picture",
+    "residual": "gives what is added to the picture",
+    "noise": "gives the noise in the picture",
+}
+
+
+def worded(config: Mapping[str, Any]) -> str:
+    """How the numbers of a network with this configuration are read, for people."""
+    interface, reading = Interface.of(config["interface"]), Reading(**config["measured"]["reading"])
+    takes = [f"takes {reading.range}"]
+    if interface.channels - any(each.channel for each in interface.settings) == 1:
+        takes.append("grey")
+    else:
+        takes.append("blue first" if reading.bgr else "red first")
+    takes += [f"{each.name}={config['settings'][each.name]:g}" for each in interface.settings]
+    gives = _GIVEN[reading.gives]
+    if reading.gives == "picture" and reading.output_range != reading.range:
+        gives += f" in {reading.output_range}"
+    return f"{', '.join(takes)}; {gives}"
+
+
 @dataclass(frozen=True)
 class Measured:
     """What was measured.
