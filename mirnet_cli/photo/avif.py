@@ -80,7 +80,8 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
     if (cut := isobmff.cut(whole(data))) is not None and not cut.exact:
         warnings.append(isobmff.CROP)
     icc = image.info.get("icc_profile") or _coded(data)
-    return Metadata(exif=block, xmp=image.info.get("xmp"), icc=icc), warnings
+    shape = isobmff.aspect(whole(data))
+    return Metadata(exif=block, xmp=image.info.get("xmp"), icc=icc, aspect=shape), warnings
 
 
 def _coded(data: Data) -> bytes | None:

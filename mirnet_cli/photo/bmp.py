@@ -37,7 +37,7 @@ def header(data: Data) -> Layout:
     else:
         width, height, _, depth, compression = struct.unpack_from("<iiHHI", head, 4)
     height = abs(height)
-    if compression in (4, 5) and size >= 40:
+    if compression in (4, 5) and size >= 40 and size != 64:  # OS/2 has a code of its own there
         raise formats.unreadable("a JPEG or PNG within a BMP")
     if width <= 0 or depth not in (1, 2, 4, 8, 16, 24, 32):
         raise DamageError("its header is not one of a BMP")

@@ -82,7 +82,8 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
         icc = cicp.from_points_or_refuse(
             int(points["color_primaries"]), int(points["transfer_characteristics"])
         )
-    return Metadata(exif=block, xmp=info.get("xmp") or None, icc=icc), warnings
+    shape = isobmff.aspect(whole(data))
+    return Metadata(exif=block, xmp=info.get("xmp") or None, icc=icc, aspect=shape), warnings
 
 
 def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from mirnet_cli.photo import behind
+from mirnet_cli.photo.picture import shape_of
 from mirnet_cli.photo.source import DamageError, Data
 
 VIDEO = "a video behind the picture is not kept"
@@ -113,6 +114,18 @@ def cut(data: bytes) -> Cut | None:
     part = (x, y, width, height)
     exact = all(value.denominator == 1 for value in part)
     return Cut(size, (int(x), int(y), int(width), int(height)), exact)
+
+
+def aspect(data: bytes) -> tuple[int, int] | None:
+    """The shape of pixels that are not square (pasp), before the picture is turned.
+
+    The box has their width and height; there are the fewer across the wider they are.
+    """
+    found = dict(_properties(data)).get(b"pasp", b"")
+    if len(found) < 8:
+        return None
+    width, height = struct.unpack_from(">II", found)
+    return shape_of(height, width)
 
 
 def _properties(data: bytes) -> list[tuple[bytes, bytes]]:

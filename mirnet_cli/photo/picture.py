@@ -1,6 +1,7 @@
 """A photo in memory: pixels, and everything else its file carried."""
 
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any
 
 from numpy.typing import NDArray
@@ -69,6 +70,15 @@ class Metadata:
     resources: bytes | None = field(default=None, repr=False)
     parts: tuple[Part, ...] = ()
     note_at: int | None = None
+
+
+def shape_of(across: float, down: float) -> tuple[int, int] | None:
+    """:attr:`Metadata.aspect` of two densities; None where they are equal, or beyond 16 bits."""
+    if across <= 0 or down <= 0:
+        return None
+    ratio = (Fraction(across) / Fraction(down)).limit_denominator(1000)
+    usual = 0 < ratio.numerator <= 0xFFFF and ratio != 1
+    return (ratio.numerator, ratio.denominator) if usual else None
 
 
 @dataclass(frozen=True)

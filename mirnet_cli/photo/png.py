@@ -10,7 +10,7 @@ import zlib
 from mirnet_cli.photo import exif, photoshop, png_pixels
 from mirnet_cli.photo.codec import Layout, Order, Raster
 from mirnet_cli.photo.deflate import inflate
-from mirnet_cli.photo.picture import Metadata, Part
+from mirnet_cli.photo.picture import Metadata, Part, shape_of
 from mirnet_cli.photo.png_chunks import COLOUR, SIGNATURE, Chunk, checked, pack, walk
 from mirnet_cli.photo.source import DamageError, Data
 
@@ -18,7 +18,7 @@ DEPTHS = ("uint8", "uint16")
 GREY = True
 ALPHA = True
 GREY_ALPHA = True
-HOLDS = frozenset({"exif", "xmp", "icc", "iptc", "dpi", "comment", "resources", "parts"})
+HOLDS = frozenset({"exif", "xmp", "icc", "iptc", "dpi", "aspect", "comment", "resources", "parts"})
 MAX_SIDE = 2**31 - 1
 PIECEMEAL = False
 
@@ -87,6 +87,7 @@ class _Reading:
         self.warnings: list[str] = []
         self.found: dict[str, bytes] = {}
         self.dpi: tuple[float, float] | None = None
+        self.aspect: tuple[int, int] | None = None
         self.parts: list[Part] = []
 
     def take(self, name: bytes, body: bytes) -> None:
@@ -96,9 +97,11 @@ class _Reading:
         elif name == b"eXIf":
             self.found["exif"] = exif.without_prefix(body)
         elif name == b"pHYs":
-            if len(body) == 9 and body[8] == 1:
+            if len(body) == 9 and body[8] < 2:
                 across, down = struct.unpack_from(">II", body)
-                if across and down:
+                if not body[8]:
+                    self.aspect = shape_of(across, down)
+                elif across and down:
                     self.dpi = across * 0.0254, down * 0.0254
         elif name in _TEXTS:
             self.text(name, body)
@@ -160,6 +163,7 @@ class _Reading:
             icc=self.found.get("icc"),
             iptc=self.found.get("iptc"),
             dpi=self.dpi,
+            aspect=self.aspect,
             comment=self.found.get("comment"),
             resources=self.found.get("resources"),
             parts=tuple(self.parts),
@@ -207,6 +211,8 @@ def write(order: Order) -> tuple[list[bytes], list[str]]:
     if metadata.dpi is not None:
         across, down = (min(2**31 - 1, round(value / 0.0254)) for value in metadata.dpi)
         pieces += pack(b"pHYs", struct.pack(">IIB", across, down, 1))
+    elif metadata.aspect is not None:
+        pieces += pack(b"pHYs", struct.pack(">IIB", *metadata.aspect, 0))
     if metadata.exif is not None:
         pieces += pack(b"eXIf", metadata.exif)
     if metadata.xmp is not None:

@@ -10,14 +10,14 @@ from mirnet_cli.photo import ifd, photoshop, stacks, tiff_pixels, tiff_predictor
 from mirnet_cli.photo.codec import Layout, Order, OtherFormatError, Raster
 from mirnet_cli.photo.deflate import compress_each
 from mirnet_cli.photo.ifd import Directory, Field, Reader, Tree
-from mirnet_cli.photo.picture import Metadata
+from mirnet_cli.photo.picture import Metadata, shape_of
 from mirnet_cli.photo.source import DamageError, Data
 
 DEPTHS = ("uint8", "uint16", "float32")
 GREY = True
 ALPHA = True
 GREY_ALPHA = True
-HOLDS = frozenset({"exif", "xmp", "icc", "iptc", "dpi", "resources"})
+HOLDS = frozenset({"exif", "xmp", "icc", "iptc", "dpi", "aspect", "resources"})
 MAX_SIDE = 2**31 - 1
 PIECEMEAL = True
 
@@ -133,6 +133,7 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
             iptc=inner if iptc is None else iptc,
             # A measure in the unit of its description would mean another thing in inches.
             dpi=None if stacks.is_measured(said) else _resolution(reader, top),
+            aspect=_aspect(reader, top),
             resources=resources,
             note_at=note.at if note and far and not note.data.startswith(ifd.ANYWHERE) else None,
         ),
@@ -146,6 +147,12 @@ def _resolution(reader: Reader, top: Directory) -> tuple[float, float] | None:
     if factor is None or not across or not down:
         return None
     return across * factor, down * factor
+
+
+def _aspect(reader: Reader, top: Directory) -> tuple[int, int] | None:
+    """The shape of pixels that are not square, where no unit is given."""
+    across, down = (reader.rational(top.entries.get(tag)) or 0 for tag in _RESOLUTIONS)
+    return shape_of(across, down) if reader.integer(top.entries.get(_UNIT), 2) == 1 else None
 
 
 def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
@@ -287,8 +294,10 @@ def _blocks(source: Metadata, byte_order: str) -> dict[int, Field]:
     resources = photoshop.join(None, source.resources)
     if resources is not None:
         fields[_RESOURCES] = ifd.bytes_field(ifd.BYTE, resources)
-    if source.dpi is not None:
-        for tag, value in zip(_RESOLUTIONS, source.dpi, strict=True):
+    density = source.dpi or source.aspect
+    if density is not None:
+        for tag, value in zip(_RESOLUTIONS, density, strict=True):
             fields[tag] = ifd.rational_field(byte_order, min(value, 400_000.0))
-        fields[_UNIT] = Field(ifd.SHORT, 1, struct.pack(byte_order + "H", 2))
+        unit = 1 if source.dpi is None else 2
+        fields[_UNIT] = Field(ifd.SHORT, 1, struct.pack(byte_order + "H", unit))
     return fields

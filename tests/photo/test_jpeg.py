@@ -10,7 +10,7 @@ import simplejpeg
 from PIL import Image, ImageFile
 
 from mirnet_cli.errors import InputError
-from mirnet_cli.photo import decode, encode, jpeg
+from mirnet_cli.photo import decode, encode, isobmff, jpeg
 from tests.photo.pictures import jpeg_with, noise, saved, smooth
 
 # cjpeg -arithmetic -progressive -quality 60 of 16x16 pixels (16 x, 16 y, 128): conditioning
@@ -146,5 +146,22 @@ def test_the_shape_of_pixels_without_a_unit_is_kept(turn: int, wanted: tuple[int
     assert again.warnings == ()
     assert struct.unpack_from(">BHH", again.data, 13) == (0, *wanted)
     assert decode(again.data).metadata.aspect == wanted
-    assert any("shape of its pixels" in text for text in encode(found, format="PNG").warnings)
-    assert not encode(found, format="PNG", strip=True).warnings
+    for other in ("PNG", "TIFF"):
+        written = encode(found, format=other)
+        assert (decode(written.data).metadata.aspect, written.warnings) == (wanted, ())
+    assert any("shape of its pixels" in text for text in encode(found, format="WEBP").warnings)
+    assert not encode(found, format="WEBP", strip=True).warnings
+
+
+@pytest.mark.parametrize(("turn", "wanted"), [(1, (1, 2)), (3, (1, 2)), (6, (2, 1))])
+def test_avif_has_no_place_for_the_shape_of_pixels_here(turn: int, wanted: tuple[int, int]) -> None:
+    tags = Image.Exif()
+    tags[0x0112] = turn
+    data = saved(Image.fromarray(smooth(16, 24)), "AVIF", exif=tags)
+    # Pillow's AVIF says how many bits there are (pixi); that place takes a box of the same size.
+    shape = b"".join(isobmff.box(b"pasp", struct.pack(">II", 2, 1)))
+    at = data.index(b"pixi") - 4
+    assert data[at : at + 4] == struct.pack(">I", len(shape))
+    found = decode(data[:at] + shape + data[at + len(shape) :])
+    assert found.metadata.aspect == wanted
+    assert any("shape of its pixels" in text for text in encode(found).warnings)
