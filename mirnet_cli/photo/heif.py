@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mirnet_cli.errors import InputError
 from mirnet_cli.photo import cicp, exif, isobmff
 from mirnet_cli.photo.codec import Layout, Order, Raster
 from mirnet_cli.photo.picture import Array, Metadata
@@ -37,6 +38,7 @@ dB (50); "superfast" to "medium" take three times as long for 2 to 6 %. Measured
 _DEEP = 12
 """Bits that 16-bit samples are written with, the most that HEVC encoders take."""
 
+_FAILURES = (RuntimeError, OSError, ValueError, SyntaxError, EOFError)
 _BLOCK = 64
 """Sides of the largest block that HEVC codes as one."""
 
@@ -45,9 +47,20 @@ def _open(data: Data) -> "pillow_heif.HeifFile":
     import pillow_heif
 
     try:
-        return pillow_heif.open_heif(BytesIO(whole(data)), convert_hdr_to_8bit=False)
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise DamageError("it cannot be parsed") from error
+        found = pillow_heif.open_heif(BytesIO(whole(data)), convert_hdr_to_8bit=False)
+    except _FAILURES as error:
+        raise _failure(data, "it cannot be parsed") from error
+    if not len(found):
+        raise _failure(data, "it has no picture")
+    return found
+
+
+def _failure(data: Data, what: str) -> InputError | DamageError:
+    """What to say of a file that libheif cannot read; some codes it was built without."""
+    code = isobmff.rare_code(whole(data))
+    if code is None:
+        return DamageError(what)
+    return InputError(f"an HEIF ({code}) that is not read here", "save it anew as HEIC, with HEVC")
 
 
 def header(data: Data) -> Layout:
@@ -91,7 +104,10 @@ def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> 
     from mirnet_cli.photo.raster import unpremultiply
 
     file = _open(data)
-    samples: Array = np.asarray(file)
+    try:
+        samples: Array = np.asarray(file)
+    except _FAILURES as error:
+        raise _failure(data, "its pixels cannot be decoded") from error
     if samples.dtype == np.uint16:
         # libheif shifts; the highest bits are repeated below, so that white is white.
         samples = samples | (samples >> int(file.info.get("bit_depth", 16)))

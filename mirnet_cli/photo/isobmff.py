@@ -190,6 +190,19 @@ def has_video(data: bytes) -> bool:
         return False
 
 
+_CODES = {
+    b"unci": "uncompressed", b"jpeg": "JPEG", b"j2k1": "JPEG 2000", b"avc1": "AVC", b"vvc1": "VVC",
+    b"evc1": "EVC",
+}  # fmt: skip
+
+
+def rare_code(data: bytes) -> str | None:
+    """What the pictures in an HEIF are coded with, where it is neither HEVC nor AV1."""
+    kinds = {kind for _, kind in _items(_meta(data))}
+    names = [name for kind, name in _CODES.items() if kind in kinds]
+    return names[0] if names and not kinds & {b"hvc1", b"av01"} else None
+
+
 def _items(meta: dict[bytes, bytes]) -> list[tuple[int, bytes]]:
     """Numbers and kinds of the items that a meta box tells of."""
     if b"iinf" not in meta:

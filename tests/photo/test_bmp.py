@@ -158,3 +158,9 @@ def test_run_lengths(name: str) -> None:
 def test_what_is_cut_short_or_not_read(body: bytes, compression: int, said: str) -> None:
     with pytest.raises(InputError, match=said):
         decode(bmp(body, 8, compression, palette=GREYS))
+
+
+def test_a_code_of_os2_is_no_jpeg() -> None:
+    """Compression 4 is RLE24 behind a header of OS/2, and JPEG behind those of Windows."""
+    with pytest.raises(InputError, match="its compression is not read"):
+        decode(bmp(bytes(100), 24, 4, header=64))

@@ -348,6 +348,15 @@ def bayer_dng(
     return ifd.header("<", 8 + len(samples)) + samples + directory
 
 
+@heic
+@pytest.mark.parametrize(("kind", "code"), [(b"jpeg", "JPEG"), (b"j2k1", "JPEG 2000")])
+def test_an_heif_of_another_code_is_not_damaged(kind: bytes, code: str) -> None:
+    data = encode(photo(smooth(64, 64)), format="HEIC").data
+    assert b"hvc1" in data
+    with pytest.raises(InputError, match=rf"an HEIF \({code}\) that is not read here"):
+        decode(data.replace(b"hvc1", kind))
+
+
 @raw
 def test_a_raw_photo_is_developed() -> None:
     found = decode(bayer_dng())
