@@ -6,9 +6,13 @@ from mirnet_cli.photo.picture import Array
 
 
 def integers(samples: Array) -> Array:
-    """Undo predictor 2 for rows x width x channels of any byte order; native order back."""
+    """Undo predictor 2 for rows x width x channels of any byte order; native order back.
+
+    Of floats it has the bits as whole numbers, as libtiff and tifffile do.
+    """
     native = samples.astype(samples.dtype.newbyteorder("="))
-    np.add.accumulate(native, axis=1, dtype=native.dtype, out=native)
+    bits = native.view(f"u{native.dtype.itemsize}")
+    np.add.accumulate(bits, axis=1, dtype=bits.dtype, out=bits)
     return native
 
 

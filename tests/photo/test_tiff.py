@@ -359,6 +359,18 @@ def test_floats_of_24_bits(order: str, predictor: int) -> None:
 
 
 @pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("size", [2, 4, 8])
+def test_floats_with_the_predictor_of_whole_numbers(order: str, size: int) -> None:
+    exact = smooth(6, 8)[..., :1].astype(f"f{size}") / 255
+    bits = exact.view(f"u{size}")
+    stored = np.diff(bits, axis=1, prepend=bits.dtype.type(0)).astype(f"{order}u{size}")
+    numbers = {256: [8], 257: [6], 258: [8 * size], 259: [8], 262: [1], 317: [2], 339: [3]}
+    found = decode(built([zlib.compress(stored.tobytes())], numbers, order=order))
+    np.testing.assert_array_equal(found.pixels, exact[..., 0].astype(np.float32))
+
+
+@pytest.mark.filterwarnings("error")
 def test_floats_of_64_bits_beyond_what_32_hold() -> None:
     data = built([struct.pack("<4d", 1e300, -1e300, 0.5, 1)], FLOATS_64)
     np.testing.assert_array_equal(decode(data).pixels, [[1, 0], [0.5, 1]])
