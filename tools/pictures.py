@@ -92,9 +92,11 @@ def enhance(photos: Path) -> None:
     before, after = (p.resize((640, 360), Image.Resampling.LANCZOS) for p in (meadow, bright))
     label = f"mirnet enhance ({amount:+.1f} EV)"
     save(labelled(("against the light", before), (label, after)), "enhance")
-    box = (760, 560, 1240, 940)
-    before, after = (p.crop(box) for p in (meadow, bright))
-    save(labelled(("100 %", before), ("mirnet enhance", after)), "enhance-crop")
+    box = (900, 1150, 1860, 1910)
+    before, after = (
+        p.crop(box).resize((480, 380), Image.Resampling.LANCZOS) for p in (meadow, bright)
+    )
+    save(labelled(("50 %", before), ("mirnet enhance", after)), "enhance-crop")
 
     rocket = opened("rocket-dusk.jpg").resize((320, 214), Image.Resampling.LANCZOS)
     amounts = [(f"--ev {ev}", lit(rocket, ev)[0]) for ev in ("-1", "0", "1", "2")]
