@@ -126,8 +126,7 @@ def _complete_in(option: str, shell: str) -> None:
     """Install or show the completion of a shell, whichever this command was called from."""
     if shell not in SHELLS:
         raise UsageError(f"{shell!r} is not one of {', '.join(SHELLS)}", subject=option)
-    from typer import completion
-
+    completion: Any = import_module("typer.completion")
     completion.completion_init()
     if option == "--install-completion":
         _, path = completion.install(shell=shell, prog_name="mirnet")
@@ -179,7 +178,7 @@ def build() -> Any:
     """Return the whole command line as one object with Click's ``main``."""
     app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
     app.callback(cls=LazyGroup, epilog="mirnet COMMAND --help says more about a command.")(_root)
-    command = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
     for parameter in command.params:
         if {*parameter.opts} & {*COMPLETION}:
             what = parameter.opts[0].partition("-completion")[0].lstrip("-").capitalize()
