@@ -22,7 +22,7 @@ from mirnet_cli.runtime.memory import (
 def test_the_ceiling() -> None:
     assert ceiling(None, 2 << 30) == Ceiling(1 << 30, 1 << 30)
     assert ceiling(None, 64 << 30) == Ceiling(USEFUL, 32 << 30)
-    assert ceiling("8G", 2 << 30) == Ceiling(8 << 30, 8 << 30)
+    assert ceiling(8 << 30, 2 << 30) == Ceiling(8 << 30, 8 << 30)
 
 
 def test_large_pictures_get_more_unless_a_ceiling_was_set() -> None:
