@@ -119,6 +119,15 @@ def crop(given: str | Iterable[int]) -> tuple[int, int, int, int]:
     return left, top, width, height
 
 
+def box(given: str | Iterable[int]) -> tuple[int, int]:
+    """``WIDTHxHEIGHT`` in pixels, or two whole numbers; each at least 1."""
+    parts = re.split(r"[x,]", given.strip().lower()) if isinstance(given, str) else [*given]
+    sides = [int(each) if str(each).isascii() and str(each).isdigit() else 0 for each in parts]
+    if len(sides) != 2 or not 0 < min(sides) <= max(sides) < 10**6:
+        raise ValueError(f"{given!r} is not WIDTHxHEIGHT in pixels, such as 3840x2160")
+    return sides[0], sides[1]
+
+
 def point(text: Any) -> tuple[int, int]:
     """``X,Y`` in pixels."""
     found = re.fullmatch(r"(\d{1,9}),(\d{1,9})", str(text).strip(), re.ASCII)

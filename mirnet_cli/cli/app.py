@@ -19,6 +19,7 @@ COMMANDS = {
     "enhance": "Brighten and retouch: low light, dull exposure.",
     "denoise": "Remove camera noise.",
     "upscale": "Enlarge 2, 3 or 4 times; or sharpen at the size given.",
+    "auto": "Look at a photo and do what it needs.",
     "batch": "Do any of these to a folder, resumably.",
     "compare": "Show before and after on one page, or side by side in a picture.",
     "models": "List, show, verify the weights.",

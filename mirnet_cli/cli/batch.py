@@ -13,22 +13,23 @@ from mirnet_cli import stores, values
 from mirnet_cli.batches.plan import BatchOptions
 from mirnet_cli.cli.options import (
     COMPUTING,
+    HOW,
+    TASKS,
     WHICH,
     WORDS,
+    AnyTask,
     OutputPath,
-    Task,
     Words,
     flat,
     option,
     scale_option,
-    task_option,
 )
 from mirnet_cli.cli.options import EPILOG as EPILOG
 from mirnet_cli.errors import ExitCode, InputError, UsageError
 from mirnet_cli.files import blocking, resolved
 from mirnet_cli.places import WEB, Place, place
 from mirnet_cli.restore.options import PhotoOptions
-from mirnet_cli.restore.steps import ChainOptions
+from mirnet_cli.restore.steps import AutoOptions, ChainOptions
 from mirnet_cli.stores import is_folder
 
 if TYPE_CHECKING:
@@ -46,7 +47,15 @@ class What:
         str | None, typer.Argument(metavar="DIR", help="The folder.", show_default=False)
     ] = None
     output: OutputPath = None
-    task: Annotated[Task, task_option("What to do. [default: enhance]")] = "enhance"
+    task: Annotated[
+        AnyTask,
+        option(
+            "--task",
+            metavar=f"{TASKS}|auto",
+            panel=HOW,
+            help="What to do; auto looks at each photo. [default: enhance]",
+        ),
+    ] = "enhance"
     scale: Annotated[
         int | None, scale_option("How many times larger, for upscale. [default: 2]")
     ] = None
@@ -109,6 +118,7 @@ def command(
     what: What,
     options: PhotoOptions,
     loading: ChainOptions,
+    auto: AutoOptions,
     batch: BatchOptions,
     how: How,
     words: Words,
@@ -124,7 +134,7 @@ def command(
 
     _check(what, how)
     listed = how.files_from is not None
-    loading = with_scale(replace(loading, task=what.task, scale=what.scale))
+    loading = with_scale(replace(loading, task=what.task, scale=what.scale, auto=auto))
     word = endings(loading)
     root, into = _folders(what, word or "", listed=listed)
     console = Console(json=words.json, quiet=words.quiet, verbose=words.verbose)

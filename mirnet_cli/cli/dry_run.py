@@ -35,11 +35,12 @@ def show_plan(console: "Console", batch: "Batch", plan: "Plan", restorer: "Resto
     Returns:
         The exit code: 1 where a photo cannot be done.
     """
+    from mirnet_cli.restore.photos import read
+
     counts = dict.fromkeys(Choice, 0)
     area = 0
     forecasts: list[Forecast] = []
     options = batch.photo
-    steps = restorer.planned(options)
     choices = decide(
         plan,
         batch.journal,
@@ -49,10 +50,13 @@ def show_plan(console: "Console", batch: "Batch", plan: "Plan", restorer: "Resto
     )
     for item, decision in choices:
         size, forecast = None, None
+        steps, why = restorer.planned(options), ""
         if decision.choice is Choice.RUN:
             try:
                 size = _measured(item, options, restorer.scale)
                 forecast = restorer.foresee(*size)
+                if restorer.task == "auto":
+                    steps, why = restorer.decided(read(item.source, options), options)
             except MirnetError as error:
                 decision = Decision(Choice.FAIL, told(error))
             except OSError as error:
@@ -61,7 +65,7 @@ def show_plan(console: "Console", batch: "Batch", plan: "Plan", restorer: "Resto
                 forecasts.append(forecast)
                 area += size[0] * size[1]
         counts[decision.choice] += 1
-        _show(console, item, decision, size, forecast, steps)
+        _show(console, item, decision, size, forecast, steps, why)
     tell_unreadable(console, {item.key: item.unreadable for item in plan.items})
     needed = f", about {clock(_seconds(restorer, options, forecasts))}" if forecasts else ""
     console.note(
@@ -105,6 +109,7 @@ def _show(
     size: tuple[int, int] | None,
     forecast: "Forecast | None",
     steps: "tuple[Step, ...]",
+    why: str,
 ) -> None:
     failed = decision.choice is Choice.FAIL
     said = decision.reason or None
@@ -125,6 +130,7 @@ def _show(
                 "tiles": forecast and forecast.tiles,
                 "memory": forecast and forecast.memory,
                 "steps": [asdict(step) for step in steps],
+                "decision": why or None,
             }
         )
     elif not console.quiet:
@@ -133,8 +139,8 @@ def _show(
         if decision.choice is Choice.RUN:
             assert size is not None
             what = f"{size[0]}x{size[1]}{_takes(forecast)}"
-            if len(steps) > 1:
-                what = f"{', '.join(map(str, steps))}: {what}"
+            if why or len(steps) > 1:
+                what = f"{why or ', '.join(map(str, steps))}: {what}"
         why = f": {decision.reason}" if decision.reason not in ("", what) else ""
         typer.echo(printable(f"{item.source} -> {item.target} ({what}{why})"))
 

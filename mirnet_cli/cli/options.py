@@ -38,6 +38,7 @@ EPILOG = (
 
 Task = Literal["enhance", "denoise", "upscale"]
 """What a command can be asked to do; the parser refuses anything else."""
+AnyTask = Literal["enhance", "denoise", "upscale", "auto"]
 TASKS = "enhance|denoise|upscale"
 
 

@@ -16,7 +16,7 @@ from mirnet_cli.files import is_folder
 from mirnet_cli.places import Place, place
 from mirnet_cli.restore.names import ending, output_name, refuse_clashes
 from mirnet_cli.restore.options import LoadOptions, PhotoOptions
-from mirnet_cli.restore.outcome import Outcome, failure, perform
+from mirnet_cli.restore.outcome import Outcome, failure, perform, told
 from mirnet_cli.restore.result import UNREADABLE
 from mirnet_cli.restore.steps import ChainOptions
 
@@ -43,6 +43,8 @@ def improve(
     options: PhotoOptions,
     loading: ChainOptions,
     words: Words,
+    *,
+    dry_run: bool = False,
 ) -> int:
     """Do each of ``files``; go on after one that fails.
 
@@ -58,7 +60,7 @@ def improve(
     # Else results are named by a scale that only the weights tell, and those are read last.
     named = word is not None or output is not None
     tasks = plan_tasks(files, output, options, word or "", clashes=named)
-    to_stdout = any(each.target is None for each in tasks)
+    to_stdout = any(each.target is None for each in tasks) and not dry_run
     console = Console(
         json=words.json, quiet=words.quiet, verbose=words.verbose, json_to_stderr=to_stdout
     )
@@ -83,6 +85,8 @@ def improve(
         from mirnet_cli.restore.series import amounts
 
         given = amounts(restorer, [each.source for each in tasks if each.source], options)
+    if dry_run and restorer is not None:
+        return _foretell(console, restorer, tasks, data, options)
     failed = 0
     with console.display(files=len(tasks)) as display:
         for each, problem in zip(tasks, problems, strict=True):
@@ -102,6 +106,35 @@ def improve(
             failed += outcome.result.status == "failed"
     if failed and len(tasks) > 1:
         console.note(f"{len(tasks) - failed} of {len(tasks)} photos done, {failed} failed")
+    return int(ExitCode.FAILED if failed else ExitCode.OK)
+
+
+def _foretell(
+    console: Console,
+    restorer: "Restorer",
+    tasks: list[Task],
+    data: bytes,
+    options: PhotoOptions,
+) -> int:
+    """Say what would be done to each photo; nothing is written."""
+    from dataclasses import asdict
+
+    from mirnet_cli.restore import photos
+
+    failed = 0
+    for each in tasks:
+        name = str(each.source or "standard input")
+        try:
+            photo = photos.read(data if each.source is None else each.source, options)
+            steps, why = restorer.decided(photo, options)
+        except MirnetError as error:
+            console.error(f"{name}: {told(error)}")
+            console.record({"input": name, "status": "failed", "error": told(error)})
+            failed += 1
+            continue
+        console.note(f"{name}: {why}")
+        planned = [asdict(step) for step in steps]
+        console.record({"input": name, "status": "planned", "decision": why, "steps": planned})
     return int(ExitCode.FAILED if failed else ExitCode.OK)
 
 
@@ -311,6 +344,8 @@ def report(console: Console, outcome: Outcome) -> None:
     name = "standard input" if result.input == "-" else str(result.input)
     for warning in result.warnings or ():
         console.warn(name, warning)
+    if result.decision is not None:
+        console.note(f"{name}: {result.decision}")
     if result.reason == UNREADABLE:
         # All of a kind are told together at the end.
         console.detail(f"{name}: {result.error}")

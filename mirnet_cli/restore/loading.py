@@ -7,6 +7,7 @@ from mirnet_cli.errors import UsageError
 from mirnet_cli.models.catalogue import TASKS
 from mirnet_cli.models.onnx import Asked
 from mirnet_cli.models.resolver import names_file, resolve
+from mirnet_cli.restore.auto import Auto
 from mirnet_cli.restore.chain import Chain
 from mirnet_cli.restore.options import LoadOptions
 from mirnet_cli.restore.restorer import Restorer
@@ -20,7 +21,10 @@ def load(
     asked = ChainOptions.of(ChainOptions.beginning(options), named)
     if task is not None:
         asked = ChainOptions.of(asked, _meant(str(task), asked))
-    first, *others = map(_loaded, asked.steps())
+    steps = asked.steps()
+    if asked.task == "auto":
+        return Auto(_loaded, steps[0], asked.auto)
+    first, *others = map(_loaded, steps)
     if not others:
         return first
     return Chain(first, *zip(others, [dict(each.own) for each in asked.then], strict=True))
@@ -40,7 +44,7 @@ def _loaded(options: LoadOptions) -> Restorer:
 
 def _meant(name: str, options: LoadOptions) -> dict[str, str]:
     """Which option the name of a task, a model or a file stands for."""
-    if name in TASKS:
+    if name in (*TASKS, "auto"):
         return {"task": name}
     if options.model is not None or options.weights is not None:
         raise UsageError(f"unknown task {name!r}", f"use {', '.join(TASKS)}")

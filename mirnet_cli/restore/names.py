@@ -12,7 +12,7 @@ from mirnet_cli.places import Place
 _ELSEWHERE = "give another -o, --suffix or --format"
 _ONE_ALONE = "leave one out with --exclude, or do without --format"
 """All results of a batch go to one folder, under one suffix, whatever these are."""
-_ENDINGS = {"enhance": "enhanced", "denoise": "denoised"}
+_ENDINGS = {"enhance": "enhanced", "denoise": "denoised", "auto": "auto"}
 
 
 def ending(task: str, scale: int = 1) -> str:

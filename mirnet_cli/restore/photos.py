@@ -7,7 +7,7 @@ from pathlib import Path
 from mirnet_cli import stores
 from mirnet_cli.errors import InputError, OutputError, UsageError
 from mirnet_cli.files import exists_already, make_folder, not_written
-from mirnet_cli.photo import Header, Photo, decode, encode, extension_for, format_from_name
+from mirnet_cli.photo import Encoded, Header, Photo, decode, encode, extension_for, format_from_name
 from mirnet_cli.photo.formats import FORMATS, check_writable
 from mirnet_cli.photo.options import ReadOptions, WriteOptions
 from mirnet_cli.places import Place, place
@@ -156,7 +156,9 @@ def write(work: Work, options: WriteOptions) -> tuple[str, ...]:
     source, target, status = work.source, work.target, work.status
     named = _named(target)
     as_named = options if options.format or named is None else replace(options, format=named)
-    encoded = encode(work.photo, as_named, provenance=work.provenance)
+    encoded = _as_it_is(work, as_named) or encode(
+        work.photo, as_named, provenance=work.provenance or None
+    )
     said = list(encoded.warnings)
     if options.format is None and isinstance(source, Place):
         said += _misnamed(work.photo.header.format, source.name, named)
@@ -179,6 +181,20 @@ def write(work: Work, options: WriteOptions) -> tuple[str, ...]:
         preserve=options.preserve,
     )
     return (*said, *refused)
+
+
+def _as_it_is(work: Work, options: WriteOptions) -> Encoded | None:
+    """The photo's own file, where nothing was done to it and nothing else is asked for."""
+    own = work.photo.header.format
+    wanted = options.format_name or own
+    if not work.untouched or options.strip or options.quality is not None or wanted != own:
+        return None
+    if isinstance(work.source, bytes):
+        data = work.source
+    else:
+        with stores.of(work.source).opened(work.source) as opened:
+            data = bytes(opened[0 : len(opened)])
+    return Encoded(data, media_type=f"image/{own.lower()}")
 
 
 def _changed(source: Path, status: os.stat_result | None) -> bool:

@@ -108,6 +108,10 @@ class Restorer:
         what = (self.task, self.scale, self.model, self.sha256)
         return (Step(*what, self.runtime, self.device, self.precision, asked),)
 
+    def decided(self, photo: Photo, options: StepOptions) -> tuple[tuple[Step, ...], str]:
+        """The networks that this photo would go through, and why; the same for all photos."""
+        return self.planned(options), ""
+
     def release(self) -> None:
         """Gives back the memory that is held for the next photo, which then takes it again."""
         self._network.release()
@@ -279,6 +283,10 @@ class Restorer:
         space, _ = space_of_photo(photo)
         pixels, alpha = photo.pixels, photo.alpha
         picture = Picture(pixels if alpha is None else without_hidden(pixels, alpha), space)
+        return self.asks(picture)
+
+    def asks(self, picture: Picture) -> float:
+        """The same of a picture."""
         return self._cutter.asked(picture)
 
     def read(self, source: Source, target: Target, options: PhotoOptions) -> Work:

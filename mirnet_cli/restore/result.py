@@ -70,6 +70,8 @@ class Result:
         megapixels: of the input.
         seconds: from decoding to the written file.
         steps: the networks that the photo went through, in order.
+        estimates: what ``auto`` found: noise of 255, stops of light, blur, and its seconds.
+        decision: what it found and did, in words.
         warnings: what was lost, changed or fell back.
         error: why it failed, in one line.
         reason: why it was not tried, one of :data:`REASONS`; None where it was, or cannot be done
@@ -97,6 +99,8 @@ class Result:
     megapixels: float | None = None
     seconds: float | None = None
     steps: tuple[Step, ...] = ()
+    estimates: Mapping[str, float] | None = None
+    decision: str | None = None
     warnings: tuple[str, ...] = ()
     error: str | None = None
     reason: str | None = None

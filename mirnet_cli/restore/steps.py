@@ -8,13 +8,13 @@ in the place of the first pair is the strength, and a key that is a switch needs
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any
 
 from mirnet_cli import values
 from mirnet_cli.errors import UsageError
-from mirnet_cli.options import HOW, Setting, declared
+from mirnet_cli.options import HOW, Options, Setting, declared
 from mirnet_cli.restore.options import LoadOptions, StepOptions
 
 TASKS = ("enhance", "denoise", "upscale")
@@ -105,13 +105,62 @@ def _several(given: "str | Then | Iterable[str | Then] | None") -> tuple[Then, .
 
 
 @dataclass(frozen=True)
+class AutoOptions(Options):
+    """What ``auto`` makes of a photo, beside what it needs."""
+
+    to: Annotated[
+        tuple[int, int] | None,
+        Setting(
+            "auto enlarges what is smaller until it fills WIDTH or HEIGHT.",
+            HOW,
+            metavar="WIDTHxHEIGHT",
+            parse=values.box,
+        ),
+    ] = None
+    megapixels: Annotated[
+        float | None,
+        Setting(
+            "auto enlarges what is smaller to about so many.",
+            HOW,
+            metavar="N",
+            parse=values.positive,
+        ),
+    ] = None
+    skip_good: Annotated[
+        bool, Setting("auto writes nothing for photos that need nothing.", HOW)
+    ] = False
+    explain: Annotated[
+        bool, Setting("Say what auto found in each photo, in figures.", HOW, alters=False)
+    ] = False
+
+    @classmethod
+    def made(cls, given: "AutoOptions | Mapping[str, Any]") -> "AutoOptions":
+        """Options, or their names and values."""
+        return given if isinstance(given, AutoOptions) else cls.of(None, given)
+
+    def __post_init__(self) -> None:
+        """Refuse two sizes, too.
+
+        Raises:
+            UsageError: there are two, or a value is none.
+        """
+        super().__post_init__()
+        if self.to is not None and self.megapixels is not None:
+            raise UsageError("--to and --megapixels exclude each other", "leave one out")
+
+
+@dataclass(frozen=True)
 class ChainOptions(LoadOptions):
     """What a run is loaded with: its first step, and those that follow.
 
     ``model`` and ``weights`` are of the first step, ``scale`` of the one that is upscale; what
     computes, and how, is the same for all.
+
+    Attributes:
+        auto: what the task "auto" makes of photos.
     """
 
+    auto: AutoOptions = AutoOptions()
     then: Annotated[
         tuple[Then, ...],
         Setting(
@@ -122,6 +171,11 @@ class ChainOptions(LoadOptions):
             parse=_several,
         ),
     ] = ()
+
+    def __post_init__(self) -> None:
+        """Take options of auto by name, too."""
+        super().__post_init__()
+        object.__setattr__(self, "auto", AutoOptions.made(self.auto))
 
     @classmethod
     def beginning(cls, options: LoadOptions | None) -> "ChainOptions":
@@ -137,7 +191,14 @@ class ChainOptions(LoadOptions):
             UsageError: the scale is of no step, or of more than one.
         """
         first = LoadOptions(**{each.name: getattr(self, each.name) for each in fields(LoadOptions)})
-        if not self.then and first.task in (None, "upscale"):
+        if first.task == "auto" and self.then:
+            raise UsageError(
+                "not with auto, which chooses the steps", "leave it out", subject="--then"
+            )
+        if first.task != "auto" and self.auto != AutoOptions():
+            name = next(iter(self.auto.given())).replace("_", "-")
+            raise UsageError("only for auto", "leave it out", subject=f"--{name}")
+        if not self.then and first.task in (None, "upscale", "auto"):
             return (first,)
         # What is said of an ONNX network is said of the first.
         others = replace(first, model=None, weights=None, set=(), input_range=None, bgr=None)

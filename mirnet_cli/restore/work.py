@@ -29,6 +29,8 @@ class Work:
         outcome: of the second step; of several networks that of the last.
         steps: the networks that it went through.
         provenance: what was done.
+        estimates, decision: what the photo was found to be like, and what was done for it.
+        untouched: the file may be written as it is.
     """
 
     source: Source
@@ -42,3 +44,6 @@ class Work:
     outcome: Outcome = field(default_factory=Outcome)
     steps: list[Step] = field(default_factory=list)
     provenance: Mapping[str, str] = field(default_factory=dict)
+    estimates: Mapping[str, float] | None = None
+    decision: str | None = None
+    untouched: bool = False

@@ -1,0 +1,276 @@
+"""A restorer that looks at each photo and takes the steps that it needs."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from math import ceil, sqrt
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mirnet_cli.errors import UsageError
+from mirnet_cli.photo import Photo, regions
+from mirnet_cli.photo.options import WriteOptions
+from mirnet_cli.photo.space import space_of, space_of_photo
+from mirnet_cli.restore import estimates
+from mirnet_cli.restore.alpha import without_hidden
+from mirnet_cli.restore.chain import Chain
+from mirnet_cli.restore.options import LoadOptions, PhotoOptions, StepOptions
+from mirnet_cli.restore.passes import Report
+from mirnet_cli.restore.picture import Picture
+from mirnet_cli.restore.restorer import Restorer
+from mirnet_cli.restore.result import Result, Step
+from mirnet_cli.restore.steps import AutoOptions
+from mirnet_cli.restore.work import Work
+
+_RULES = 1
+"""Counted up when the same photo is decided differently, for the journals of batches."""
+
+_NOISE = 0.6, 1.6
+_LIGHT = 0.2, 0.8
+"""Where a step begins and where it is taken whole, in levels of noise and stops of light.
+
+Below, a photo is left alone: denoise would cost clean photos more than it gives, and what
+well-exposed photos ask for is hardly more than the network's own error.
+"""
+_LEAST = 0.02
+"""Strength and stops below which a step changes nothing that can be seen."""
+_LARGEST = 4
+_GAMMA = 2.2
+
+
+def ramp(value: float, bounds: tuple[float, float]) -> float:
+    """0 below the bounds, 1 above, and smooth between: 3 x^2 - 2 x^3."""
+    low, high = bounds
+    x = min(max((value - low) / (high - low), 0.0), 1.0)
+    return x * x * (3 - 2 * x)
+
+
+class Auto(Chain):
+    """Restores each photo with the steps that it needs, perhaps none; made by ``load("auto")``.
+
+    Noise decides on denoise and its strength, what the network of light asks for on enhance and its
+    stops; photos are enlarged only to a size that was asked for.
+    """
+
+    def __init__(
+        self, load: Callable[[LoadOptions], Restorer], loading: LoadOptions, asked: AutoOptions
+    ) -> None:
+        """Loads what every photo needs.
+
+        Args:
+            load: makes one step.
+            loading: what computes.
+            asked: what a photo is to become.
+
+        Raises:
+            UsageError: for what is said of weights, which are chosen here.
+        """
+        for name in ("scale", "model", "weights"):
+            if getattr(loading, name) is not None:
+                raise UsageError("not with auto", "leave it out", subject=f"--{name}")
+        self._load, self._loading = load, loading
+        self._auto = asked
+        self._enlarging: dict[int, Restorer] = {}
+        super().__init__(*(load(replace(loading, task=each)) for each in ("denoise", "enhance")))
+        self.task = "auto"
+
+    @cached_property
+    def _denoise(self) -> Restorer:
+        return self.steps[0]
+
+    @cached_property
+    def _enhance(self) -> Restorer:
+        return self.steps[1]
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What makes a result what it is, beside the options of the photo."""
+        asked = {name: v for name, v in self._auto.given().items() if name != "explain"}
+        return {"auto": _RULES, **super().fingerprint(), **asked}
+
+    def planned(self, options: StepOptions) -> tuple[Step, ...]:
+        """Nothing, before a photo was seen."""
+        return ()
+
+    def decided(self, photo: Photo, options: StepOptions) -> tuple[tuple[Step, ...], str]:
+        """The networks that a photo would go through, and why, in words."""
+        found = self.look(photo)
+        chosen = self.decide(found, photo.header.width, photo.header.height, options)
+        steps = Chain(*chosen).planned(options) if chosen else ()
+        return steps, _said(found, chosen, options)
+
+    def look(self, photo: Photo) -> estimates.Estimates:
+        """What a photo is like."""
+        space, _ = space_of_photo(photo)
+        return self._look(photo.pixels, photo.alpha, space)
+
+    def _look(
+        self, pixels: NDArray[Any], alpha: NDArray[Any] | None, space: Any
+    ) -> estimates.Estimates:
+        seen = pixels if alpha is None else without_hidden(pixels, alpha)
+        picture = Picture(seen, space)
+        return estimates.Estimates(
+            noise=estimates.noise(self._denoise, picture),
+            light=self._enhance.asks(picture),
+            blur=estimates.blur(picture),
+        )
+
+    def decide(
+        self, found: estimates.Estimates, width: int, height: int, options: StepOptions
+    ) -> list[tuple[Restorer, dict[str, Any]]]:
+        """The steps for a photo, with what each is asked for.
+
+        Strengths follow from the estimates without steps, times the strength that was asked for.
+
+        Args:
+            found: what the photo is like.
+            width, height: its size.
+            options: ``strength`` of all, and ``ev``, which overrules what the photo asks for.
+        """
+        chosen: list[tuple[Restorer, dict[str, Any]]] = []
+        stops = round(found.light * ramp(found.light, _LIGHT), 2)
+        given = options.ev if isinstance(options.ev, float) else stops
+        # More light shows more noise: values after gamma grow by so much.
+        strength = ramp(found.noise * 2 ** (max(given, 0) / _GAMMA), _NOISE) * options.strength
+        if strength >= _LEAST:
+            chosen.append((self._denoise, {"strength": round(strength, 3)}))
+        if options.ev not in ("auto", 0):
+            chosen.append((self._enhance, {}))
+        elif options.ev == "auto" and stops >= _LEAST and options.strength > 0:
+            chosen.append((self._enhance, {"ev": stops}))
+        scale = min(ceil(self._factor(width, height) - 0.01), _LARGEST)
+        if scale > 1:
+            chosen.append((self._upscale(scale), {}))
+        return chosen
+
+    def _factor(self, width: int, height: int) -> float:
+        """How many times larger a photo is to be; less than 1 where it is large enough."""
+        if self._auto.to is not None:
+            return min(self._auto.to[0] / width, self._auto.to[1] / height)
+        if self._auto.megapixels is not None:
+            return sqrt(self._auto.megapixels * 1e6 / (width * height))
+        return 1.0
+
+    def _upscale(self, scale: int) -> Restorer:
+        if scale not in self._enlarging:
+            step = self._load(replace(self._loading, task="upscale", scale=scale))
+            self._enlarging[scale] = step
+        return self._enlarging[scale]
+
+    def improve(self, work: Work, options: StepOptions, progress: Report | None = None) -> None:
+        """The second step of :meth:`Restorer.file`: what the photo needs."""
+        started = time.monotonic()
+        found = self.look(work.photo)
+        chosen = self.decide(found, work.width, work.height, options)
+        looking = time.monotonic() - started
+        work.seconds += looking
+        work.estimates = {
+            "noise": round(found.noise, 2),
+            "light": round(found.light, 2),
+            "blur": round(found.blur, 3),
+            "seconds": looking,
+        }
+        work.decision = _said(found, chosen, options)
+        if self._auto.explain:
+            work.decision += (
+                f" (noise {found.noise:.2f} of 255, light {found.light:.2f} stops,"
+                f" blur {found.blur:.2f}; looked at in {looking:.2f} s)"
+            )
+        if not chosen:
+            work.untouched = isinstance(options, PhotoOptions) and options.crop is None
+            return
+        if not self._together(work.width, work.height):
+            self.release()
+        Chain(*chosen).improve(work, options, progress)
+        work.provenance = {"auto": str(_RULES), **work.provenance}
+        self._reduce(work)
+
+    def _reduce(self, work: Work) -> None:
+        """Bring what was enlarged to the size that was asked for."""
+        factor = self._factor(work.width, work.height)
+        size = round(work.width * factor), round(work.height * factor)
+        pixels, alpha = work.photo.pixels, work.photo.alpha
+        if factor > _LARGEST:
+            work.said.append(f"enlarged {_LARGEST} times, the most there is, and not {factor:.1f}")
+        elif work.photo.header.width > work.width and size != pixels.shape[1::-1]:
+            small = [
+                None if each is None else np.asarray(cv2.resize(each, size, interpolation=3))
+                for each in (pixels, alpha)
+            ]
+            assert small[0] is not None
+            work.photo = regions.enlarged(work.photo, small[0], small[1])
+
+    def write(self, work: Work, options: WriteOptions) -> Result:
+        """The third step: writes the result; as it is, or not at all, where nothing was needed."""
+        if not work.steps and self._auto.skip_good:
+            result = Result(
+                input="-" if isinstance(work.source, bytes) else str(work.source),
+                output=None,
+                status="skipped",
+                task=self.task,
+                scale=1,
+                model=None,
+                sha256=None,
+                runtime=self.runtime,
+                device=self.device,
+                precision=self.precision,
+                width=work.width,
+                height=work.height,
+                seconds=work.seconds,
+                warnings=tuple(work.said),
+            )
+        else:
+            result = super().write(work, options)
+        enlarged = max((step.scale for step in work.steps), default=1)
+        return replace(
+            result,
+            scale=enlarged,
+            model="+".join(step.model for step in work.steps) or None,
+            sha256="+".join(step.sha256 for step in work.steps) or None,
+            estimates=work.estimates,
+            decision=work.decision,
+        )
+
+    def _made(
+        self,
+        colours: NDArray[Any],
+        alpha: NDArray[Any] | None,
+        options: StepOptions,
+        profile: bytes | None,
+        progress: Report | None,
+    ) -> tuple[NDArray[Any], NDArray[Any] | None, list[str]]:
+        space, _ = space_of(profile, grey=colours.ndim == 2)
+        height, width = colours.shape[:2]
+        found = self._look(colours, alpha, space)
+        chosen = self.decide(found, width, height, options)
+        if not chosen:
+            return colours.copy(), None if alpha is None else alpha.copy(), []
+        return Chain(*chosen)._made(colours, alpha, options, profile, progress)
+
+
+def _said(
+    found: estimates.Estimates,
+    chosen: list[tuple[Restorer, dict[str, Any]]],
+    options: StepOptions,
+) -> str:
+    """What was found and is done, in one line."""
+    seen = []
+    if found.noise > _NOISE[0]:
+        seen.append(f"noise about ISO {found.iso}")
+    if found.light > _LIGHT[0]:
+        seen.append(f"{found.light:.1f} stops dark")
+    done = []
+    for step, asked in chosen:
+        words = [step.task]
+        if step.task == "upscale":
+            words.append(f"x{step.scale}")
+        if step.task == "enhance":
+            ev = asked.get("ev", options.ev)
+            words.append(f"{ev:+.1f}" if isinstance(ev, float) else str(ev))
+        if asked.get("strength", 1) < 1:
+            words.append(f"{asked['strength']:.2g}")
+        done.append(" ".join(words))
+    return f"{', '.join(seen) or 'little noise, well exposed'}: {', '.join(done) or 'nothing'}"

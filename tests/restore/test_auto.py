@@ -1,0 +1,135 @@
+"""What is decided for a photo."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mirnet_cli
+from mirnet_cli.batches.journal import digest
+from mirnet_cli.errors import UsageError
+from mirnet_cli.photo import decode
+from mirnet_cli.restore import PhotoOptions, StepOptions
+from mirnet_cli.restore.auto import Auto
+from mirnet_cli.restore.estimates import Estimates
+
+
+@pytest.fixture(scope="module")
+def auto() -> Auto:
+    made = mirnet_cli.load("auto", device="cpu")
+    assert isinstance(made, Auto)
+    return made
+
+
+def decided(auto: Auto, noise: float, light: float, **options: Any) -> dict[str, Any]:
+    chosen = auto.decide(Estimates(noise, light, 0.3), 600, 400, StepOptions(**options))
+    return {step.task: asked for step, asked in chosen}
+
+
+def test_good_photos_are_left_alone(auto: Auto) -> None:
+    assert decided(auto, 0.0, 0.0) == {}
+    assert decided(auto, 0.5, 0.15) == {}
+
+
+def test_noise_and_light_decide(auto: Auto) -> None:
+    assert decided(auto, 5, 0) == {"denoise": {"strength": 1.0}}
+    assert decided(auto, 0, 2) == {"enhance": {"ev": 2.0}}
+    assert [*decided(auto, 5, 2)] == ["denoise", "enhance"]
+    # Light shows noise that could not be seen.
+    assert "denoise" not in decided(auto, 0.5, 0)
+    assert decided(auto, 0.5, 4)["denoise"]["strength"] > 0.5
+
+
+def test_strengths_follow_without_cliffs(auto: Auto) -> None:
+    steps = np.linspace(0, 6, 1201)
+    for light in (0.0, 0.5, 3.0):
+        strengths = [
+            decided(auto, noise, light).get("denoise", {}).get("strength", 0) for noise in steps
+        ]
+        assert np.all(np.diff(strengths) >= 0)
+        assert np.diff(strengths).max() < 0.03
+    stops = [decided(auto, 0, light).get("enhance", {}).get("ev", 0) for light in steps[:1001]]
+    assert np.all(np.diff(stops) >= 0)
+    assert np.diff(stops).max() < 0.05
+
+
+def test_options_overrule(auto: Auto) -> None:
+    assert decided(auto, 5, 3, ev=0) == {"denoise": {"strength": 1.0}}
+    assert decided(auto, 0, 0, ev=1.5) == {"enhance": {}}
+    assert decided(auto, 5, 0, strength=0.5) == {"denoise": {"strength": 0.5}}
+    assert decided(auto, 5, 3, strength=0) == {}
+
+
+def photo(path: Path, level: int, noise: float) -> None:
+    random = np.random.default_rng(0)
+    y, x = np.mgrid[:200, :260] / 200
+    scene = level + 30 * np.sin(5 * x)[..., None] * np.cos(4 * y)[..., None]
+    pixels = scene + random.normal(0, noise, (200, 260, 3))
+    Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8)).save(path, quality=95)
+
+
+def test_a_photo_that_needs_nothing_is_written_as_it_is(auto: Auto, tmp_path: Path) -> None:
+    photo(tmp_path / "a.jpg", 128, 0)
+    result = auto.file(tmp_path / "a.jpg", tmp_path / "b.jpg", ev=0)
+    assert (tmp_path / "b.jpg").read_bytes() == (tmp_path / "a.jpg").read_bytes()
+    assert (result.status, result.steps, result.model) == ("done", (), None)
+    assert result.decision is not None
+    assert result.decision.endswith(": nothing")
+    auto.file(tmp_path / "a.jpg", tmp_path / "c.jpg", ev=0, crop=(0, 0, 64, 64))
+    assert decode(tmp_path / "c.jpg").pixels.shape == (64, 64, 3)
+    auto.file(tmp_path / "a.jpg", tmp_path / "d.png", ev=0)
+    assert Image.open(tmp_path / "d.png").format == "PNG"
+
+
+def test_good_photos_are_skipped_where_asked(tmp_path: Path) -> None:
+    photo(tmp_path / "a.jpg", 128, 0)
+    careful = mirnet_cli.load("auto", auto={"skip_good": True}, device="cpu")
+    result = careful.file(tmp_path / "a.jpg", tmp_path / "b.jpg", ev=0)
+    assert (result.status, result.output) == ("skipped", None)
+    assert not (tmp_path / "b.jpg").exists()
+
+
+def test_a_noisy_photo_is_denoised_and_that_is_said(auto: Auto, tmp_path: Path) -> None:
+    photo(tmp_path / "a.png", 128, 12)
+    result = auto.file(tmp_path / "a.png", tmp_path / "b.png", ev=0)
+    told = json.loads(json.dumps(result.as_dict()))
+    assert [step["task"] for step in told["steps"]] == ["denoise"]
+    assert told["estimates"]["noise"] == pytest.approx(12, rel=0.2)
+    assert told["decision"].endswith(": denoise")
+    alone = mirnet_cli.load("denoise", device="cpu").file(tmp_path / "a.png", tmp_path / "c.png")
+    assert alone.status == "done"
+    assert np.array_equal(decode(tmp_path / "b.png").pixels, decode(tmp_path / "c.png").pixels)
+    assert b"step1.task=denoise" in (decode(tmp_path / "b.png").metadata.xmp or b"")
+
+
+def test_a_size_that_is_asked_for_is_reached(tmp_path: Path) -> None:
+    photo(tmp_path / "a.png", 128, 0)
+    for asked, size in (({"to": "300x900"}, (300, 231)), ({"megapixels": 0.01}, (260, 200))):
+        made = mirnet_cli.load("auto", auto=asked, device="cpu")
+        target = tmp_path / f"{size[0]}.png"
+        result = made.file(tmp_path / "a.png", target, ev=0, strength=0)
+        assert (result.output_width, result.output_height) == size
+
+
+def test_wrong_options_are_refused() -> None:
+    for options, said in (
+        ({"model": "denoise"}, "not with auto"),
+        ({"then": "enhance"}, "not with auto"),
+        ({"auto": {"to": "300x200", "megapixels": 2}}, "exclude each other"),
+        ({"auto": {"to": "300"}}, "is not WIDTHxHEIGHT"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            mirnet_cli.load("auto", **options)
+    with pytest.raises(UsageError, match="only for auto"):
+        mirnet_cli.load("denoise", auto={"skip_good": True})
+
+
+def test_the_journal_tells_rules_and_sizes_apart(auto: Auto) -> None:
+    large = mirnet_cli.load("auto", auto={"megapixels": 2}, device="cpu")
+    denoise = SimpleNamespace(fingerprint=auto.steps[0].fingerprint)
+    digests = {digest(each, PhotoOptions()) for each in (auto, large, denoise)}  # type: ignore[arg-type]
+    assert len(digests) == 3
