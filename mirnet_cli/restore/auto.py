@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mirnet_cli.errors import UsageError
 from mirnet_cli.photo import Photo, regions
 from mirnet_cli.photo.options import WriteOptions
 from mirnet_cli.photo.space import space_of, space_of_photo
@@ -23,6 +22,7 @@ from mirnet_cli.restore.passes import Report
 from mirnet_cli.restore.picture import Picture
 from mirnet_cli.restore.restorer import Restorer
 from mirnet_cli.restore.result import Result, Step
+from mirnet_cli.restore.sizing import Forecast
 from mirnet_cli.restore.steps import AutoOptions
 from mirnet_cli.restore.work import Work
 
@@ -40,6 +40,7 @@ _LEAST = 0.02
 """Strength and stops below which a step changes nothing that can be seen."""
 _LARGEST = 4
 _GAMMA = 2.2
+"""Values grow by 2 to this part of the stops, about."""
 
 
 def ramp(value: float, bounds: tuple[float, float]) -> float:
@@ -65,13 +66,7 @@ class Auto(Chain):
             load: makes one step.
             loading: what computes.
             asked: what a photo is to become.
-
-        Raises:
-            UsageError: for what is said of weights, which are chosen here.
         """
-        for name in ("scale", "model", "weights"):
-            if getattr(loading, name) is not None:
-                raise UsageError("not with auto", "leave it out", subject=f"--{name}")
         self._load, self._loading = load, loading
         self._auto = asked
         self._enlarging: dict[int, Restorer] = {}
@@ -159,6 +154,20 @@ class Auto(Chain):
             step = self._load(replace(self._loading, task="upscale", scale=scale))
             self._enlarging[scale] = step
         return self._enlarging[scale]
+
+    def foresee(self, width: int, height: int) -> Forecast:
+        """What a photo of this size will take at most: all steps, enlarged if that is asked."""
+        every = super().foresee(width, height)
+        scale = min(ceil(self._factor(width, height) - 0.01), _LARGEST)
+        if scale < 2:
+            return every
+        larger = Chain(self._upscale(scale)).foresee(width, height)
+        return Forecast(
+            tiles=every.tiles + larger.tiles,
+            tile=max(every.tile, larger.tile),
+            memory=max(every.memory, larger.memory),
+            pixels=every.pixels + larger.pixels,
+        )
 
     def improve(self, work: Work, options: StepOptions, progress: Report | None = None) -> None:
         """The second step of :meth:`Restorer.file`: what the photo needs."""

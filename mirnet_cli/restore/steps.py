@@ -198,6 +198,10 @@ class ChainOptions(LoadOptions):
         if first.task != "auto" and self.auto != AutoOptions():
             name = next(iter(self.auto.given())).replace("_", "-")
             raise UsageError("only for auto", "leave it out", subject=f"--{name}")
+        if first.task == "auto":
+            for name in ("scale", "model", "weights"):
+                if getattr(first, name) is not None:
+                    raise UsageError("not with auto", "leave it out", subject=f"--{name}")
         if not self.then and first.task in (None, "upscale", "auto"):
             return (first,)
         # What is said of an ONNX network is said of the first.

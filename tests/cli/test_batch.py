@@ -33,6 +33,7 @@ def statuses(ran: Ran) -> dict[str, str]:
     ("words", "into", "content"),
     [
         ([], "in-enhanced", "enhance 1:photo"),
+        (["--task", "auto"], "in-auto", "auto 1:photo"),
         (["--task", "denoise"], "in-denoised", "denoise 1:photo"),
         (["--task", "upscale"], "in-x2", "upscale 2:photo"),
         (["--task", "upscale", "--scale", "4"], "in-x4", "upscale 4:photo"),

@@ -32,6 +32,7 @@ def photo(name: str, content: str = "photo") -> Path:
         (["upscale", "--scale", "3"], "a-x3.jpg"),
         (["upscale", "--scale", "1"], "a-x1.jpg"),
         (["denoise", "--format", "PNG"], "a-denoised.png"),
+        (["auto"], "a-auto.jpg"),
         (["denoise", "--then", "enhance:0.6"], "a-denoised-enhanced.jpg"),
         (["denoise", "--then", "upscale", "--scale", "3"], "a-denoised-x3.jpg"),
         (["upscale", "--then", "enhance"], "a-x2-enhanced.jpg"),
