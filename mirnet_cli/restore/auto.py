@@ -30,7 +30,7 @@ _RULES = 1
 """Counted up when the same photo is decided differently, for the journals of batches."""
 
 _NOISE = 0.6, 1.6
-_LIGHT = 0.2, 0.8
+_LIGHT = 0.2, 0.5
 """Where a step begins and where it is taken whole, in levels of noise and stops of light.
 
 Below, a photo is left alone: denoise would cost clean photos more than it gives, and what

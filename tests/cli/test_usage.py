@@ -27,7 +27,11 @@ from tests.cli.conftest import Mirnet
         *(
             (f"{task} a.jpg {words}", f"{words.split()[0]}: no such option; 'mirnet batch' has it")
             for task in ("enhance", "denoise", "upscale")
-            for words in ("--dry-run", "--retry-failed", "--report x.html", "--watch", "-r")
+            for words in ("--retry-failed", "--report x.html", "--watch", "-r")
+        ),
+        (
+            "denoise a.jpg --dry-run",
+            "--dry-run: no such option; 'mirnet auto' and 'mirnet batch' h",
         ),
         ("denoise --version", "--version: no such option; 'mirnet' has it"),
         ("denoise a.jpg --accept-licence", "--accept-licence: no such option; 'mirnet models d"),
