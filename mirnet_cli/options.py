@@ -26,7 +26,7 @@ class Setting:
 
     Attributes:
         help: what it does, in a line.
-        panel: under which heading.
+        panel: under which heading; None is the last.
         metavar: how its value is written.
         parse: what the user wrote, or a value, to the value; ValueError says what is wrong with it.
         flags: on the command line; ``--`` and the field's name by default.
@@ -35,7 +35,7 @@ class Setting:
     """
 
     help: str
-    panel: str
+    panel: str | None = None
     metavar: str | None = None
     parse: Callable[[Any], Any] | None = None
     flags: tuple[str, ...] = ()
@@ -86,6 +86,12 @@ class Options:
             for field in fields(self)
             if getattr(self, field.name) != field.default
         }
+
+
+def like(kind: type, name: str, panel: str | None = None, help: str | None = None) -> Setting:
+    """What is said of an option of another dataclass, perhaps under another heading or reworded."""
+    said = declared(kind)[name]
+    return replace(said, panel=panel or said.panel, help=help or said.help)
 
 
 def declared(kind: type) -> dict[str, Setting]:

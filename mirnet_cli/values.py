@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 _DECIMAL = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
@@ -193,6 +194,12 @@ def shard(text: Any) -> tuple[int, int]:
 def patterns(given: str | Iterable[str] | None) -> tuple[str, ...]:
     """One pattern, several or none."""
     return (given,) if isinstance(given, str) else tuple(given or ())
+
+
+def paths(given: str | Path | Iterable[str | Path] | None) -> tuple[Path, ...]:
+    """One path, several or none."""
+    several = (given,) if isinstance(given, str | Path) else given or ()
+    return tuple(Path(each) for each in several)
 
 
 def settings(

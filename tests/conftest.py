@@ -11,7 +11,7 @@ import pytest
 
 from mirnet_cli.models import catalogue, weights
 from mirnet_cli.models.catalogue import Model
-from tests.models.builders import entry, values
+from tests.models.builders import entry, some_weights
 
 # Shells start what is in the background (`pytest &`) with SIGINT ignored, and so would be all
 # processes that are tested.
@@ -34,7 +34,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Mo
 
     def add(name: str, default_for: tuple[str, ...] = (), **changes: Any) -> Model:
         path = folder / f"{name}.safetensors"
-        weights.save(path, **values(name=name, **changes))
+        weights.save(path, some_weights(name=name, **changes))
         task, scales = changes.get("task", "denoise"), changes.get("scales", (1,))
         known.append(entry(path, task=task, scales=scales, default_for=default_for))
         return known[-1]

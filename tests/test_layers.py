@@ -27,6 +27,8 @@ LAYERS = (
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 
+MOST_PARAMETERS = 7
+
 HEAVY = ("numpy", "torch", "cv2", "PIL", "openvino", "safetensors", "huggingface_hub", "fsspec")
 """What ``mirnet --help`` must not import."""
 
@@ -94,6 +96,23 @@ def test_no_files_import_each_other() -> None:
         list(graphlib.TopologicalSorter(graph).static_order())
     except graphlib.CycleError as error:
         pytest.fail(f"in a circle: {' <- '.join(error.args[1])}")
+
+
+def crowded(path: Path) -> Iterator[str]:
+    """The functions of a file that take more than :data:`MOST_PARAMETERS`, ``self`` not counted."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            said = node.args
+            names = [each.arg for each in (*said.posonlyargs, *said.args, *said.kwonlyargs)]
+            several = [each for each in (said.vararg, said.kwarg) if each is not None]
+            if len(names) + len(several) - (names[:1] in (["self"], ["cls"])) > MOST_PARAMETERS:
+                yield f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
+
+
+def test_functions_take_few_parameters() -> None:
+    """Values that belong together are one: a dataclass, or options."""
+    found = [each for path in sorted(PACKAGE.rglob("*.py")) for each in crowded(path)]
+    assert not found, found
 
 
 def imported(code: str) -> set[str]:

@@ -7,9 +7,9 @@ import typer
 
 from mirnet_cli import stores, values
 from mirnet_cli.cli.options import EPILOG as EPILOG
-from mirnet_cli.cli.options import WHERE, Words, flat, option, same
+from mirnet_cli.cli.options import WHERE, Words, flat, option
 from mirnet_cli.errors import UsageError
-from mirnet_cli.photo.options import MAX_PIXELS, ReadOptions, WriteOptions
+from mirnet_cli.report.compare import CompareOptions
 
 
 @flat
@@ -27,22 +27,17 @@ def command(
             "[default: AFTER-compare.html]",
         ),
     ] = None,
-    overwrite: Annotated[
-        bool, same(WriteOptions, "overwrite", help="Replace a file that exists.")
-    ] = False,
-    quality: Annotated[
-        int | None, same(WriteOptions, "quality", help="Of a picture as JPEG, WebP or AVIF.")
-    ] = None,
+    options: CompareOptions,
     at: Annotated[
         list[Any] | None,
         option(
             "--at",
             metavar="X,Y",
+            panel="Options",
             parser=values.point,
             help="Show this place at 100 %; may be repeated. [default: the telling ones]",
         ),
     ] = None,
-    max_pixels: Annotated[int, same(ReadOptions, "max_pixels", panel="Options")] = MAX_PIXELS,
     words: Words,
 ) -> int:
     """Show before and after: a page with a slider, crops at 100 % and what changed.
@@ -68,15 +63,7 @@ def command(
             raise UsageError("output and input are the same file", "name another", subject=photo)
     for photo in (before, after):
         stores.of(photo).check_source(photo)
-    done = compare(
-        before,
-        after,
-        target,
-        at=at or (),
-        quality=quality,
-        overwrite=overwrite,
-        max_pixels=max_pixels,
-    )
+    done = compare(before, after, target, options, at=at or ())
     console = Console(json=words.json, quiet=words.quiet, verbose=words.verbose)
     ratio = NO_DIFFERENCE if done.psnr is None else f"PSNR between the two {done.psnr:.2f} dB"
     console.note(f"{before} | {after} -> {done.output} ({ratio})")

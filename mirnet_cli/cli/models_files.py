@@ -1,15 +1,14 @@
 """``mirnet models`` that change something: convert, download, remove, push."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mirnet_cli import values
-from mirnet_cli.cli.options import option
+from mirnet_cli.cli.options import flat, option, same
 from mirnet_cli.errors import DiskFullError, ExitCode, ModelError, OutputError, UsageError
 from mirnet_cli.files import exists, expanded, is_folder, make_folder
-from mirnet_cli.models.catalogue import TASKS
+from mirnet_cli.models.options import ConvertOptions
 from mirnet_cli.restore.options import LoadOptions
 
 if TYPE_CHECKING:
@@ -18,52 +17,15 @@ if TYPE_CHECKING:
 
 _COPY = 1 << 20
 
-Task = Annotated[
-    str | None,
-    option(
-        "--task",
-        metavar="|".join(TASKS),
-        help="What the weights are for, where the file does not say it.",
-    ),
-]
-Scale = Annotated[
-    int | None,
-    option(
-        "--scale",
-        metavar="1|2|3|4",
-        parser=values.scale,
-        help="By how much they enlarge, where the file does not say it.",
-    ),
-]
 Json = Annotated[bool, option("--json", help="One JSON object a line on stdout.")]
 Overwrite = Annotated[bool, option("--overwrite", envvar=None, help="Replace a file that exists.")]
 
 
-def checked_task(task: str | None) -> str | None:
-    """The task, if it is one (UsageError)."""
-    if task is not None and task not in TASKS:
-        raise UsageError(f"{task!r} is no task", f"use {', '.join(TASKS)}", subject="--task")
-    return task
-
-
+@flat
 def convert(
     source: Annotated[str, typer.Argument(metavar="IN", help="A .pth, .pt or .safetensors file.")],
     target: Annotated[str, typer.Argument(metavar="OUT", help="A .safetensors file.")],
-    task: Task = None,
-    scale: Scale = None,
-    name: Annotated[
-        str | None,
-        option("--name", metavar="NAME", help="Of the model. [default: as OUT]"),
-    ] = None,
-    licence: Annotated[
-        str | None,
-        option("--licence", metavar="SPDX", help="Of the weights. [default: unknown]"),
-    ] = None,
-    half: Annotated[
-        bool,
-        option("--half", help="Keep float16: half the size, about 3 digits."),
-    ] = False,
-    overwrite: Overwrite = False,
+    options: ConvertOptions,
     json: Json = False,
 ) -> int:
     """Turn the authors' files, and others' of the same networks, into mirnet's own.
@@ -78,19 +40,11 @@ def convert(
     console = Console(json=json)
     made_of, place = expanded(source), expanded(target)
     try:
-        made = run(
-            *(made_of, place),
-            task=checked_task(task),
-            scale=scale,
-            name=name,
-            licence=licence,
-            half=half,
-            overwrite=overwrite,
-        )
+        made = run(made_of, place, options)
     except DiskFullError:
         raise
     except OutputError as error:
-        remedy = _elsewhere(place, "name another OUT", overwrite=overwrite)
+        remedy = _elsewhere(place, "name another OUT", overwrite=options.overwrite)
         raise OutputError(error.what, remedy, subject=place) from None
     family = FAMILIES[made.network.family].title
     purpose = made.task + ("" if made.scales == (1,) else f" x{made.scales[0]}")
@@ -116,8 +70,8 @@ def export(
         str, typer.Argument(metavar="NAME", help="A model by name, or a file of weights.")
     ],
     target: Annotated[str, typer.Argument(metavar="OUT", help="An .onnx file.")],
-    task: Task = None,
-    scale: Scale = None,
+    task: Annotated[Any, same(ConvertOptions, "task")] = None,
+    scale: Annotated[Any, same(ConvertOptions, "scale")] = None,
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> int:
@@ -134,7 +88,7 @@ def export(
     place = expanded(target)
     known = any(entry.name == source for entry in entries())
     model, file = (source, None) if known else (None, source)
-    weights = resolve(checked_task(task), model=model, weights=file, scale=scale)
+    weights = resolve(task, model=model, weights=file, scale=scale)
     difference = run(weights, place, scale=scale, overwrite=overwrite)
     console.note(f"{place}: {weights.name}, equal within {difference:.1g} in OpenVINO")
     console.record({"name": weights.name, "path": str(place), "difference": difference})

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, get_origin, get_type_hints
 import typer
 
 from mirnet_cli import values
-from mirnet_cli.options import COMPUTING, HOW, WEIGHTS, WHERE, WHICH, Setting, declared
+from mirnet_cli.options import COMPUTING, HOW, WEIGHTS, WHERE, WHICH, Setting, declared, like
 
 __all__ = [
     "COMPUTING",
@@ -101,13 +101,7 @@ def scale_option(help: str, panel: str = HOW) -> Any:
 
 def same(kind: type, name: str, panel: str | None = None, help: str | None = None) -> Any:
     """Declare one option of a group alone, perhaps under another heading and in other words."""
-    return _declared(
-        name, dataclasses.replace(declared(kind)[name], **_given(panel=panel, help=help))
-    )
-
-
-def _given(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
+    return _declared(name, like(kind, name, panel, help))
 
 
 OutputPath = Annotated[

@@ -1,7 +1,6 @@
 """``mirnet train``."""
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,14 +10,12 @@ from mirnet_cli.cli.options import COMPUTING, Words, flat, option
 from mirnet_cli.cli.options import EPILOG as EPILOG
 from mirnet_cli.errors import UsageError
 from mirnet_cli.files import is_folder
+from mirnet_cli.training.options import TrainOptions
 
 if TYPE_CHECKING:
     from mirnet_cli.cli.console import Console, Display
     from mirnet_cli.training.loop import Progress, Run
     from mirnet_cli.training.recipe import Recipe
-
-DATA = "Data"
-RUN = "The run"
 
 _SAY_EVERY = 60.0
 
@@ -34,111 +31,7 @@ def command(
             show_default=False,
         ),
     ],
-    data: Annotated[
-        list[str] | None,
-        option(
-            "--data",
-            metavar="DIR",
-            panel=DATA,
-            help="A folder of good photos, made worse while training; may be repeated.",
-        ),
-    ] = None,
-    pairs: Annotated[
-        list[str] | None,
-        option(
-            "--pairs",
-            metavar="DIR",
-            panel=DATA,
-            help="A folder with input/ and target/, the same names in both; may be repeated.",
-        ),
-    ] = None,
-    out: Annotated[
-        str | None,
-        option(
-            "--out",
-            metavar="DIR",
-            panel=RUN,
-            help="For weights, checkpoints and curves. [default: runs/TASK]",
-        ),
-    ] = None,
-    start: Annotated[
-        str | None,
-        option(
-            "--from",
-            metavar="MODEL|FILE",
-            panel=RUN,
-            help="Start from these weights (fine-tuning).",
-        ),
-    ] = None,
-    int8: Annotated[
-        bool,
-        option(
-            "--int8",
-            panel=RUN,
-            help="Keep the weights of --from, or those that ship, as they are, and train a version "
-            "of them in 8-bit integers for --precision int8.",
-        ),
-    ] = False,
-    hours: Annotated[
-        float | None,
-        option(
-            "--hours",
-            metavar="N",
-            panel=RUN,
-            parser=values.positive,
-            help="Train for about so many, earlier stretches of the run included.",
-        ),
-    ] = None,
-    steps: Annotated[
-        int | None,
-        option(
-            "--steps",
-            metavar="N",
-            panel=RUN,
-            parser=values.count,
-            help="Of the longest-trained network. [default: the recipe's]",
-        ),
-    ] = None,
-    seed: Annotated[
-        int,
-        option(
-            "--seed",
-            metavar="N",
-            panel=RUN,
-            parser=values.seed,
-            help="Of everything random. [default: 0]",
-        ),
-    ] = 0,
-    licence: Annotated[
-        str | None,
-        option(
-            "--licence",
-            metavar="SPDX",
-            panel=RUN,
-            help="Of the weights, for their file. [default: unknown]",
-        ),
-    ] = None,
-    resume: Annotated[
-        bool,
-        option(
-            "--resume",
-            panel=RUN,
-            help="Go on exactly where the run in --out stopped; longer, if asked.",
-        ),
-    ] = False,
-    config: Annotated[
-        str | None,
-        option("--config", metavar="FILE", panel=RUN, help="TOML that changes the recipe."),
-    ] = None,
-    device: Annotated[
-        str,
-        option(
-            "--device",
-            metavar="auto|cpu|cuda|mps",
-            panel=COMPUTING,
-            help="Where to compute. [default: auto]",
-        ),
-    ] = "auto",
+    options: TrainOptions,
     threads: Annotated[
         int | None,
         option(
@@ -154,15 +47,15 @@ def command(
     """Train weights with the recipe that made those that ship, or fine-tune on your own pairs."""
     from mirnet_cli.cli.console import Console
 
-    for name in [*(data or ()), *(pairs or ())]:
-        if not is_folder(Path(name)):
-            raise UsageError("no such folder", "check --data and --pairs", subject=name)
-    if not data and not pairs:
+    for folder in (*options.data, *options.pairs):
+        if not is_folder(folder):
+            raise UsageError("no such folder", "check --data and --pairs", subject=folder)
+    if not options.data and not options.pairs:
         raise UsageError("nothing to train on", "give --data DIR, --pairs DIR, or both")
     extras.require("torch", "training")
     console = Console(json=words.json, quiet=words.quiet, verbose=words.verbose)
     console.detail("loading torch")
-    from mirnet_cli import training
+    from mirnet_cli.training.job import run
 
     if threads is not None:
         import torch
@@ -170,23 +63,7 @@ def command(
         torch.set_num_threads(threads)
     with console.display(files=1) as display:
         reporter = _Reporter(console, display)
-        made = training.run(
-            task,
-            data=[Path(name) for name in data or ()],
-            pairs=[Path(name) for name in pairs or ()],
-            out=None if out is None else Path(out),
-            start=start,
-            hours=hours,
-            steps=steps,
-            seed=seed,
-            resume=resume,
-            config=None if config is None else Path(config),
-            device=device,
-            licence=licence,
-            int8=int8,
-            begin=reporter.begin,
-            report=reporter.tell,
-        )
+        made = run(task, options, begin=reporter.begin, report=reporter.tell)
     command = {"upscale-x1": "upscale --scale 1"}.get(task, task)
     console.note(f"weights in {made}; try 'mirnet {command} FILE --weights {made}'")
     console.record({"task": task, "status": "done", "weights": str(made)})

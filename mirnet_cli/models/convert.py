@@ -1,6 +1,5 @@
 """Any weights in this project's own format."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,31 +9,18 @@ from mirnet_cli.models import weights as own
 from mirnet_cli.models.catalogue import NAME
 from mirnet_cli.models.foreign import Foreign
 from mirnet_cli.models.onnx import Onnx
+from mirnet_cli.models.options import ConvertOptions
 from mirnet_cli.models.resolver import read_file
 from mirnet_cli.models.weights import Weights
 
 
-def convert(
-    source: Path,
-    target: Path,
-    *,
-    task: str | None = None,
-    scale: int | None = None,
-    name: str | None = None,
-    licence: str | None = None,
-    half: bool = False,
-    overwrite: bool = False,
-) -> Weights:
+def convert(source: Path, target: Path, options: ConvertOptions) -> Weights:
     """Writes a file of weights, whatever its format, in this project's own.
 
     Args:
         source: a file of weights.
         target: a file that ends in .safetensors.
-        task, scale: what they are for, where the file does not say it.
-        name: of the model; by default that of the target.
-        licence: of the weights; by default what the file says, or "unknown".
-        half: keep float16, at half the size, instead of what the file has.
-        overwrite: whether the target may be replaced.
+        options: what the file does not say, and what is to be said otherwise.
 
     Returns:
         What was written.
@@ -48,6 +34,7 @@ def convert(
         raise UsageError("needs a name that ends in .safetensors", "name it so", subject=target)
     if same_file(source, target):
         raise UsageError("is the input itself", "name another file", subject=target)
+    task, scale, name, licence = options.task, options.scale, options.name, options.licence
     if name is not None and not NAME.fullmatch(name):
         raise UsageError(
             "is no name of a model", "use small letters, digits, dots and hyphens", subject=name
@@ -71,24 +58,4 @@ def convert(
         made = replace(found, name=name or found.name)
     if licence is not None:
         made = replace(made, licence=licence)
-    return _written(made, target, half=half, overwrite=overwrite)
-
-
-def _written(made: Weights, target: Path, *, half: bool, overwrite: bool) -> Weights:
-    training: Mapping[str, object] = made.training
-    digest = own.save(
-        target,
-        name=made.name,
-        task=made.task,
-        scales=made.scales,
-        network=made.network,
-        thumbnail=made.thumbnail,
-        base=made.base,
-        context=made.context,
-        overlap=made.overlap,
-        licence=made.licence,
-        training=training,
-        half=half,
-        overwrite=overwrite,
-    )
-    return replace(made, path=target, sha256=digest)
+    return own.save(target, made, half=options.half, overwrite=options.overwrite)

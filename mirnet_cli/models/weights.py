@@ -8,8 +8,8 @@ may be null) and ``training`` (what the recipe wants to remember: data, seed, ho
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -158,49 +158,28 @@ def check_licence(licence: str) -> None:
         raise UsageError("is no licence for a file", "give its SPDX name", subject=licence[:40])
 
 
-def save(
-    path: Path,
-    *,
-    name: str,
-    task: str,
-    scales: Sequence[int],
-    network: NetworkSpec,
-    thumbnail: NetworkSpec | None = None,
-    base: str,
-    context: str,
-    overlap: int | None = None,
-    licence: str,
-    training: Mapping[str, Any] | None = None,
-    half: bool = True,
-    overwrite: bool = True,
-) -> str:
+def save(path: Path, weights: Weights, *, half: bool = True, overwrite: bool = True) -> Weights:
     """Writes weights, whole or not at all; an existing file is replaced if ``overwrite``.
 
     Tensors are kept in float16, or in what they are where ``half`` is off.
-    The same values give the same bytes. The specs' ``sha256`` is not looked at.
+    The same values give the same bytes. Neither ``weights.path`` nor a ``sha256`` is looked at.
 
     Returns:
-        The file's sha256 in hexadecimal.
+        The weights with their new ``path`` and ``sha256``.
 
     Raises:
         ModelError: for values that :func:`load` would refuse, too large for float16 among them.
         OutputError: where the file cannot be written.
     """
-    parts = {"network": network, "thumbnail": thumbnail}
+    parts = {"network": weights.network, "thumbnail": weights.thumbnail}
+    said = ("name", "task", "scales", "base", "context", "overlap", "licence", "training")
     description = {
         "format": FORMAT,
-        "name": name,
-        "task": task,
-        "scales": list(scales),
-        "base": base,
-        "context": context,
-        "overlap": overlap,
-        "licence": licence,
+        **{name: getattr(weights, name) for name in said},
         **{
             part: spec and {"family": spec.family, "config": dict(spec.config)}
             for part, spec in parts.items()
         },
-        "training": dict(training or {}),
     }
     tensors = {
         f"{part}.{key}": _half(tensor, f"{part}.{key}", path)
@@ -221,7 +200,7 @@ def save(
     from mirnet_cli.files import write_atomically
 
     write_atomically(path, data, overwrite=overwrite)
-    return written.sha256
+    return replace(weights, path=path, sha256=written.sha256)
 
 
 def _half(tensor: Any, name: str, path: Path) -> Any:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from mirnet_cli._version import __version__
 from mirnet_cli.errors import InputError, UsageError
 from mirnet_cli.files import printable, write_atomically
+from mirnet_cli.options import Options, like
 from mirnet_cli.photo.formats import FORMATS, WRITABLE, format_from_name
-from mirnet_cli.photo.options import MAX_PIXELS
+from mirnet_cli.photo.options import MAX_PIXELS, ReadOptions, WriteOptions
 
 if TYPE_CHECKING:
     from mirnet_cli.report import pictures
@@ -28,6 +29,19 @@ NO_DIFFERENCE = "no pixel differs at 8 bits"
 """What is compared is what can be seen: neither the lower half of 16 bits, nor hidden colours."""
 
 _PAGES = (".html", ".htm")
+
+
+@dataclass(frozen=True)
+class CompareOptions(Options):
+    """How two photos are read, and the page or picture written."""
+
+    overwrite: Annotated[
+        bool, like(WriteOptions, "overwrite", help="Replace a file that exists.")
+    ] = False
+    quality: Annotated[
+        int | None, like(WriteOptions, "quality", help="Of a picture as JPEG, WebP or AVIF.")
+    ] = None
+    max_pixels: Annotated[int, like(ReadOptions, "max_pixels", panel="Options")] = MAX_PIXELS
 
 
 @dataclass(frozen=True)
@@ -71,21 +85,17 @@ def compare(
     before: Path,
     after: Path,
     target: Path,
+    options: CompareOptions | None = None,
     *,
     at: Sequence[tuple[int, int]] = (),
-    quality: int | None = None,
-    overwrite: bool = False,
-    max_pixels: int = MAX_PIXELS,
 ) -> Comparison:
     """Write a page, or a picture with both side by side; the name of ``target`` says which.
 
     Args:
         before, after: two photos of the same thing; the first is enlarged to the second's size.
         target: ends in html, or in the extension of a picture.
+        options: how it is read and written.
         at: centres (x, y) in pixels of what the page shows at 100 %; chosen by content if empty.
-        quality: of a picture, 1 to 100.
-        overwrite: replace ``target``.
-        max_pixels: larger photos are refused before they are decoded.
 
     Raises:
         UsageError: the name of ``target`` says neither, or places are named for a picture.
@@ -94,11 +104,12 @@ def compare(
     """
     from mirnet_cli.report import pictures
 
+    options = options or CompareOptions()
     kind = kind_of(target.name)
     if at and kind == "picture":
         what = "places are shown on a page, not in a picture"
         raise UsageError(what, "end the output's name in html, or leave it out", subject="--at")
-    pair = pictures.read_pair(before, after, max_pixels=max_pixels)
+    pair = pictures.read_pair(before, after, max_pixels=options.max_pixels)
     width, height = pair.size
     for x, y in at:
         if x >= width or y >= height:
@@ -107,8 +118,8 @@ def compare(
     if kind == "page":
         data = page(pair, before.name, after.name, at=at).encode("utf-8")
     else:
-        data = _picture(pictures.side_by_side(pair), target, quality)
-    write_atomically(target, data, overwrite=overwrite)
+        data = _picture(pictures.side_by_side(pair), target, options.quality)
+    write_atomically(target, data, overwrite=options.overwrite)
     ratio = pictures.psnr(pair)
     return Comparison(str(target), width, height, ratio if math.isfinite(ratio) else None, kind)
 

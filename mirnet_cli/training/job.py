@@ -28,6 +28,7 @@ from mirnet_cli.runtime.torch_runtime import is_out_of_memory
 from mirnet_cli.training import checkpoint, integers, loop, plan, recipe
 from mirnet_cli.training.curve import check_available, draw
 from mirnet_cli.training.loop import Progress, Run
+from mirnet_cli.training.options import TrainOptions
 from mirnet_cli.training.photos import Pair, load_pairs, load_photos, split
 from mirnet_cli.training.plan import Plan
 from mirnet_cli.training.recipe import Recipe
@@ -41,19 +42,8 @@ _LEAST_ADOPTED = 0.5
 
 def run(
     name: str,
+    options: TrainOptions,
     *,
-    data: Sequence[Path] = (),
-    pairs: Sequence[Path] = (),
-    out: Path | None = None,
-    start: str | None = None,
-    hours: float | None = None,
-    steps: int | None = None,
-    seed: int = 0,
-    resume: bool = False,
-    config: Path | None = None,
-    device: str = "auto",
-    licence: str | None = None,
-    int8: bool = False,
     begin: Callable[[Run], None] = lambda run: None,
     report: Callable[[Recipe, Progress], None] = lambda recipe, progress: None,
 ) -> Path:
@@ -61,28 +51,7 @@ def run(
 
     Args:
         name: of the recipe, say "denoise".
-        data: folders of good photos, degraded while training.
-        pairs: folders with ``input/`` and ``target/``.
-        out: for checkpoints, the log, curves and weights; ``runs/NAME`` by default.
-        start: a model's name or a weights file to start from.
-        hours: of training, about, those before a resumption included; the number of steps follows
-            from them: that of a model's first network from its share, those of the others from
-            that number, as the recipe says.
-        steps: at most, of the network with most; where hours are not given either, the recipe's
-            (for fine-tuning 4000).
-        seed: of everything random.
-        resume: take up the checkpoint in ``out``; without it, a folder with one is refused. All
-            but the length has to be as it was. More hours or steps than before make the run as if
-            it had been so long from the start.
-        config: TOML that changes the recipe: ``optimiser``, ``weight_decay``, ``learning_rate``,
-            ``steps`` (of the network with most), ``pair_share``, ``brightness``, ``stages`` (of
-            ``until``, ``crop``, ``batch``, ``loss``) and a table ``network``. Where a model has two
-            networks, both change.
-        device: "auto", "cpu", "cuda", "cuda:N", "mps".
-        licence: of the weights, for their file; an SPDX expression where there is one;
-            None is "unknown".
-        int8: leave the weights to start from (else the model of that name) as they are, and train a
-            version of them in 8-bit integers that is kept in the same file.
+        options: on what, how long and where.
         begin: is told of each network's run before it.
         report: is told of progress, every 50 steps.
 
@@ -99,65 +68,68 @@ def run(
         OutOfMemoryError: if memory does not suffice for a step.
     """
     recipes = recipe.find(name)
-    if not data and not pairs:
+    if not options.data and not options.pairs:
         raise UsageError("nothing to train on", "give --data DIR, --pairs DIR, or both")
-    if pairs and any(part.scales != (1,) for part in recipes):
+    if options.pairs and any(part.scales != (1,) for part in recipes):
         raise UsageError(
             f"{name} makes its small pictures itself; pairs have one size",
             "give good photos with --data, or train upscale-x1 on pairs",
-            subject=pairs[0],
+            subject=options.pairs[0],
         )
-    start = name if int8 and start is None else start
-    if licence is not None:
-        weights_file.check_licence(licence)
+    start = name if options.int8 and options.start is None else options.start
+    if options.licence is not None:
+        weights_file.check_licence(options.licence)
     check_available()
-    place = torch.device(devices.find(device).name)
+    place = torch.device(devices.find(options.device).name)
     origin = _origin(start) if start else None
     chosen = plan.make(
         name,
-        config=config,
-        seed=seed,
+        config=options.config,
+        seed=options.seed,
         origin=f"{origin.name}, sha256 {origin.sha256}" if origin else None,
         sizes=_sizes(origin, recipes) if origin else {},
-        integers=int8,
+        integers=options.int8,
     )
     initial = _initial(origin, chosen.parts) if origin else {}
-    folder = out or Path("runs") / name
+    folder = options.out or Path("runs") / name
     begun = any(checkpoint.exists(folder / part.part / "checkpoint") for part in recipes)
-    if begun and not resume:
+    if begun and not options.resume:
         raise OutputError("holds a run already", "add --resume or choose another", subject=folder)
     cache = settings.cache_folder() / "training"
-    photos = [photo for path in data for photo in load_photos(path, cache)]
-    given = [pair for path in pairs for pair in load_pairs(path, cache)]
+    photos = [photo for path in options.data for photo in load_photos(path, cache)]
+    given = [pair for path in options.pairs for pair in load_pairs(path, cache)]
     runs = {
         part.part: Run(
             recipe=part,
             folder=folder / part.part,
             **_data(part, photos, given),
             steps=0,
-            seed=seed,
+            seed=options.seed,
             device=place,
             initial=initial.get(part.part),
-            integers=int8,
+            integers=options.int8,
             report=partial(report, part),
         )
         for part in chosen.parts
     }
-    most = steps or (chosen.steps if hours is None else _UNLIMITED)
+    most = options.steps or (chosen.steps if options.hours is None else _UNLIMITED)
     try:
         make_folder(folder)
         with _alone(folder):
             chosen.settle(folder, _digest(photos, given), begun=begun)
-            trained = _train(chosen, runs, most, hours, begin)
+            trained = _train(chosen, runs, most, options.hours, begin)
             history: dict[str, Any] = {"recipe": name}
             if chosen.origin is not None:
                 history["from"] = chosen.origin
             history |= {part: _summary(this) for part, this in runs.items()}
             path = folder / f"{name}.safetensors"
-            if origin is not None and int8:
-                return _export_integers(path, origin, chosen, trained, history, licence)
-            licence = UNKNOWN_LICENCE if licence is None else licence
-            return _export(path, name, chosen.parts[-1], trained, history, licence)
+            if origin is not None and options.int8:
+                made = _with_integers(origin, chosen, trained, history)
+            else:
+                made = _made(name, chosen.parts[-1], trained, history)
+            if options.licence is not None:
+                made = dataclasses.replace(made, licence=options.licence)
+            return weights_file.save(path, made).path
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not is_out_of_memory(error):
             raise
@@ -366,17 +338,13 @@ def _summary(this: Run) -> dict[str, Any]:
     }
 
 
-def _export(
-    path: Path,
-    name: str,
-    part: Recipe,
-    trained: Mapping[str, NetworkSpec],
-    history: Mapping[str, Any],
-    licence: str,
-) -> Path:
-    weights_file.save(
-        path,
+def _made(
+    name: str, part: Recipe, trained: Mapping[str, NetworkSpec], history: Mapping[str, Any]
+) -> Weights:
+    return Weights(
         name=name,
+        path=Path(),
+        sha256="",
         task=part.task,
         scales=part.scales,
         network=trained["network"],
@@ -384,46 +352,25 @@ def _export(
         base=part.base,
         context=part.context,
         overlap=part.overlap,
-        licence=licence,
+        licence=UNKNOWN_LICENCE,
         training=history,
     )
-    return path
 
 
-def _export_integers(
-    path: Path,
+def _with_integers(
     origin: Weights,
     chosen: Plan,
     trained: Mapping[str, NetworkSpec],
     history: Mapping[str, Any],
-    licence: str | None,
-) -> Path:
+) -> Weights:
     """The weights that were started from, with what was learnt beside them."""
-    parts: dict[str, NetworkSpec | None] = {
-        "network": origin.network,
-        "thumbnail": origin.thumbnail,
-    }
+    parts: dict[str, Any] = {"network": origin.network, "thumbnail": origin.thumbnail}
     for part in chosen.parts:
-        given = parts[part.part]
-        assert given is not None
         network = integers.learner(CompactMIRNet(part.config))
         network.load_state_dict(
             {key: torch.from_numpy(np.array(v)) for key, v in trained[part.part].tensors.items()}
         )
+        given = parts[part.part]
         parts[part.part] = dataclasses.replace(given, integers=integers.integers(network))
-    network_spec = parts["network"]
-    assert network_spec is not None
-    weights_file.save(
-        path,
-        name=origin.name,
-        task=origin.task,
-        scales=origin.scales,
-        network=network_spec,
-        thumbnail=parts["thumbnail"],
-        base=origin.base,
-        context=origin.context,
-        overlap=origin.overlap,
-        licence=licence or origin.licence,
-        training={**origin.training, "int8": dict(history)},
-    )
-    return path
+    training = {**origin.training, "int8": dict(history)}
+    return dataclasses.replace(origin, **parts, training=training)

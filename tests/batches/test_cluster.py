@@ -34,7 +34,7 @@ from mirnet_cli.restore.options import LoadOptions, PhotoOptions
 from mirnet_cli.restore.outcome import Outcome, make_result
 from tests.cli.conftest import ROOT
 from tests.cli.test_process import until
-from tests.models.builders import tiny_network, values
+from tests.models.builders import some_weights, tiny_network
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
@@ -59,7 +59,7 @@ def scheduler() -> Iterator[Scheduler]:
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with photos, tiny weights, and what a plain batch makes of them."""
     folder = tmp_path_factory.mktemp("cluster")
-    weights.save(folder / "tiny.safetensors", **values(network=tiny_network(3)))
+    weights.save(folder / "tiny.safetensors", some_weights(network=tiny_network(3)))
     (folder / "in/day2").mkdir(parents=True)
     draw = np.random.default_rng(0)
     for name in ("a", "b", "c", "d", "day2/e"):
@@ -246,7 +246,7 @@ def test_other_weights_are_refused(clustered: Clustered, tmp_path: Path) -> None
     path = tmp_path / "mine.safetensors"
     path.write_bytes((clustered.photos / "tiny.safetensors").read_bytes())
     executor = clustered.executor(weights=str(path))
-    weights.save(path, **values(network=tiny_network(4)))
+    weights.save(path, some_weights(network=tiny_network(4)))
     with pytest.raises(ModelError, match=r"worker tls://.* has other weights \("):
         clustered.statuses(executor)
     executor = clustered.executor(weights=str(path))

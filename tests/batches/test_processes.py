@@ -18,7 +18,7 @@ from mirnet_cli.batches.worker_parts import share, split_cores
 from mirnet_cli.models import weights
 from mirnet_cli.restore.options import LoadOptions, PhotoOptions
 from mirnet_cli.runtime.memory import USEFUL
-from tests.models.builders import tiny_network, values
+from tests.models.builders import some_weights, tiny_network
 
 
 class Killer(Nobody):
@@ -45,7 +45,7 @@ class Killer(Nobody):
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.safetensors"
-    weights.save(path, **values(network=tiny_network(3)))
+    weights.save(path, some_weights(network=tiny_network(3)))
     (tmp_path / "in").mkdir()
     random = np.random.default_rng(0)
     for name in "abcde":

@@ -9,7 +9,7 @@ import pytest
 from mirnet_cli.models import weights
 from tests.cases import batches, fidelity, hostile, options, writing
 from tests.cases.case import run
-from tests.models.builders import tiny_network, values
+from tests.models.builders import some_weights, tiny_network
 
 CLASSES = {
     "fidelity": fidelity.cases,
@@ -25,7 +25,7 @@ CASES = {f"{kind}: {case.name}": case for kind, make in CLASSES.items() for case
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Small weights: they add about three levels to each pixel."""
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    weights.save(path, **values(network=tiny_network(3)))
+    weights.save(path, some_weights(network=tiny_network(3)))
     return path
 
 

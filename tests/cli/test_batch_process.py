@@ -17,7 +17,7 @@ from PIL import Image
 from mirnet_cli.models import weights
 from tests.cli.conftest import ROOT
 from tests.cli.test_process import start, until
-from tests.models.builders import tiny_network, values
+from tests.models.builders import some_weights, tiny_network
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
@@ -192,7 +192,7 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_killed_a_hundred_times_at_random_moments(tmp_path: Path, jobs: int) -> None:
     small = tmp_path / "tiny.safetensors"
-    weights.save(small, **values(network=tiny_network(3)))
+    weights.save(small, some_weights(network=tiny_network(3)))
     (tmp_path / "in").mkdir()
     draw = np.random.default_rng(0)
     for n in range(12):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from mirnet_cli.models import weights
 from mirnet_cli.models.catalogue import Model
-from tests.models.builders import tiny_network, values
+from tests.models.builders import some_weights, tiny_network
 
 Run = Callable[..., Any]
 
@@ -25,7 +25,7 @@ def pairs(tmp_path: Path) -> None:
             random = np.random.default_rng(seed)
             pixels = random.integers(40, 200, (24, 32, 3), dtype=np.uint8) + np.uint8(change)
             Image.fromarray(pixels).save(tmp_path / folder / f"{seed}.png")
-    weights.save(tmp_path / "w.safetensors", **values(network=tiny_network(-4)))
+    weights.save(tmp_path / "w.safetensors", some_weights(network=tiny_network(-4)))
 
 
 def test_as_they_are(real: Run) -> None:
@@ -88,7 +88,7 @@ def test_upscale_against_bicubic(real: Run, tmp_path: Path) -> None:
     network = tiny_network(unshuffle=1, scales=[2])
     weights.save(
         tmp_path / "up.safetensors",
-        **values(name="up", task="upscale", scales=(2,), base="bicubic", network=network),
+        some_weights(name="up", task="upscale", scales=(2,), base="bicubic", network=network),
     )
     words = ("--baseline", "--border", 2, "--luma")
     ran = real("evaluate", "i", "t", "--weights", "up.safetensors", *words)

@@ -12,7 +12,7 @@ import pytest
 
 from mirnet_cli.models import catalogue, weights
 from mirnet_cli.models.catalogue import Model
-from tests.models.builders import tiny_network, values
+from tests.models.builders import some_weights, tiny_network
 
 Run = Callable[..., Any]
 Ship = Callable[..., Model]
@@ -93,7 +93,7 @@ def test_show_prints_facts_and_the_card(real: Run, models: Ship) -> None:
 
 
 def test_show_says_what_a_file_is(real: Run, models: Ship, tmp_path: Path) -> None:
-    weights.save(tmp_path / "mine.safetensors", **values(name="mine"))
+    weights.save(tmp_path / "mine.safetensors", some_weights(name="mine"))
     ran = real("models", "show", tmp_path / "mine.safetensors")
     assert ran.code == 0
     assert "mine" in ran.out
@@ -138,17 +138,17 @@ def test_verify(real: Run, models: Ship) -> None:
 
 def test_verify_a_file(real: Run, models: Ship, tmp_path: Path) -> None:
     network = tiny_network()
-    weights.save(tmp_path / "mine.safetensors", **values(name="mine", network=network))
+    weights.save(tmp_path / "mine.safetensors", some_weights(name="mine", network=network))
     assert real("models", "verify", tmp_path / "mine.safetensors").code == 0
     cut = {key: each for key, each in network.tensors.items() if key != "conv_in.bias"}
     broken = dataclasses.replace(network, tensors=cut)
-    weights.save(tmp_path / "cut.safetensors", **values(name="cut", network=broken))
+    weights.save(tmp_path / "cut.safetensors", some_weights(name="cut", network=broken))
     ran = real("models", "verify", tmp_path / "cut.safetensors")
     assert (ran.code, ran.out, ran.err.count("\n")) == (3, "", 1)
     assert "missing: conv_in.bias" in ran.err
     scales = {"task": "upscale", "base": "bicubic", "scales": (2, 3)}
     network = tiny_network(scales=[2])
-    weights.save(tmp_path / "scales.safetensors", **values(network=network, **scales))
+    weights.save(tmp_path / "scales.safetensors", some_weights(network=network, **scales))
     assert "no scale 3" in real("models", "verify", tmp_path / "scales.safetensors").err
     (tmp_path / "new\nline.pth").write_bytes(b"\x80\x02}q\x00.")
     ran = real("models", "verify", tmp_path / "new\nline.pth")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from mirnet_cli.models import container, weights
 from tests.cli.conftest import Mirnet, Process
-from tests.models.builders import tiny_network, values
+from tests.models.builders import some_weights, tiny_network
 
 Real = Callable[..., Any]
 
@@ -294,7 +294,9 @@ def upscaling(name: str, scale: int = 1) -> str:
     """A file of weights that says its scale."""
     base = "input" if scale == 1 else "enlarged"
     network = tiny_network(3)
-    weights.save(Path(name), **values(task="upscale", scales=(scale,), network=network, base=base))
+    weights.save(
+        Path(name), some_weights(task="upscale", scales=(scale,), network=network, base=base)
+    )
     return name
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mirnet_cli import training
 from mirnet_cli.cli.console import Display
-from mirnet_cli.training import loop
+from mirnet_cli.training import job, loop
 from mirnet_cli.training.loop import Progress
+from mirnet_cli.training.options import TrainOptions
 from mirnet_cli.training.photos import Pair
 from mirnet_cli.training.recipe import find
 
@@ -26,19 +26,18 @@ Run = Callable[..., Any]
 def test_the_end_says_how_to_use_the_weights(
     real: Run, monkeypatch: pytest.MonkeyPatch, task: str, command: str
 ) -> None:
-    asked: dict[str, Any] = {}
+    asked = []
 
-    def run(task: str, **options: Any) -> Path:
-        asked.update(options, task=task)
+    def run(task: str, options: TrainOptions, **told: Any) -> Path:
+        asked.append((task, options))
         return Path("runs/w.safetensors")
 
-    monkeypatch.setattr(training, "run", run)
+    monkeypatch.setattr(job, "run", run)
     Path("photos").mkdir()
     ran = real("train", task, "--data", "photos", "--hours", "2", "--seed", "3")
     assert ran.code == 0, ran.err
     assert f"try 'mirnet {command} FILE --weights runs/w.safetensors'" in ran.err
-    assert asked["data"] == [Path("photos")]
-    assert (asked["task"], asked["hours"], asked["seed"]) == (task, 2.0, 3)
+    assert asked == [(task, TrainOptions(data=(Path("photos"),), hours=2.0, seed=3))]
 
 
 @pytest.mark.parametrize(
@@ -66,11 +65,11 @@ def test_a_report_without_a_loss(real: Run, monkeypatch: pytest.MonkeyPatch) -> 
     """What a finished run tells that is resumed: it has learned nothing since."""
     scores = {"psnr": 27.246, "ssim": 0.80716, "baseline": 26.457}
 
-    def run(task: str, report: Callable[..., None], **options: Any) -> Path:
+    def run(task: str, options: TrainOptions, report: Callable[..., None], **told: Any) -> Path:
         report(find(task)[0], Progress(9200, 9200, 5.0, None, 0.0, **scores))
         return Path("runs/w.safetensors")
 
-    monkeypatch.setattr(training, "run", run)
+    monkeypatch.setattr(job, "run", run)
     Path("photos").mkdir()
     ran = real("train", "denoise", "--data", "photos", "--json")
     said = "step 9200 of 9200, PSNR 27.25 dB (unchanged 26.46), SSIM 0.8072"
@@ -87,12 +86,12 @@ def test_the_beginning_says_what_is_trained_on_and_what_is_kept_apart(
     photos = [Pair(str(i), (black,)) for i in range(3)]
     begun = loop.Run(find("denoise")[0], Path("runs"), photos, [], photos[:1], [], steps=1)
 
-    def run(task: str, begin: Callable[..., None], **options: Any) -> Path:
+    def run(task: str, options: TrainOptions, begin: Callable[..., None], **told: Any) -> Path:
         begin(begun)
         begin(dataclasses.replace(begun, pairs=photos[:2], held_out_pairs=photos))
         return Path("runs/w.safetensors")
 
-    monkeypatch.setattr(training, "run", run)
+    monkeypatch.setattr(job, "run", run)
     Path("photos").mkdir()
     ran = real("train", "denoise", "--data", "photos")
     first, second, *_ = ran.err.splitlines()
@@ -107,13 +106,13 @@ def test_the_bar_tells_pace_loss_and_the_next_validation(
     shown: list[tuple[int, int, str]] = []
     monkeypatch.setattr(Display, "steps", lambda _, *what: shown.append(what))
 
-    def run(task: str, begin: Callable[..., None], **options: Any) -> Path:
+    def run(task: str, options: TrainOptions, begin: Callable[..., None], **told: Any) -> Path:
         begin(begun)
         for step, seconds in ((5200, 60.0), (5400, 160.0)):
             begun.stepped(Progress(step, 9000, seconds, 0.0123, 0.0))
         return Path("runs/w.safetensors")
 
-    monkeypatch.setattr(training, "run", run)
+    monkeypatch.setattr(job, "run", run)
     Path("photos").mkdir()
     real("train", "denoise", "--data", "photos")
     assert shown == [

@@ -8,7 +8,7 @@ import pytest
 from mirnet_cli import settings
 from mirnet_cli.models import weights
 from tests.hub.server import State, serving
-from tests.models.builders import values
+from tests.models.builders import some_weights
 
 REPOSITORY = "someone/photos"
 FILE = "mine.safetensors"
@@ -35,7 +35,7 @@ def _empty_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
     """The server, with :data:`FILE` in :data:`REPOSITORY`."""
     path = tmp_path / "source.safetensors"
-    weights.save(path, **values(name="mine"))
+    weights.save(path, some_weights(name="mine"))
     state = State({f"{REPOSITORY}/{FILE}": path.read_bytes()})
     with serving(state) as address:
         monkeypatch.setenv("HF_ENDPOINT", address)

@@ -15,7 +15,7 @@ from mirnet_cli.models.catalogue import Model
 from mirnet_cli.models.publish import made_card
 from tests.hub.conftest import FILE, REPOSITORY
 from tests.hub.server import COMMIT, State
-from tests.models.builders import tiny_network, values
+from tests.models.builders import some_weights, tiny_network
 
 Run = Callable[..., Any]
 NAME = f"hf://{REPOSITORY}/{FILE}"
@@ -25,7 +25,7 @@ NAME = f"hf://{REPOSITORY}/{FILE}"
 def models(hub: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Model]:
     """A catalogue of one model on the Hub and one at an address, which nobody has fetched."""
     path = tmp_path / "made.safetensors"
-    weights.save(path, **values(name="theirs", network=tiny_network(3)))
+    weights.save(path, some_weights(name="theirs", network=tiny_network(3)))
     data = path.read_bytes()
     path.unlink()
     hub.files[f"{REPOSITORY}/theirs.safetensors"] = data
@@ -206,7 +206,7 @@ def test_push_and_load(
     real: Run, hub: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    weights.save(tmp_path / "mine.safetensors", **values(name="new-one", licence="CC-BY-4.0"))
+    weights.save(tmp_path / "mine.safetensors", some_weights(name="new-one", licence="CC-BY-4.0"))
     ran = real("models", "push", "someone/new", "mine.safetensors", "--json")
     assert ran.code == 0, ran.err
     assert hub.tokens == {"hf_secret"}
@@ -222,7 +222,7 @@ def test_push_and_load(
 
 def test_the_card_of_weights_for_two_views_names_no_command(tmp_path: Path) -> None:
     defocus = {"task": "defocus", "base": "none"}
-    weights.save(tmp_path / "mine.safetensors", **values(name="mine", **defocus))
+    weights.save(tmp_path / "mine.safetensors", some_weights(name="mine", **defocus))
     card = made_card(weights.load(tmp_path / "mine.safetensors"), "someone/new")
     assert "mirnet defocus" not in card
     assert 'mirnet.load("hf://someone/new")' in card
@@ -243,7 +243,7 @@ def test_pushes_that_fail(
     fault: str, real: Run, hub: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
-    weights.save(tmp_path / "mine.safetensors", **values(name="mine"))
+    weights.save(tmp_path / "mine.safetensors", some_weights(name="mine"))
     hub.fault = fault
     ran = real("models", "push", "someone/new", "mine.safetensors")
     assert (ran.code, ran.out, ran.err.count("\n")) == (3, "", 1)
@@ -254,7 +254,7 @@ def test_pushes_that_fail(
 def test_a_push_without_a_network_speaks_of_no_file(
     real: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    weights.save(tmp_path / "mine.safetensors", **values(name="mine"))
+    weights.save(tmp_path / "mine.safetensors", some_weights(name="mine"))
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     ran = real("models", "push", "someone/new", "mine.safetensors")
     assert (ran.code, ran.err.count("\n"), "cannot be reached" in ran.err) == (3, 1, True)
@@ -265,10 +265,10 @@ def test_a_push_without_a_network_speaks_of_no_file(
 
 
 def test_what_is_not_pushed(real: Run, hub: State, tmp_path: Path) -> None:
-    weights.save(tmp_path / "mine.safetensors", **values(name="mine", licence="unknown"))
+    weights.save(tmp_path / "mine.safetensors", some_weights(name="mine", licence="unknown"))
     ran = real("models", "push", "someone/new", "mine.safetensors")
     assert (ran.code, "licence is not known" in ran.err) == (3, True)
-    weights.save(tmp_path / "mine.safetensors", **values(name="mine"))
+    weights.save(tmp_path / "mine.safetensors", some_weights(name="mine"))
     for name in ("a/b/c", "a/b@main2", "nowhere", "a/.."):
         ran = real("models", "push", name, "mine.safetensors")
         assert ran.code == 2

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mirnet_cli.models.catalogue import Model
+from mirnet_cli.models.weights import Weights
 from mirnet_cli.networks.spec import NetworkSpec
 
 TINY = {"widths": [8, 12], "groups": 1, "blocks": 1, "unshuffle": 2, "scales": [1]}
@@ -38,9 +39,11 @@ def spec(seed: int = 0) -> NetworkSpec:
     return NetworkSpec("compact", {"widths": [4, 8], "unshuffle": 2}, tensors, "")
 
 
-def values(**changes: Any) -> dict[str, Any]:
-    """Arguments of :func:`mirnet_cli.models.weights.save`."""
-    return {
+def some_weights(**changes: Any) -> Weights:
+    """Weights of no file yet."""
+    values = {
+        "path": Path(),
+        "sha256": "",
         "name": "denoise",
         "task": "denoise",
         "scales": (1,),
@@ -49,8 +52,10 @@ def values(**changes: Any) -> dict[str, Any]:
         "context": "tile",
         "overlap": 16,
         "licence": "Apache-2.0",
+        "thumbnail": None,
         "training": {"seed": 1},
     } | changes
+    return Weights(**values)
 
 
 def entry(path: Path, **changes: Any) -> Model:

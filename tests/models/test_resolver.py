@@ -10,7 +10,7 @@ from mirnet_cli.errors import LicenceError, ModelError, UsageError
 from mirnet_cli.models import catalogue, resolve, trust_store, weights
 from mirnet_cli.models.catalogue import Model
 from mirnet_cli.models.resolver import load_entry
-from tests.models.builders import values
+from tests.models.builders import some_weights
 
 Ship = Callable[..., Model]
 
@@ -83,7 +83,7 @@ def test_what_is_not_there(
 
 def test_a_file_of_one_s_own(tmp_path: Path, models: Ship) -> None:
     path = tmp_path / "mine.safetensors"
-    weights.save(path, **values(name="mine"))
+    weights.save(path, some_weights(name="mine"))
     assert resolve("denoise", weights=str(path)).name == "mine"
     assert resolve(None, weights=str(path)).task == "denoise"
     with pytest.raises(UsageError, match="made for denoise, not for enhance"):

@@ -11,7 +11,7 @@ import pytest
 
 from mirnet_cli.models import catalogue, weights
 from tests import scripts
-from tests.models.builders import tiny_network, values
+from tests.models.builders import some_weights, tiny_network
 
 pytestmark = scripts.needs_tools
 
@@ -41,7 +41,7 @@ def _export(tmp_path: Path, **changes: Any) -> Path:
     path = tmp_path / "export.safetensors"
     history = {"network": {"photos": 5, "pairs": 0, "seed": 7, "steps": 9, "hours": 0.5}}
     given = {"network": tiny_network(), "training": history} | changes
-    weights.save(path, **values(**given))
+    weights.save(path, some_weights(**given))
     return path
 
 

@@ -18,15 +18,15 @@ from safetensors.numpy import save as serialise
 from mirnet_cli.errors import ExitCode, ModelError
 from mirnet_cli.models import weights
 from mirnet_cli.networks.spec import NetworkSpec
-from tests.models.builders import spec, values
+from tests.models.builders import some_weights, spec
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     path = tmp_path / "denoise.safetensors"
     thumbnail = spec(1)
-    digest = weights.save(path, **values(base="guided", thumbnail=thumbnail))
+    saved = weights.save(path, some_weights(base="guided", thumbnail=thumbnail))
     loaded = weights.load(path)
-    assert loaded.sha256 == digest == loaded.network.sha256
+    assert loaded.sha256 == saved.sha256 == loaded.network.sha256
     assert (loaded.name, loaded.task, loaded.scales) == ("denoise", "denoise", (1,))
     assert (loaded.base, loaded.context, loaded.overlap) == ("guided", "tile", 16)
     assert (loaded.licence, loaded.training) == ("Apache-2.0", {"seed": 1})
@@ -38,14 +38,14 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
 
 def test_the_same_values_give_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        weights.save(tmp_path / name, **values())
+        weights.save(tmp_path / name, some_weights())
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
 def test_what_float16_cannot_hold_is_not_saved(tmp_path: Path) -> None:
     network = NetworkSpec("compact", {}, {"a": np.array([1e6], np.float32)}, "")
     with pytest.raises(ModelError, match="float16"):
-        weights.save(tmp_path / "a", **values(network=network))
+        weights.save(tmp_path / "a", some_weights(network=network))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -53,7 +53,7 @@ def test_what_float16_cannot_hold_is_not_saved(tmp_path: Path) -> None:
     ("scales", "expected"), [((1,), 1), ((2, 3, 4), 2), ((4,), 4), ((1, 2), 2)]
 )
 def test_default_scale(tmp_path: Path, scales: tuple[int, ...], expected: int) -> None:
-    weights.save(tmp_path / "a", **values(task="upscale", scales=scales, base="bicubic"))
+    weights.save(tmp_path / "a", some_weights(task="upscale", scales=scales, base="bicubic"))
     assert weights.load(tmp_path / "a").default_scale == expected
 
 
@@ -290,7 +290,7 @@ def test_a_sparse_giant_is_refused_unread(tmp_path: Path) -> None:
 def test_a_network_sees_one_picture_or_two(family: str, tmp_path: Path) -> None:
     network = NetworkSpec(family, {"inputs": 5}, spec().tensors, "")
     with pytest.raises(ModelError, match="network: inputs = 5"):
-        weights.save(tmp_path / "x.safetensors", **values(network=network))
+        weights.save(tmp_path / "x.safetensors", some_weights(network=network))
 
 
 def _integers(**changes: Any) -> dict[str, np.ndarray]:
@@ -303,13 +303,13 @@ def _integers(**changes: Any) -> dict[str, np.ndarray]:
     return {f"conv.{kind}": value for kind, value in (parts | changes).items() if value is not None}
 
 
-def _with_integers(integers: dict[str, np.ndarray]) -> dict[str, Any]:
+def _with_integers(integers: dict[str, np.ndarray]) -> weights.Weights:
     tensors = {"conv.weight": np.ones((2, 3, 1, 1), np.float16)}
-    return values(network=replace(spec(), tensors=tensors, integers=integers))
+    return some_weights(network=replace(spec(), tensors=tensors, integers=integers))
 
 
 def test_integers_are_kept_as_they_are(tmp_path: Path) -> None:
-    weights.save(tmp_path / "a", **_with_integers(_integers()))
+    weights.save(tmp_path / "a", _with_integers(_integers()))
     loaded = weights.load(tmp_path / "a").network
     assert set(loaded.tensors) == {"conv.weight"}
     for key, value in _integers().items():
@@ -341,7 +341,7 @@ def test_integers_are_kept_as_they_are(tmp_path: Path) -> None:
 )
 def test_integers_that_do_not_suit_are_refused(changes: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="integers") as caught:
-        weights.save(tmp_path / "a", **_with_integers(_integers(**changes)))
+        weights.save(tmp_path / "a", _with_integers(_integers(**changes)))
     assert caught.value.exit_code == ExitCode.MODEL
     assert list(tmp_path.iterdir()) == []
 
@@ -349,10 +349,12 @@ def test_integers_that_do_not_suit_are_refused(changes: dict[str, Any], tmp_path
 def test_integers_of_a_convolution_that_is_not_there(tmp_path: Path) -> None:
     other = {key.replace("conv", "other"): value for key, value in _integers().items()}
     with pytest.raises(ModelError, match="integers"):
-        weights.save(tmp_path / "a", **_with_integers(other))
+        weights.save(tmp_path / "a", _with_integers(other))
 
 
 def test_other_tensors_are_not_of_integers(tmp_path: Path) -> None:
     tensors = {"conv.weight": np.ones((2, 3, 1, 1), np.int8)}
     with pytest.raises(ModelError, match="type I8"):
-        weights.save(tmp_path / "a", **values(network=replace(spec(), tensors=tensors)), half=False)
+        weights.save(
+            tmp_path / "a", some_weights(network=replace(spec(), tensors=tensors)), half=False
+        )

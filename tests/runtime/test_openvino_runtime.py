@@ -19,6 +19,7 @@ from mirnet_cli.runtime import Output, Pools, Runner, prepare
 from mirnet_cli.runtime import openvino_runtime as runtime
 from mirnet_cli.runtime.devices import Device
 from mirnet_cli.runtime.openvino_graph import GRAPHS
+from tests.models.builders import some_weights
 from tests.runtime.networks import SMALL, random_spec
 
 KINDS = ("plain", "record", "replay", "replay and record")
@@ -235,16 +236,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from mirnet_cli.models import weights
 
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    weights.save(
-        path,
-        name="small",
-        task="denoise",
-        scales=(1,),
-        network=random_spec("compact", scales=[1]),
-        base="input",
-        context="refine",
-        licence="CC0",
-    )
+    weights.save(path, some_weights(network=random_spec("compact", scales=[1]), context="refine"))
     return path
 
 

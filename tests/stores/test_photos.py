@@ -9,7 +9,7 @@ import pytest
 
 import mirnet_cli
 from mirnet_cli.models import weights
-from tests.models.builders import tiny_network, values
+from tests.models.builders import some_weights, tiny_network
 from tests.stores.conftest import BUCKET, Bucket
 from tests.stores.proxy import Proxy
 
@@ -20,7 +20,7 @@ Real = Callable[..., Any]
 @pytest.fixture
 def small(tmp_path: Path) -> str:
     path = tmp_path / "tiny.safetensors"
-    weights.save(path, **values(network=tiny_network(3)))
+    weights.save(path, some_weights(network=tiny_network(3)))
     return str(path)
 
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from PIL import Image
 from safetensors import SafetensorError
 
 import mirnet_cli as mirnet
-from mirnet_cli import training
 from mirnet_cli.errors import InputError, MirnetError, OutOfMemoryError, OutputError, UsageError
+from mirnet_cli.training import job
 from mirnet_cli.training.loop import Progress
+from mirnet_cli.training.options import TrainOptions
 from mirnet_cli.training.photos import load_pairs, load_photos, random_crops, split
 from mirnet_cli.training.recipe import Recipe
 from tests.photo.pictures import grey_profile
@@ -31,6 +33,10 @@ widths = [8, 16]
 groups = 1
 blocks = 1
 """
+
+
+def run(name: str, report: Callable[[Recipe, Progress], None] | None = None, **asked: Any) -> Path:
+    return job.run(name, TrainOptions(**asked), report=report or (lambda recipe, progress: None))
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +66,7 @@ def config(tmp_path: Path) -> Path:
 def test_trained_weights_restore_a_photo(
     tmp_path: Path, photos: Path, config: Path, name: str
 ) -> None:
-    path = training.run(name, data=[photos], out=tmp_path / "run", config=config)
+    path = run(name, data=[photos], out=tmp_path / "run", config=config)
     restorer = mirnet.load(path)
     assert restorer.weights.licence == "unknown"
     pixels = np.random.default_rng(1).integers(0, 256, (20, 30, 3), np.uint8)
@@ -69,13 +75,13 @@ def test_trained_weights_restore_a_photo(
 
 
 def test_fine_tuning_starts_from_given_weights(tmp_path: Path, photos: Path, config: Path) -> None:
-    first = training.run("denoise", data=[photos], out=tmp_path / "first", config=config)
+    first = run("denoise", data=[photos], out=tmp_path / "first", config=config)
     pairs = tmp_path / "pairs"
     for part in ("input", "target"):
         (pairs / part).mkdir(parents=True)
         for photo in photos.iterdir():
             Image.open(photo).save(pairs / part / photo.name)
-    second = training.run(
+    second = run(
         "denoise",
         pairs=[pairs],
         start=str(first),
@@ -94,10 +100,10 @@ def test_fine_tuning_starts_from_given_weights(tmp_path: Path, photos: Path, con
 
 
 def test_run_is_not_overwritten_by_accident(tmp_path: Path, photos: Path, config: Path) -> None:
-    training.run("denoise", data=[photos], out=tmp_path / "run", config=config)
+    run("denoise", data=[photos], out=tmp_path / "run", config=config)
     with pytest.raises(OutputError, match="--resume"):
-        training.run("denoise", data=[photos], out=tmp_path / "run", config=config)
-    training.run("denoise", data=[photos], out=tmp_path / "run", config=config, resume=True)
+        run("denoise", data=[photos], out=tmp_path / "run", config=config)
+    run("denoise", data=[photos], out=tmp_path / "run", config=config, resume=True)
 
 
 def test_the_clock_decides_for_the_first_network_and_that_for_the_others(
@@ -105,25 +111,25 @@ def test_the_clock_decides_for_the_first_network_and_that_for_the_others(
 ) -> None:
     monkeypatch.setattr("mirnet_cli.training.loop.steps_done", lambda folder: 6)
     config.write_text(CONFIG.replace("steps = 2\n", ""))
-    path = training.run("enhance", data=[photos], out=tmp_path / "run", config=config, hours=1e-6)
+    path = run("enhance", data=[photos], out=tmp_path / "run", config=config, hours=1e-6)
     history = mirnet.load(path).weights.training
     assert history["network"]["steps"] == 3
 
 
 def test_unknown_recipe_and_no_data(tmp_path: Path, photos: Path) -> None:
     with pytest.raises(UsageError, match="choose from"):
-        training.run("sharpen", data=[photos])
+        run("sharpen", data=[photos])
     with pytest.raises(UsageError, match="--data"):
-        training.run("denoise")
+        run("denoise")
     with pytest.raises(UsageError, match="no licence"):
-        training.run("denoise", data=[photos], out=tmp_path / "run", licence="x" * 201)
+        run("denoise", data=[photos], out=tmp_path / "run", licence="x" * 201)
 
 
 def test_bad_recipe_file(tmp_path: Path, photos: Path) -> None:
     path = tmp_path / "bad.toml"
     path.write_text("colour = 'blue'")
     with pytest.raises(UsageError, match="colour"):
-        training.run("denoise", data=[photos], out=tmp_path / "run", config=path)
+        run("denoise", data=[photos], out=tmp_path / "run", config=path)
 
 
 def test_a_missing_library_is_noticed_before_the_work(
@@ -131,13 +137,13 @@ def test_a_missing_library_is_noticed_before_the_work(
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(UsageError, match=r"mirnet-cli\[train\]"):
-        training.run("denoise", data=[photos], out=tmp_path / "run")
+        run("denoise", data=[photos], out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_pairs_of_one_size_cannot_teach_enlarging(tmp_path: Path, photos: Path) -> None:
     with pytest.raises(UsageError, match="upscale-x1"):
-        training.run("upscale", data=[photos], pairs=[photos], out=tmp_path / "run")
+        run("upscale", data=[photos], pairs=[photos], out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -240,22 +246,22 @@ def test_a_run_is_resumed_as_it_was_begun(
     message: str,
 ) -> None:
     asked = {"name": "denoise", "data": [photos], "config": config, "seed": 1}
-    training.run(**asked, out=tmp_path / "run")
+    run(**asked, out=tmp_path / "run")
     monkeypatch.chdir(tmp_path / "run")
     if "data" in change:
         (photos / "photo-3.png").unlink()
         change = {}
     with pytest.raises(UsageError, match=message):
-        training.run(**asked | change, out=tmp_path / "run", resume=True)
+        run(**asked | change, out=tmp_path / "run", resume=True)
 
 
 def test_other_photos_of_the_same_names_and_sizes_are_others(
     tmp_path: Path, photos: Path, config: Path
 ) -> None:
-    training.run("denoise", data=[photos], out=tmp_path / "run", config=config)
+    run("denoise", data=[photos], out=tmp_path / "run", config=config)
     Image.new("RGB", (80, 64), "red").save(photos / "photo-2.png")
     with pytest.raises(UsageError, match="another --data or --pairs"):
-        training.run("denoise", data=[photos], out=tmp_path / "run", config=config, resume=True)
+        run("denoise", data=[photos], out=tmp_path / "run", config=config, resume=True)
 
 
 def test_no_run_ends_before_its_learning_rate_has_fallen(
@@ -268,76 +274,72 @@ def test_no_run_ends_before_its_learning_rate_has_fallen(
     asked |= {"out": tmp_path / "run", "resume": True}
     with pytest.raises(KeyboardInterrupt):
         # The report is at step 50, long before the fall.
-        training.run(**asked, steps=1000, report=stop)
+        run(**asked, steps=1000, report=stop)
     for steps in (7, 50):
         with pytest.raises(UsageError, match=rf"50 steps already, and {steps} are.*--steps 72 or"):
-            training.run(**asked, steps=steps)
-    training.run(**asked, steps=72)
+            run(**asked, steps=steps)
+    run(**asked, steps=72)
     with pytest.raises(UsageError, match=r"72 steps already, and 71 are.*--steps 72 or"):
-        training.run(**asked, steps=71)
-    training.run(**asked, steps=72)
+        run(**asked, steps=71)
+    run(**asked, steps=72)
 
 
 def test_two_do_not_train_in_one_folder(tmp_path: Path, photos: Path, config: Path) -> None:
     def begin_another(part: Recipe, progress: Progress) -> None:
         with pytest.raises(OutputError, match="another process is training here"):
-            training.run("denoise", data=[photos], out=tmp_path, config=config, resume=True)
+            run("denoise", data=[photos], out=tmp_path, config=config, resume=True)
         tried.append(progress.step)
 
     tried: list[int] = []
-    training.run("denoise", data=[photos], out=tmp_path, config=config, report=begin_another)
+    run("denoise", data=[photos], out=tmp_path, config=config, report=begin_another)
     assert tried
 
 
 def test_a_run_without_a_checkpoint_begins_anew(tmp_path: Path, photos: Path, config: Path) -> None:
-    training.run("denoise", data=[photos], out=tmp_path / "run", config=config)
+    run("denoise", data=[photos], out=tmp_path / "run", config=config)
     shutil.rmtree(tmp_path / "run/network")
-    training.run("denoise", data=[photos], out=tmp_path / "run", config=config, seed=7)
+    run("denoise", data=[photos], out=tmp_path / "run", config=config, seed=7)
     assert json.loads((tmp_path / "run/run.json").read_text())["--seed"] == 7
 
 
 def test_a_run_from_before_plans_is_taken_up(tmp_path: Path, photos: Path, config: Path) -> None:
-    training.run("denoise", data=[photos], out=tmp_path / "run", config=config)
+    run("denoise", data=[photos], out=tmp_path / "run", config=config)
     (tmp_path / "run/run.json").unlink()
-    training.run("denoise", data=[photos], out=tmp_path / "run", config=config, resume=True)
+    run("denoise", data=[photos], out=tmp_path / "run", config=config, resume=True)
     assert (tmp_path / "run/run.json").exists()
 
 
 def test_a_config_says_how_long_fine_tuning_is(tmp_path: Path, photos: Path, config: Path) -> None:
-    first = training.run("denoise", data=[photos], out=tmp_path / "first", config=config)
-    again = training.run(
-        "denoise", data=[photos], start=str(first), out=tmp_path / "b", config=config
-    )
+    first = run("denoise", data=[photos], out=tmp_path / "first", config=config)
+    again = run("denoise", data=[photos], start=str(first), out=tmp_path / "b", config=config)
     assert mirnet.load(again).weights.training["network"]["steps"] == 2
 
 
 def test_fine_tuning_takes_over_the_sizes(tmp_path: Path, photos: Path, config: Path) -> None:
-    first = training.run("denoise", data=[photos], out=tmp_path / "first", config=config)
+    first = run("denoise", data=[photos], out=tmp_path / "first", config=config)
     config.write_text(CONFIG.partition("[network]")[0])
-    again = training.run(
-        "upscale-x1", data=[photos], start=str(first), out=tmp_path / "b", config=config
-    )
+    again = run("upscale-x1", data=[photos], start=str(first), out=tmp_path / "b", config=config)
     assert mirnet.load(again).weights.network.config["widths"] == [8, 16]
 
 
 def test_weights_to_start_from_must_fit(tmp_path: Path, photos: Path, config: Path) -> None:
     with pytest.raises(UsageError, match=r"\d of \d+ tensors fit"):
-        training.run("denoise", data=[photos], start="denoise", out=tmp_path / "a", config=config)
+        run("denoise", data=[photos], start="denoise", out=tmp_path / "a", config=config)
     for bad in ("nothing.safetensors", "no-model"):
         with pytest.raises(MirnetError):
-            training.run("denoise", data=[photos], start=bad, out=tmp_path / "a", config=config)
+            run("denoise", data=[photos], start=bad, out=tmp_path / "a", config=config)
     assert not (tmp_path / "a").exists()
 
 
 def test_a_place_that_takes_nothing(tmp_path: Path, photos: Path, config: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError, match="--out"):
-        training.run("denoise", data=[photos], out=tmp_path / "file/run", config=config)
+        run("denoise", data=[photos], out=tmp_path / "file/run", config=config)
 
 
 def test_an_unknown_device(tmp_path: Path, photos: Path) -> None:
     with pytest.raises(UsageError, match="gpu"):
-        training.run("denoise", data=[photos], out=tmp_path / "run", device="gpu")
+        run("denoise", data=[photos], out=tmp_path / "run", device="gpu")
 
 
 def test_photos_that_one_network_cannot_take_are_refused_first(tmp_path: Path) -> None:
@@ -347,7 +349,7 @@ def test_photos_that_one_network_cannot_take_are_refused_first(tmp_path: Path) -
         # Bright enough for the thumbnail, not for the detail.
         Image.new("RGB", (64, 64), (40, 40, 40 + i)).save(folder / f"{i}.png")
     with pytest.raises(InputError, match="well exposed"):
-        training.run("enhance", data=[folder], out=tmp_path / "run")
+        run("enhance", data=[folder], out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -355,7 +357,7 @@ def test_dark_photos_cannot_be_targets_of_brightening(tmp_path: Path) -> None:
     (tmp_path / "dark").mkdir()
     Image.new("RGB", (64, 64), (5, 5, 5)).save(tmp_path / "dark/a.png")
     with pytest.raises(InputError, match="well exposed"):
-        training.run("enhance", data=[tmp_path / "dark"], out=tmp_path / "run")
+        run("enhance", data=[tmp_path / "dark"], out=tmp_path / "run")
 
 
 @pytest.mark.parametrize(
@@ -397,7 +399,7 @@ def test_a_config_that_is_no_recipe_is_refused(
     config = tmp_path / "wrong.toml"
     config.write_text(line)
     with pytest.raises(UsageError, match=message):
-        training.run("denoise", data=[photos], out=tmp_path / "run", config=config)
+        run("denoise", data=[photos], out=tmp_path / "run", config=config)
     assert not (tmp_path / "run").exists()
 
 
@@ -417,7 +419,7 @@ def test_a_full_disk_leaves_no_part_of_a_checkpoint(
 
     monkeypatch.setattr("mirnet_cli.training.checkpoint.save_file", full)
     with pytest.raises(OutputError, match=r"No space left.*free some space"):
-        training.run("denoise", data=[photos], out=tmp_path / "run", config=config)
+        run("denoise", data=[photos], out=tmp_path / "run", config=config)
     assert not list((tmp_path / "run").rglob("*.part"))
 
 
@@ -425,19 +427,19 @@ def test_a_run_killed_between_two_checkpoints_is_a_run(
     tmp_path: Path, photos: Path, config: Path
 ) -> None:
     asked = {"name": "denoise", "data": [photos], "config": config, "out": tmp_path / "run"}
-    training.run(**asked, seed=1)
+    run(**asked, seed=1)
     kept = tmp_path / "run/network/checkpoint"
     kept.rename(kept.with_name("checkpoint.old"))
     with pytest.raises(OutputError, match="--resume"):
-        training.run(**asked, seed=2)
+        run(**asked, seed=2)
     with pytest.raises(UsageError, match="another --seed"):
-        training.run(**asked, seed=2, resume=True)
-    training.run(**asked, seed=1, resume=True)
+        run(**asked, seed=2, resume=True)
+    run(**asked, seed=1, resume=True)
 
 
 def test_names_that_are_too_long(tmp_path: Path, photos: Path, config: Path) -> None:
     with pytest.raises(OutputError, match="--out"):
-        training.run("denoise", data=[photos], out=tmp_path / ("n" * 300), config=config)
+        run("denoise", data=[photos], out=tmp_path / ("n" * 300), config=config)
     for load in (load_photos, load_pairs):
         with pytest.raises(InputError):
             load(tmp_path / ("n" * 300))
@@ -454,10 +456,10 @@ def test_names_that_are_too_long(tmp_path: Path, photos: Path, config: Path) -> 
 )
 def test_a_damaged_run_is_told(tmp_path: Path, photos: Path, config: Path, file: str) -> None:
     asked = {"name": "denoise", "data": [photos], "config": config, "out": tmp_path / "run"}
-    training.run(**asked)
+    run(**asked)
     (tmp_path / "run" / file).write_bytes(b"[1]")
     with pytest.raises(UsageError, match="not intact; begin anew"):
-        training.run(**asked, resume=True)
+        run(**asked, resume=True)
 
 
 @pytest.mark.parametrize(
@@ -475,17 +477,17 @@ def test_too_little_memory_is_told(
 
     monkeypatch.setattr("mirnet_cli.training.loop.make_batch", fail)
     with pytest.raises(OutOfMemoryError, match="smaller batch or crop"):
-        training.run("denoise", data=[photos], out=tmp_path / "run", config=config)
+        run("denoise", data=[photos], out=tmp_path / "run", config=config)
 
 
 def test_a_version_in_integers_leaves_the_weights_as_they_are(
     tmp_path: Path, photos: Path, config: Path
 ) -> None:
-    first = training.run("denoise", data=[photos], config=config, out=tmp_path / "first", steps=3)
+    first = run("denoise", data=[photos], config=config, out=tmp_path / "first", steps=3)
     before = mirnet.load(weights=str(first), runtime="torch", precision="fp32")
     with pytest.raises(UsageError, match="8-bit integers"):
         mirnet.load(weights=str(first), runtime="torch", precision="int8")
-    made = training.run(
+    made = run(
         "denoise", data=[photos], start=str(first), int8=True, steps=3, out=tmp_path / "second"
     )
     after = mirnet.load(weights=str(made), runtime="torch", precision="fp32")
@@ -503,9 +505,9 @@ def test_a_version_in_integers_leaves_the_weights_as_they_are(
 def test_training_for_integers_brings_them_nearer_to_the_teacher(
     tmp_path: Path, photos: Path, config: Path
 ) -> None:
-    first = training.run("denoise", data=[photos], config=config, out=tmp_path / "first", steps=5)
+    first = run("denoise", data=[photos], config=config, out=tmp_path / "first", steps=5)
     found: list[float] = []
-    training.run(
+    run(
         "denoise",
         data=[photos],
         start=str(first),

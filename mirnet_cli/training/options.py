@@ -1,0 +1,120 @@
+"""What can be asked for when weights are trained."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from mirnet_cli import values
+from mirnet_cli.options import Options, Setting, like
+from mirnet_cli.restore.options import LoadOptions
+
+DATA = "Data"
+RUN = "The run"
+
+
+@dataclass(frozen=True)
+class TrainOptions(Options):
+    """What weights are trained on, how long and where.
+
+    Attributes:
+        data: folders of good photos, degraded while training.
+        pairs: folders with ``input/`` and ``target/``.
+        out: for checkpoints, the log, curves and weights; ``runs/NAME`` by default.
+        start: a model's name or a weights file to start from.
+        int8: leave the weights to start from (else the model of that name) as they are, and train a
+            version of them in 8-bit integers that is kept in the same file.
+        hours: of training, about, those before a resumption included; the number of steps follows
+            from them: that of a model's first network from its share, those of the others from
+            that number, as the recipe says.
+        steps: at most, of the network with most; where hours are not given either, the recipe's
+            (for fine-tuning 4000).
+        licence: of the weights, for their file; an SPDX expression where there is one;
+            None is "unknown".
+        resume: take up the checkpoint in ``out``; without it, a folder with one is refused. All
+            but the length has to be as it was. More hours or steps than before make the run as if
+            it had been so long from the start.
+        config: TOML that changes the recipe: ``optimiser``, ``weight_decay``, ``learning_rate``,
+            ``steps`` (of the network with most), ``pair_share``, ``brightness``, ``stages`` (of
+            ``until``, ``crop``, ``batch``, ``loss``) and a table ``network``. Where a model has two
+            networks, both change.
+    """
+
+    data: Annotated[
+        tuple[Path, ...],
+        Setting(
+            "A folder of good photos, made worse while training; may be repeated.",
+            DATA,
+            metavar="DIR",
+            parse=values.paths,
+        ),
+    ] = ()
+    pairs: Annotated[
+        tuple[Path, ...],
+        Setting(
+            "A folder with input/ and target/, the same names in both; may be repeated.",
+            DATA,
+            metavar="DIR",
+            parse=values.paths,
+        ),
+    ] = ()
+    out: Annotated[
+        Path | None,
+        Setting(
+            "For weights, checkpoints and curves. [default: runs/TASK]",
+            RUN,
+            metavar="DIR",
+            parse=Path,
+        ),
+    ] = None
+    start: Annotated[
+        str | None,
+        Setting(
+            "Start from these weights (fine-tuning).",
+            RUN,
+            metavar="MODEL|FILE",
+            flags=("--from",),
+        ),
+    ] = None
+    int8: Annotated[
+        bool,
+        Setting(
+            "Keep the weights of --from, or those that ship, as they are, and train a version "
+            "of them in 8-bit integers for --precision int8.",
+            RUN,
+        ),
+    ] = False
+    hours: Annotated[
+        float | None,
+        Setting(
+            "Train for about so many, earlier stretches of the run included.",
+            RUN,
+            metavar="N",
+            parse=values.positive,
+        ),
+    ] = None
+    steps: Annotated[
+        int | None,
+        Setting(
+            "Of the longest-trained network. [default: the recipe's]",
+            RUN,
+            metavar="N",
+            parse=values.count,
+        ),
+    ] = None
+    seed: Annotated[
+        int,
+        Setting("Of everything random. [default: 0]", RUN, metavar="N", parse=values.seed),
+    ] = 0
+    licence: Annotated[
+        str | None,
+        Setting("Of the weights, for their file. [default: unknown]", RUN, metavar="SPDX"),
+    ] = None
+    resume: Annotated[
+        bool,
+        Setting("Go on exactly where the run in --out stopped; longer, if asked.", RUN),
+    ] = False
+    config: Annotated[
+        Path | None,
+        Setting("TOML that changes the recipe.", RUN, metavar="FILE", parse=Path),
+    ] = None
+    device: Annotated[str, like(LoadOptions, "device")] = "auto"
