@@ -63,7 +63,7 @@ class Selection(Options):
 
     recursive: Annotated[
         bool,
-        Setting("Folders within folders too, mirrored.", WHICH, flags=("-r", "--recursive")),
+        Setting("Include subfolders; their structure is kept.", WHICH, flags=("-r", "--recursive")),
     ] = False
     include: Annotated[
         tuple[str, ...],
@@ -86,13 +86,15 @@ class Selection(Options):
     shard: Annotated[
         tuple[int, int] | None,
         Setting(
-            "Only part i of n, counted from 1; the same on every machine.",
+            "Only part i of n, counted from 1; the same split on every machine.",
             WHICH,
             metavar="i/n",
             parse=values.shard,
         ),
     ] = None
-    suffix: Annotated[str, Setting("Put before the extension.", WHERE, metavar="TEXT")] = ""
+    suffix: Annotated[
+        str, Setting("Added to the name, before the extension.", WHERE, metavar="TEXT")
+    ] = ""
     extension: str | None = None
 
     def __post_init__(self) -> None:
@@ -114,7 +116,7 @@ class BatchOptions(Selection):
     max_time: Annotated[
         float | None,
         Setting(
-            "Start nothing new after this long (90s, 30m, 2h); run again to go on.",
+            "Stop starting new photos after this long (90s, 30m, 2h); run again to go on.",
             COMPUTING,
             metavar="TIME",
             parse=values.seconds,

@@ -177,7 +177,9 @@ class Processes:
             self._again.append(job)
             return
         remedy = "try it alone with --jobs 1, and with less --max-memory"
-        self._over(worker, job, died(job, self._restorer, f"{deaths} processes", code, remedy))
+        self._over(
+            worker, job, died(job, self._restorer, f"{deaths} worker processes", code, remedy)
+        )
 
 
 class _Leave(BaseException):

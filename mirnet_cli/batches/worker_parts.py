@@ -63,18 +63,18 @@ def without_interrupts() -> Iterator[None]:
 
 
 def died(job: Job, restorer: "Restorer", victims: str, code: int | None, remedy: str) -> Outcome:
-    """The outcome of a photo that was given up because processes died of it.
+    """The outcome of a photo that was given up because it crashed its processes.
 
     Args:
         job: the photo.
         restorer: that they had.
-        victims: who died ("2 processes").
+        victims: who died ("2 worker processes").
         code: how the last one ended, as :mod:`multiprocessing` has it; None where nobody knows.
         remedy: what to do about it.
     """
     by = _signal_name(code)
     how = by or (None if code is None else f"code {code}")
-    error = InputError(f"{victims} died of it" + (f" ({how})" if how else ""), remedy)
+    error = InputError(f"it crashed {victims}" + (f" ({how})" if how else ""), remedy)
     outcome = failure(error, job.item.source, job.item.target, restorer=restorer)
     # Killed for want of memory it may succeed the next time; what crashes will crash again.
     return Outcome(outcome.result, error, lasting=by in _CRASHES)

@@ -24,7 +24,7 @@ def command(
 ) -> int:
     """Look at photos, and do what they need: less noise, more light; nothing to good ones.
 
-    Each result is written beside its photo as NAME-auto.EXT unless -o says otherwise. What was
+    Each result is written next to its photo, as NAME-auto.EXT unless -o says otherwise. What was
     found and done is said in a line.
     """
     from mirnet_cli.cli.photos import improve

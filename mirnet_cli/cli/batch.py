@@ -76,7 +76,7 @@ class How:
     ] = None
     watch: Annotated[
         bool,
-        option("--watch", panel=WHICH, help="Go on with photos that come in, until Ctrl-C."),
+        option("--watch", panel=WHICH, help="Keep processing photos as they arrive, until Ctrl-C."),
     ] = False
     dry_run: Annotated[
         bool, option("--dry-run", panel=WHICH, help="Show what would be done; write nothing.")
@@ -88,7 +88,7 @@ class How:
             metavar="N",
             panel=COMPUTING,
             parser=values.jobs,
-            help="Processes that do a photo each and share cores and memory. [default: 1]",
+            help="Number of photos at once, in processes that share cores and memory. [default: 1]",
         ),
     ] = 1
     cluster: Annotated[
@@ -108,7 +108,7 @@ class How:
             "--report",
             metavar="FILE.html",
             panel=WORDS,
-            help="A page to look at: each photo before and after, times, warnings, failures.",
+            help="An HTML page: each photo before and after, times, warnings, failures.",
         ),
     ] = None
 
@@ -123,7 +123,7 @@ def command(
     how: How,
     words: Words,
 ) -> int:
-    """Do a whole folder; run it again to go on where it was stopped.
+    """Process a whole folder; run it again to continue where it stopped.
 
     Results go to DIR-enhanced, DIR-denoised or DIR-x2 unless -o names another folder. What the
     journal there knows to be done is skipped; one bad photo does not stop the others.

@@ -42,7 +42,7 @@ class Measure:
             "--megapixels",
             metavar="N,N…",
             panel=MEASURE,
-            help="Sizes of the photos that are made. [default: 0.26,2]",
+            help="Sizes of the generated photos. [default: 0.26,2]",
         ),
     ] = "0.26,2"
     repeat: Annotated[

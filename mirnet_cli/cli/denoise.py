@@ -21,7 +21,7 @@ def command(
 ) -> int:
     """Remove camera noise from photos.
 
-    Each result is written beside its photo as NAME-denoised.EXT unless -o says otherwise.
+    Each result is written next to its photo, as NAME-denoised.EXT unless -o says otherwise.
     """
     from mirnet_cli.cli.photos import improve
 

@@ -20,7 +20,7 @@ def command(
 ) -> int:
     """Brighten and retouch photos: low light, dull exposure. Good photos are left alone.
 
-    Each result is written beside its photo as NAME-enhanced.EXT unless -o says otherwise.
+    Each result is written next to its photo, as NAME-enhanced.EXT unless -o says otherwise.
     """
     from mirnet_cli.cli.photos import improve
 

@@ -74,7 +74,7 @@ class Measure:
         option(
             "--baseline",
             panel=MEASURE,
-            help="Measure doing nothing beside it (with a scale: bicubic enlargement).",
+            help="Also measure the untouched inputs (with a scale: bicubic enlargement).",
         ),
     ] = False
     border: Annotated[
@@ -84,7 +84,7 @@ class Measure:
             metavar="N",
             panel=MEASURE,
             parser=values.overlap,
-            help="Leave out so many pixels on each side of the target. [default: 0]",
+            help="Ignore this many pixels on each side of the target. [default: 0]",
         ),
     ] = 0
     luma: Annotated[
@@ -92,7 +92,7 @@ class Measure:
         option(
             "--luma",
             panel=MEASURE,
-            help="Measure luma (BT.601) in place of RGB, as papers on super-resolution do.",
+            help="Measure luma (BT.601) instead of RGB, as papers on super-resolution do.",
         ),
     ] = False
     max_pixels: Annotated[int, same(ReadOptions, "max_pixels", panel=MEASURE)] = MAX_PIXELS

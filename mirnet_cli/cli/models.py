@@ -65,7 +65,7 @@ OnlyTask = Annotated[
 
 @app.command("list", cls=Command)
 def list_models(task: OnlyTask = None, json: Json = False) -> int:
-    """List the models: what for, how large, whose, whether here."""
+    """List the models: purpose, size, licence, and whether they are here."""
     chosen = [each for each in catalogue.entries() if task in (None, each.task)]
     if json:
         for each in chosen:

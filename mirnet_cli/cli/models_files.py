@@ -106,7 +106,7 @@ def download(
             "--to",
             metavar="DIR",
             envvar=None,
-            help="Also copy the files there, for a machine without a network.",
+            help="Also copy the files there, for a machine without network.",
         ),
     ] = None,
     accept_licence: Annotated[
@@ -114,14 +114,14 @@ def download(
         option(
             "--accept-licence",
             envvar=None,
-            help="You have read the licence and accept it; asked once.",
+            help="Accept the licence, which you have read; needed once.",
         ),
     ] = False,
     force: Annotated[
-        bool, option("--force", envvar=None, help="Fetch again what is here already.")
+        bool, option("--force", envvar=None, help="Fetch again even if the file is here.")
     ] = False,
     overwrite: Overwrite = False,
-    quiet: Annotated[bool, option("-q", "--quiet", help="Say nothing but errors.")] = False,
+    quiet: Annotated[bool, option("-q", "--quiet", help="Print errors only.")] = False,
     json: Json = False,
 ) -> int:
     """Fetch weights, verify them, and keep them for use without a network.
@@ -246,7 +246,7 @@ def push(
         ),
     ] = None,
     private: Annotated[
-        bool, option("--private", envvar=None, help="Make a repository that only you see.")
+        bool, option("--private", envvar=None, help="Create a private repository.")
     ] = False,
     json: Json = False,
 ) -> int:

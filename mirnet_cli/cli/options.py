@@ -30,7 +30,7 @@ __all__ = [
     "option",
 ]
 
-WORDS = "What is said"
+WORDS = "Messages"
 EPILOG = (
     "Each option can be set by an environment variable too, say --tile by MIRNET_TILE; "
     "all but --overwrite. Messages go to stderr, data to stdout."
@@ -129,7 +129,7 @@ FurtherScale = Annotated[
 
 @dataclass(frozen=True)
 class Words:
-    """What is said."""
+    """Messages, and how."""
 
     json: Annotated[
         bool,
@@ -139,12 +139,10 @@ class Words:
             help="One JSON object a line for each file on stdout (stderr if a picture goes there).",
         ),
     ] = False
-    quiet: Annotated[bool, option("-q", "--quiet", panel=WORDS, help="Say nothing but errors.")] = (
-        False
-    )
+    quiet: Annotated[bool, option("-q", "--quiet", panel=WORDS, help="Print errors only.")] = False
     verbose: Annotated[
         bool,
-        option("-v", "--verbose", panel=WORDS, help="Say more; show tracebacks of bugs."),
+        option("-v", "--verbose", panel=WORDS, help="Print more; show tracebacks of bugs."),
     ] = False
 
 

@@ -28,7 +28,7 @@ def command(
 ) -> int:
     """Enlarge photos 2, 3 or 4 times, with detail; or restore blur at the size given.
 
-    Each result is written beside its photo as NAME-x2.EXT unless -o says otherwise.
+    Each result is written next to its photo, as NAME-x2.EXT unless -o says otherwise.
     """
     from mirnet_cli.cli.photos import improve
 

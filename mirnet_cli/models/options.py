@@ -17,7 +17,7 @@ def known_task(text: str) -> str:
 
 @dataclass(frozen=True)
 class ConvertOptions(Options):
-    """What is said of weights beside what their file says, and how they are written."""
+    """Messages of weights beside what their file says, and how they are written."""
 
     task: Annotated[
         str | None,
@@ -35,9 +35,9 @@ class ConvertOptions(Options):
             parse=values.scale,
         ),
     ] = None
-    name: Annotated[str | None, Setting("Of the model. [default: as OUT]", metavar="NAME")] = None
+    name: Annotated[str | None, Setting("Name of the model. [default: as OUT]", metavar="NAME")] = None
     licence: Annotated[
-        str | None, Setting("Of the weights. [default: unknown]", metavar="SPDX")
+        str | None, Setting("Licence of the weights. [default: unknown]", metavar="SPDX")
     ] = None
     half: Annotated[bool, Setting("Keep float16: half the size, about 3 digits.")] = False
     overwrite: Annotated[bool, Setting("Replace a file that exists.", variable=False)] = False

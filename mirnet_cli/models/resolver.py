@@ -60,7 +60,7 @@ def resolve(
             raise UsageError("only upscale has scales", "leave --scale out", subject=task)
         entry = catalogue.default(task, scale)
     else:
-        raise UsageError("nothing says which weights", "give a task, a model or a file")
+        raise UsageError("no task, model or weights given", "name one")
     suits(entry.name, entry.task, entry.scales, task, scale)
     return load_entry(entry)
 

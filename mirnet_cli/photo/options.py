@@ -20,7 +20,7 @@ class ReadOptions(Options):
     crop: Annotated[
         tuple[int, int, int, int] | None,
         Setting(
-            "Only this part, in pixels, to try settings.",
+            "Process only this part, in pixels, to try settings.",
             HOW,
             metavar="X,Y,W,H",
             parse=values.crop,
@@ -67,8 +67,10 @@ class WriteOptions(Options):
             parse=values.quality,
         ),
     ] = None
-    strip: Annotated[bool, Setting("Drop metadata (EXIF, XMP, GPS …).", WHERE)] = False
-    preserve: Annotated[bool, Setting("Keep the time of the file.", WHERE, alters=False)] = False
+    strip: Annotated[bool, Setting("Remove metadata (EXIF, XMP, GPS …).", WHERE)] = False
+    preserve: Annotated[
+        bool, Setting("Keep the file's modification time.", WHERE, alters=False)
+    ] = False
 
     def __post_init__(self) -> None:
         """Refuse a format that cannot be written here, too.

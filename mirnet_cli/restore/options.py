@@ -138,7 +138,7 @@ class LoadOptions(Options):
     precision: Annotated[
         Literal["auto", "fp32", "fp16", "bf16", "int8"],
         Setting(
-            "auto is the fastest within the stated tolerance. [default: auto]",
+            "Numeric precision; auto is the fastest within the stated tolerance.",
             COMPUTING,
             metavar="auto|fp32|fp16|bf16|int8",
         ),
@@ -146,7 +146,7 @@ class LoadOptions(Options):
     runtime: Annotated[
         Literal["auto", "torch", "openvino", "onnxruntime"],
         Setting(
-            "What computes; onnxruntime is for ONNX networks. [default: auto]",
+            "Inference backend; onnxruntime is for ONNX networks. [default: auto]",
             COMPUTING,
             metavar="auto|torch|openvino|onnxruntime",
         ),
@@ -172,7 +172,7 @@ class LoadOptions(Options):
     context: Annotated[
         Literal["auto", "whole", "sample", "refine", "tile"],
         Setting(
-            "How tiles are made to agree with the whole. [default: per model]",
+            "How tiles share whole-image statistics. [default: per model]",
             COMPUTING,
             metavar="auto|whole|sample|refine|tile",
         ),
@@ -180,7 +180,7 @@ class LoadOptions(Options):
     max_memory: Annotated[
         int | None,
         Setting(
-            "A ceiling for the process. [default: half of the machine's, 1.06G at most]",
+            "Memory limit of the process. [default: half of the machine's, 1.06G at most]",
             COMPUTING,
             metavar="4G",
             parse=values.memory,

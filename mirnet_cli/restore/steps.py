@@ -73,7 +73,7 @@ class Then:
 
 
 def _pairs(text: str) -> Iterable[tuple[str, Any]]:
-    """What is said of a step, key by key; values may hold commas."""
+    """Messages of a step, key by key; values may hold commas."""
     known = {*declared(StepOptions), *_LOADED}
     switches = {each.name for each in fields(StepOptions) if isinstance(each.default, bool)}
     after = "|".join([*(f"{key}=" for key in known), *(rf"{key}(?=,|$)" for key in switches)])
@@ -204,7 +204,7 @@ class ChainOptions(LoadOptions):
                     raise UsageError("not with auto", "leave it out", subject=f"--{name}")
         if not self.then and first.task in (None, "upscale", "auto"):
             return (first,)
-        # What is said of an ONNX network is said of the first.
+        # Messages of an ONNX network is said of the first.
         others = replace(first, model=None, weights=None, set=(), input_range=None, bgr=None)
         steps = [
             replace(first, scale=None),

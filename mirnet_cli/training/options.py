@@ -42,7 +42,7 @@ class TrainOptions(Options):
     data: Annotated[
         tuple[Path, ...],
         Setting(
-            "A folder of good photos, made worse while training; may be repeated.",
+            "A folder of good photos, degraded while training; may be repeated.",
             DATA,
             metavar="DIR",
             parse=values.paths,
@@ -60,7 +60,7 @@ class TrainOptions(Options):
     out: Annotated[
         Path | None,
         Setting(
-            "For weights, checkpoints and curves. [default: runs/TASK]",
+            "Folder for weights, checkpoints and curves. [default: runs/TASK]",
             RUN,
             metavar="DIR",
             parse=Path,
@@ -86,7 +86,7 @@ class TrainOptions(Options):
     hours: Annotated[
         float | None,
         Setting(
-            "Train for about so many, earlier stretches of the run included.",
+            "Train for about this long, earlier stretches of the run included.",
             RUN,
             metavar="N",
             parse=values.positive,
@@ -95,7 +95,7 @@ class TrainOptions(Options):
     steps: Annotated[
         int | None,
         Setting(
-            "Of the longest-trained network. [default: the recipe's]",
+            "Steps of the longest-trained network. [default: the recipe's]",
             RUN,
             metavar="N",
             parse=values.count,
@@ -103,18 +103,18 @@ class TrainOptions(Options):
     ] = None
     seed: Annotated[
         int,
-        Setting("Of everything random. [default: 0]", RUN, metavar="N", parse=values.seed),
+        Setting("Seed of everything random. [default: 0]", RUN, metavar="N", parse=values.seed),
     ] = 0
     licence: Annotated[
         str | None,
-        Setting("Of the weights, for their file. [default: unknown]", RUN, metavar="SPDX"),
+        Setting("Licence to write into the weights. [default: unknown]", RUN, metavar="SPDX"),
     ] = None
     resume: Annotated[
         bool,
-        Setting("Go on exactly where the run in --out stopped; longer, if asked.", RUN),
+        Setting("Continue the run in --out exactly where it stopped; longer, if asked.", RUN),
     ] = False
     config: Annotated[
         Path | None,
-        Setting("TOML that changes the recipe.", RUN, metavar="FILE", parse=Path),
+        Setting("A TOML file that changes the recipe.", RUN, metavar="FILE", parse=Path),
     ] = None
     device: Annotated[str, like(LoadOptions, "device")] = "auto"

@@ -192,7 +192,7 @@ def test_a_photo_that_kills_three_workers_is_left(clustered: Clustered) -> None:
     found = {each.item.key: each for each in clustered.reports(killing(clustered, killer))}
     error = found[NAMES[-1]].outcome.result.error
     assert error is not None
-    assert error.startswith("3 workers died of it; ")
+    assert error.startswith("it crashed 3 workers; ")
     assert killer.left == {NAMES[-1]: 6}
     others = NAMES[:-1]
     assert {found[name].outcome.result.status for name in others} == {"done"}

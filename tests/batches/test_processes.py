@@ -76,7 +76,7 @@ def test_they_do_what_one_does_and_survive_each_other(small: Path, tmp_path: Pat
         assert not any(into.glob(".*part"))
         assert executor._workers == [None, None]
         assert killer.under_way == []
-    assert "2 processes died of it (SIGKILL)" in str(found["b.png"].error)
+    assert "it crashed 2 worker processes (SIGKILL)" in str(found["b.png"].error)
 
 
 def test_memory_and_cores_are_shared() -> None:

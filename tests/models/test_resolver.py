@@ -52,7 +52,7 @@ def test_what_is_asked_for_is_found(
         ("denoise", {"scale": 2}, "only upscale has scales"),
         ("denoise", {"model": "upscale"}, "made for upscale, not for denoise"),
         ("upscale", {"model": "upscale", "scale": 1}, "the model upscale-x1 does that"),
-        (None, {}, "nothing says which"),
+        (None, {}, "no task, model or weights given"),
         ("denoise", {"model": "denoise", "weights": "x"}, "exclude each other"),
     ],
 )
