@@ -73,6 +73,10 @@ class Restorer:
     max_memory: int = 1 << 30
 
     @property
+    def weights(self) -> Any:
+        return SimpleNamespace(network=SimpleNamespace(family="fake", config={}))
+
+    @property
     def steps(self) -> tuple["Restorer", ...]:
         return (self,)
 
