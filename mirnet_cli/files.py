@@ -304,7 +304,7 @@ def reason(error: OSError) -> str:
 
 
 def exists_already(path: Place) -> OutputError:
-    """Messages where an output is there and is not to be replaced."""
+    """What is said where an output is there and is not to be replaced."""
     return OutputError(
         "exists already", "use --overwrite to replace it or -o to choose another name", subject=path
     )
@@ -313,7 +313,7 @@ def exists_already(path: Place) -> OutputError:
 def not_written(
     path: Path, error: OSError, remedy: str = "choose another place with -o"
 ) -> OutputError:
-    """Messages where the system refused to write."""
+    """What is said where the system refused to write."""
     if error.errno in _FULL:
         return DiskFullError("no space is left for the output", "free some space", subject=path)
     file = blocking(path.parent)

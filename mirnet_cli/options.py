@@ -22,7 +22,7 @@ COMPUTING = "Computing"
 
 @dataclass(frozen=True)
 class Setting:
-    """Messages of an option beside its name, type and default.
+    """What is said of an option beside its name, type and default.
 
     Attributes:
         help: what it does, in a line.
@@ -89,13 +89,13 @@ class Options:
 
 
 def like(kind: type, name: str, panel: str | None = None, help: str | None = None) -> Setting:
-    """Messages of an option of another dataclass, perhaps under another heading or reworded."""
+    """What is said of an option of another dataclass, perhaps under another heading or reworded."""
     said = declared(kind)[name]
     return replace(said, panel=panel or said.panel, help=help or said.help)
 
 
 def declared(kind: type) -> dict[str, Setting]:
-    """Messages of each option of a dataclass, by the field's name."""
+    """What is said of each option of a dataclass, by the field's name."""
     return _declared(cast(Hashable, kind))
 
 

@@ -129,7 +129,7 @@ FurtherScale = Annotated[
 
 @dataclass(frozen=True)
 class Words:
-    """Messages, and how."""
+    """What is said, and how."""
 
     json: Annotated[
         bool,

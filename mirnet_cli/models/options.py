@@ -35,7 +35,9 @@ class ConvertOptions(Options):
             parse=values.scale,
         ),
     ] = None
-    name: Annotated[str | None, Setting("Name of the model. [default: as OUT]", metavar="NAME")] = None
+    name: Annotated[str | None, Setting("Name of the model. [default: as OUT]", metavar="NAME")] = (
+        None
+    )
     licence: Annotated[
         str | None, Setting("Licence of the weights. [default: unknown]", metavar="SPDX")
     ] = None

@@ -73,7 +73,7 @@ class Then:
 
 
 def _pairs(text: str) -> Iterable[tuple[str, Any]]:
-    """Messages of a step, key by key; values may hold commas."""
+    """What is said of a step, key by key; values may hold commas."""
     known = {*declared(StepOptions), *_LOADED}
     switches = {each.name for each in fields(StepOptions) if isinstance(each.default, bool)}
     after = "|".join([*(f"{key}=" for key in known), *(rf"{key}(?=,|$)" for key in switches)])

@@ -108,7 +108,7 @@ def test_a_pointer_in_place_of_shipped_weights(models: Ship) -> None:
         resolve("denoise")
     path.unlink()
     with pytest.raises(
-        ModelError, match="restore it with git in a checkout, or .*--force-reinstall"
+        ModelError, match=r"restore it with git in a checkout, or .*--force-reinstall"
     ):
         resolve("denoise")
 
