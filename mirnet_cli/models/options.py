@@ -17,7 +17,7 @@ def known_task(text: str) -> str:
 
 @dataclass(frozen=True)
 class ConvertOptions(Options):
-    """Messages of weights beside what their file says, and how they are written."""
+    """What is said of weights beside what their file says, and how they are written."""
 
     task: Annotated[
         str | None,

@@ -204,7 +204,7 @@ class ChainOptions(LoadOptions):
                     raise UsageError("not with auto", "leave it out", subject=f"--{name}")
         if not self.then and first.task in (None, "upscale", "auto"):
             return (first,)
-        # Messages of an ONNX network is said of the first.
+        # What is said of an ONNX network is said of the first.
         others = replace(first, model=None, weights=None, set=(), input_range=None, bgr=None)
         steps = [
             replace(first, scale=None),

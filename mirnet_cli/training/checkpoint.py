@@ -94,7 +94,7 @@ def read_state(folder: Path) -> dict[str, Any] | None:
 
 
 def not_intact(path: Path) -> UsageError:
-    """Messages of a part of a run that cannot be read."""
+    """What is said of a part of a run that cannot be read."""
     return UsageError("not intact", "begin anew with another --out", subject=path)
 
 
