@@ -58,7 +58,7 @@ def test_exit_codes() -> None:
 
 def test_fields_of_a_result() -> None:
     told = re.findall(
-        r"`(\w+)`", " ".join(row[0] for row in table("scripts.md", "## One object a photo"))
+        r"`(\w+)`", " ".join(row[0] for row in table("scripts.md", "## One object per photo"))
     )
     assert told == [field.name for field in dataclasses.fields(Result)]
 
