@@ -158,6 +158,9 @@ for path in ("in/plain.jpg", "in"):
     print([(each.output, each.status, each.error) for each in done])
 """
 
+_FOLDERS = ("in/", "all/", "few/")
+"""Of the photos. A word of a command that begins with one may have patterns, which a shell expands;
+those of other words, such as what follows ``--include``, are for mirnet."""
 _INPUTS = "in/*"
 COMMANDS: dict[str, list[str]] = {
     "denoise": ["denoise", _INPUTS, "-o", "denoise/", "--json"],
@@ -248,22 +251,22 @@ def _run(build: Path, folder: Path, given: Path, only: str) -> Said:
 
     for name, words in COMMANDS.items():
         if fnmatchcase(name, only):
-            whole = [
-                each
-                for word in words
-                for each in (
-                    sorted(str(path.relative_to(folder)) for path in folder.glob(word))
-                    if "*" in word and not word.startswith(("*", "p*", "t*"))
-                    else [word]
-                )
-            ]
-            run(name, [str(build), *whole])
+            run(name, [str(build), *(each for word in words for each in _expanded(word, folder))])
     if fnmatchcase("pipe", only):
         photo = (folder / "in/plain.png").read_bytes()
         run("pipe", [str(build), "denoise", "--format", "webp"], photo)
     if fnmatchcase("api", only):
         run("api", [str(build.with_name("python")), "-c", _API])
     return said
+
+
+def _expanded(word: str, folder: Path) -> list[str]:
+    """What a shell in the folder makes of a word."""
+    if "*" not in word or not word.startswith(_FOLDERS):
+        return [word]
+    found = sorted(str(path.relative_to(folder)) for path in folder.glob(word))
+    assert found, f"no photo is called {word}"
+    return found
 
 
 def _differences(folders: list[Path], said: list[dict[str, Any]]) -> Iterator[str]:

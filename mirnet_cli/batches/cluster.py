@@ -3,6 +3,10 @@
 The client decides which worker gets which photo, and Dask carries it there: so it is known which
 photo a worker had when it died, no worker has more than one photo in hand and one at hand, and
 no photo is begun twice unless the worker that had it is gone.
+
+Dask's own ``allowed-failures`` counts a death against all that a worker was given, the photo that
+only waited among them, and its plugins cannot say which worker is unfit for one batch and why; so
+deaths are counted here, and a worker is prepared by a call.
 """
 
 import os

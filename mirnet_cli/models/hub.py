@@ -294,6 +294,9 @@ class _GaveUp(Exception):  # noqa: N818
 class Counter(logging.Handler):
     """Counts the client's retries, which it announces before it waits, and ends them.
 
+    By what it logs: ``hf_hub_download`` of huggingface_hub 2.4 passes no limit on to the functions
+    beneath it that have one.
+
     Attributes:
         best: how many bytes had come at most. The client itself would go on for ever with a server
             that breaks off at the same place again and again.
