@@ -67,6 +67,12 @@ def real(
     return run
 
 
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test keeps in the cache is its own, and gone after it."""
+    monkeypatch.setenv("MIRNET_CACHE", str(tmp_path / "cache"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Tests keep what can be made again in a folder of their own."""

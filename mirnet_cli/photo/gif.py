@@ -1,12 +1,11 @@
 """GIF, of which the first frame is read. Source: CompuServe, "Graphics Interchange Format 89a"."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from io import BytesIO
+from dataclasses import dataclass, replace
 
 from mirnet_cli.photo.codec import Layout, Order, Raster
 from mirnet_cli.photo.picture import Metadata
-from mirnet_cli.photo.source import DamageError, Data, whole
+from mirnet_cli.photo.source import DamageError, Data
 
 DEPTHS = ("uint8",)
 GREY = True
@@ -70,14 +69,10 @@ def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> 
     """Decode the first frame with Pillow."""
     from PIL import GifImagePlugin
 
-    from mirnet_cli.photo.raster import from_pillow
+    from mirnet_cli.photo.raster import first_frame
 
-    with BytesIO(whole(data)) as stream:
-        image = GifImagePlugin.GifImageFile(stream)
-        if image.size != (layout.width, layout.height):
-            raise DamageError("its headers disagree about its size")
-        raster = from_pillow(image, orientation, None)
-    return Raster(raster.pixels, raster.alpha, lossless=True)
+    raster = first_frame(GifImagePlugin.GifImageFile, data, layout, orientation)
+    return replace(raster, lossless=True)
 
 
 def write(order: Order) -> tuple[list[bytes], list[str]]:

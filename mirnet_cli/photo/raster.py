@@ -1,15 +1,16 @@
 """Between Pillow's pictures and arrays: band by band, so that no third copy is ever held."""
 
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms
 
 from mirnet_cli.photo import colour
-from mirnet_cli.photo.codec import NUMBERS, Raster
+from mirnet_cli.photo.codec import NUMBERS, Layout, Raster
 from mirnet_cli.photo.picture import Array
-from mirnet_cli.photo.source import DamageError
+from mirnet_cli.photo.source import DamageError, Data, whole
 from mirnet_cli.photo.space import Space
 
 BAND = 4 << 20
@@ -102,6 +103,21 @@ def from_pillow(image: Image.Image, orientation: int, icc: bytes | None) -> Rast
             stored_alpha[top:bottom] = piece[..., -1]
     image.close()
     return Raster(pixels, alpha, profile_used, warnings=tuple(warnings))
+
+
+def first_frame(
+    kind: Callable[[BytesIO], Image.Image], data: Data, layout: Layout, orientation: int
+) -> Raster:
+    """The first picture of a file, by the class of Pillow that reads it.
+
+    Raises:
+        DamageError: it is not of the size that its header says.
+    """
+    with BytesIO(whole(data)) as stream:
+        image = kind(stream)
+        if image.size != (layout.width, layout.height):
+            raise DamageError("its headers disagree about its size")
+        return from_pillow(image, orientation, None)
 
 
 def _target(image: Image.Image) -> tuple[str, int, bool]:

@@ -1,12 +1,13 @@
 """WebP. Source: RFC 9649 (container), sections 2.7 and 3 to 5."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 
 from mirnet_cli.photo import exif
 from mirnet_cli.photo.codec import Layout, Order, Raster
 from mirnet_cli.photo.picture import Metadata, Part
-from mirnet_cli.photo.source import DamageError, Data, whole
+from mirnet_cli.photo.source import DamageError, Data
 
 DEPTHS = ("uint8",)
 GREY = False
@@ -105,7 +106,7 @@ def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> 
     """Decode the first frame with Pillow."""
     from PIL import WebPImagePlugin
 
-    from mirnet_cli.photo.raster import from_pillow
+    from mirnet_cli.photo.raster import first_frame
 
     lossless = False
     for name, at, size in _chunks(data):
@@ -117,12 +118,8 @@ def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> 
                 raise DamageError("it ends before the picture is complete")
             lossless = name == b"VP8L"
             break
-    with BytesIO(whole(data)) as stream:
-        image = WebPImagePlugin.WebPImageFile(stream)
-        if image.size != (layout.width, layout.height):
-            raise DamageError("its headers disagree about its size")
-        raster = from_pillow(image, orientation, None)
-    return Raster(raster.pixels, raster.alpha, lossless=lossless)
+    raster = first_frame(WebPImagePlugin.WebPImageFile, data, layout, orientation)
+    return replace(raster, lossless=lossless)
 
 
 def write(order: Order) -> tuple[list[bytes], list[str]]:

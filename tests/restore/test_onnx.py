@@ -18,10 +18,7 @@ from mirnet_cli.restore import PhotoOptions, RestoreWarning
 from tests.networks.onnx_files import Graph, denoiser, enlarger, gaussian, save
 from tests.runtime.test_measuring import bordered, everywhere, fixed, grey, sigma
 
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MIRNET_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture

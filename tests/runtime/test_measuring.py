@@ -30,12 +30,9 @@ from tests.networks.onnx_files import (
     shrunk,
 )
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 Make = Callable[[], onnx.ModelProto]
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MIRNET_CACHE", str(tmp_path / "cache"))
 
 
 def opened(make: Make, tmp_path: Path) -> Onnx:

@@ -21,14 +21,11 @@ from tests.models.builders import tiny_network
 from tests.networks.onnx_files import Graph, denoiser
 from tests.runtime.test_measuring import KNOWN, Make, found, noise_map, opened, sigma
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 ort = pytest.importorskip("mirnet_cli.runtime.onnxruntime_runtime")
 
 NETWORKS = {name: known[0] for name, known in KNOWN.items() if name != "not finite"}
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MIRNET_CACHE", str(tmp_path / "cache"))
 
 
 def known(monkeypatch: pytest.MonkeyPatch, measured: Measured) -> None:

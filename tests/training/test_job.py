@@ -23,6 +23,8 @@ from mirnet_cli.training.photos import load_pairs, load_photos, random_crops, sp
 from mirnet_cli.training.recipe import Recipe
 from tests.photo.pictures import grey_profile
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 CONFIG = """
 learning_rate = 1e-3
 steps = 2
@@ -37,11 +39,6 @@ blocks = 1
 
 def run(name: str, report: Callable[[Recipe, Progress], None] | None = None, **asked: Any) -> Path:
     return job.run(name, TrainOptions(**asked), report=report or (lambda recipe, progress: None))
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MIRNET_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture
