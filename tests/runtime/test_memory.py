@@ -29,7 +29,7 @@ def test_large_pictures_get_more_unless_a_ceiling_was_set() -> None:
     assert ceiling(None, 64 << 30).beside(1 << 20) == USEFUL
     assert ceiling(None, 64 << 30).beside(5 << 30) == 5 << 30
     assert ceiling(None, 8 << 30).beside(5 << 30) == 4 << 30
-    assert ceiling("1G", 64 << 30).beside(5 << 30) == 1 << 30
+    assert ceiling(1 << 30, 64 << 30).beside(5 << 30) == 1 << 30
 
 
 def first_layer(features: int, inputs: int) -> NetworkSpec:
