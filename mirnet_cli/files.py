@@ -279,8 +279,8 @@ def make_folder(folder: Path) -> None:
 
 
 def nearest_folder(path: Path) -> Path | None:
-    """A folder, or the nearest of those that it would be in; None where there is none."""
-    while _nameable(path) and not is_folder(path) and path.parent != path:
+    """A folder, or the nearest of those that it would be in; None where a file is in the way."""
+    while _nameable(path) and not exists(path) and path.parent != path:
         path = path.parent
     return path if is_folder(path) else None
 
