@@ -25,11 +25,6 @@ from mirnet_cli.models import weights as weights_file  # noqa: E402
 from mirnet_cli.models.weights import Weights  # noqa: E402
 from mirnet_cli.networks import NetworkSpec  # noqa: E402
 
-_KEPT = (
-    *("name", "task", "scales", "network", "thumbnail", "base", "context", "overlap", "licence"),
-    "training",
-)
-
 
 def average(first: Weights, second: Weights, share: float) -> Weights:
     """The second's weights by ``share``, the first's by the rest.
@@ -87,8 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         made = average(_own(given.first), _own(given.second), given.share)
-        fields = {name: getattr(made, name) for name in _KEPT}
-        weights_file.save(given.out, **fields, overwrite=False)
+        weights_file.save(given.out, made, overwrite=False)
     except MirnetError as error:
         print(f"average: {error}", file=sys.stderr)
         return int(error.exit_code)

@@ -33,6 +33,7 @@ from torch import Tensor  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 from mirnet_cli.models import weights as weights_file  # noqa: E402
+from mirnet_cli.models.weights import Weights  # noqa: E402
 from mirnet_cli.networks.configs import LightConfig  # noqa: E402
 from mirnet_cli.networks.light import LightNet  # noqa: E402
 from mirnet_cli.networks.spec import NetworkSpec  # noqa: E402
@@ -534,14 +535,20 @@ def train(examples: Examples, folder: Path, hours: float, seed: int) -> Iterator
     out = folder / "enhance.safetensors"
     weights_file.save(
         out,
-        name="enhance",
-        task="enhance",
-        scales=[1],
-        network=NetworkSpec("light", config, tensors, ""),
-        base="light",
-        context="tile",
-        licence="Apache-2.0",
-        training={"network": {"steps": step, "seed": seed, "hours": round(hours, 2)}},
+        Weights(
+            name="enhance",
+            path=out,
+            sha256="",
+            task="enhance",
+            scales=(1,),
+            licence="Apache-2.0",
+            network=NetworkSpec("light", config, tensors, ""),
+            thumbnail=None,
+            base="light",
+            context="tile",
+            overlap=None,
+            training={"network": {"steps": step, "seed": seed, "hours": round(hours, 2)}},
+        ),
     )
     yield f"{out}"
 

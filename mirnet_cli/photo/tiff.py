@@ -133,7 +133,7 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
             iptc=inner if iptc is None else iptc,
             # A measure in the unit of its description would mean another thing in inches.
             dpi=None if stacks.is_measured(said) else _resolution(reader, top),
-            aspect=_aspect(reader, top),
+            aspect=None if stacks.is_measured(said) else _aspect(reader, top),
             resources=resources,
             note_at=note.at if note and far and not note.data.startswith(ifd.ANYWHERE) else None,
         ),

@@ -137,10 +137,16 @@ class Picture:
         return self.read(reflected(rows, self.height), reflected(columns, self.width))
 
     def mirrored(self, least: int) -> "Picture":
-        """A picture of at least so many pixels a side, this one at its top left, mirrored."""
-        beyond = [(0, max(least - side, 0)) for side in self.pixels.shape[:2]]
-        channels = [(0, 0)] * (self.pixels.ndim - 2)
-        return replace(self, pixels=np.pad(self.pixels, beyond + channels, mode="symmetric"))
+        """A picture of at least so many pixels a side, this one at its top left, mirrored.
+
+        What the bicubic filter reaches is the edge repeated, as where nothing is beyond it.
+        """
+        pixels = self.pixels
+        channels = [(0, 0)] * (pixels.ndim - 2)
+        for mode, most in (("edge", BICUBIC_REACH), ("symmetric", least)):
+            beyond = [(0, min(max(least - side, 0), most)) for side in pixels.shape[:2]]
+            pixels = np.pad(pixels, beyond + channels, mode=mode)  # type: ignore[call-overload]
+        return replace(self, pixels=pixels)
 
     def clamped(self, rows: Range, columns: Range) -> Floats:
         """A rectangle that may reach beyond the picture, whose edge is repeated there."""

@@ -136,7 +136,7 @@ def test_a_profile_that_cannot_be_computed_with_is_said(restorer: Make) -> None:
 
 def test_two_views_have_no_profile(restorer: Make) -> None:
     model = restorer()
-    model._two_views = True
+    model.two_views = True
     with pytest.raises(UsageError, match="profile"):
         model(np.zeros((8, 8, 6), np.uint8), profile=P3)
 

@@ -12,6 +12,7 @@ import torch
 from mirnet_cli.models import weights as files
 from mirnet_cli.networks import FAMILIES, NetworkSpec
 from mirnet_cli.restore import Restorer, load
+from tests.models.builders import some_weights
 from tests.restore.fakes import photo_like
 
 SMALL = {"widths": [8, 12, 16], "groups": 1, "blocks": 1}
@@ -39,17 +40,18 @@ def random_network(config: dict[str, Any]) -> NetworkSpec:
 def save(folder: Path, task: str) -> Path:
     kind = KINDS[task]
     path = folder / f"{task}.safetensors"
-    files.save(
-        path,
+    made = some_weights(
         name=f"random-{task}",
         task=task,
-        scales=kind["scales"],
+        scales=tuple(kind["scales"]),
         base=kind["base"],
         network=random_network(kind["config"]),
         thumbnail=random_network(SMALL) if kind["base"] == "guided" else None,
         context="refine",
+        overlap=None,
         licence="CC0-1.0",
     )
+    files.save(path, made)
     return path
 
 

@@ -155,7 +155,7 @@ def test_running_out_of_memory_is_recognised(error: Exception) -> None:
     def fail(*args: object) -> None:
         raise error
 
-    runner._module.register_forward_pre_hook(fail)
+    runner.module.register_forward_pre_hook(fail)
     with pytest.raises(OutOfDeviceMemoryError):
         runner.run(batch())
 
@@ -185,7 +185,7 @@ def test_a_device_that_is_lost_is_no_bug(monkeypatch: pytest.MonkeyPatch) -> Non
     told = r"the device cpu failed \(CUDA error: unspecified launch failure\); run again"
     runner = prepare(random_spec("compact"), device="cpu", scale=1)
     assert isinstance(runner, TorchRunner)
-    runner._module.register_forward_pre_hook(fail)
+    runner.module.register_forward_pre_hook(fail)
     with pytest.raises(MirnetError, match=told):
         runner.run(batch())
     # Nor does what is asked of it afterwards hide that.
