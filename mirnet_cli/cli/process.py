@@ -6,6 +6,7 @@ import io
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from types import FrameType
@@ -49,7 +50,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
             _forget_interrupt()
             _say(_STOPPED)
-        return _flushed(int(code))
+        code = _flushed(int(code))
+    if received and arguments is None:
+        _leave_in_time(code)
+    return code
+
+
+def _leave_in_time(code: int) -> None:
+    """End the process soon: before it ends by itself, Python waits for threads of pools at work."""
+    timer = threading.Timer(_PATIENCE, abandon, [code])
+    timer.daemon = True
+    timer.start()
 
 
 def _fill_closed_streams() -> None:

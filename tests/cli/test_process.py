@@ -280,6 +280,25 @@ def at_terminal(folder: Path, *words: str) -> tuple[int, bytes]:
 
 
 @POSIX
+def test_threads_of_pools_do_not_hold_a_process_that_was_stopped(tmp_path: Path) -> None:
+    program = (
+        "import os, signal, sys, threading, time; from mirnet_cli.cli import process\n"
+        "def work(*_):\n"
+        "    threading.Thread(target=time.sleep, args=(60,)).start()\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    time.sleep(60)\n"
+        "process._run = work\n"
+        "sys.exit(process.main())"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run(
+        [sys.executable, "-c", program], env=environment, timeout=30, stderr=subprocess.PIPE
+    )
+    assert ran.returncode == 143
+    assert ran.stderr == b"mirnet: stopped; files already written are whole\n"
+
+
+@POSIX
 def test_no_file_takes_the_place_of_a_closed_stream(tmp_path: Path) -> None:
     program = (
         "import os; from mirnet_cli.cli import process\n"
