@@ -8,12 +8,12 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from mirnet_cli.photo import cicp, exif, isobmff
-from mirnet_cli.photo.codec import Layout, Order, Raster
+from mirnet_cli.photo.codec import Layout, OpenFile, Order, Raster
 from mirnet_cli.photo.picture import Metadata
 from mirnet_cli.photo.source import DamageError, Data, whole
 
 if TYPE_CHECKING:
-    from PIL import AvifImagePlugin, Image
+    from PIL import Image
 
 DEPTHS = ("uint8",)
 GREY = True
@@ -33,78 +33,77 @@ QUALITY = 90
 """AVIF does not state the quality it was written with; from here on it is 4:4:4."""
 
 
-def _open(data: Data) -> "AvifImagePlugin.AvifImageFile":
-    from PIL import AvifImagePlugin
+class File(OpenFile):
+    """An AVIF."""
 
-    from mirnet_cli.photo.pillow import tamed
+    def __init__(self, data: Data) -> None:
+        from PIL import AvifImagePlugin
 
-    try:
-        with tamed():
-            return AvifImagePlugin.AvifImageFile(BytesIO(whole(data)))
-    except (OSError, ValueError, SyntaxError) as error:
-        raise DamageError("it cannot be parsed") from error
+        from mirnet_cli.photo.pillow import tamed
+
+        self._data = whole(data)
+        self._boxes = isobmff.Container(self._data)
+        try:
+            with tamed():
+                self._image = AvifImagePlugin.AvifImageFile(BytesIO(self._data))
+        except (OSError, ValueError, SyntaxError) as error:
+            raise DamageError("it cannot be parsed") from error
+
+    def header(self) -> Layout:
+        """Look at the container; no pixel is decoded by that. The size is that of what is shown."""
+        size = stored = self._image.size
+        part = None
+        cut = self._boxes.cut()
+        # libavif takes parts of whole pixels alone.
+        if cut is not None and cut.part is not None and cut.exact and cut.stored == stored:
+            part = cut.part
+            size = part[2:]
+        # Pillow gives the rotation (irot, imir) as EXIF's orientation, whatever the file has there.
+        turn = exif.orientation(self._exif()) or 1
+        width, height = size if turn < 5 else size[::-1]
+        frames = getattr(self._image, "n_frames", 1)
+        return Layout(width, height, frames, turned=turn, crop=part, stored=stored)
+
+    def _exif(self) -> bytes | None:
+        block = self._image.info.get("exif")
+        return None if block is None else exif.without_prefix(block)
+
+    def metadata(self) -> tuple[Metadata, list[str]]:
+        """Take what libavif found. The container turns the picture, so EXIF's turn is reset."""
+        warnings: list[str] = []
+        # Where rotation and EXIF differ, Pillow has written EXIF anew, and not all of it.
+        block = self._boxes.stored_exif()
+        block = self._exif() if block is None else exif.without_prefix(block)
+        block = exif.of_turned(block, warnings)
+        warnings += self._boxes.beside()
+        if (cut := self._boxes.cut()) is not None and not cut.exact:
+            warnings.append(isobmff.CROP)
+        info = self._image.info
+        icc = info.get("icc_profile") or _coded(self._data)
+        shape = self._boxes.aspect()
+        return Metadata(exif=block, xmp=info.get("xmp"), icc=icc, aspect=shape), warnings
+
+    def pixels(self, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
+        """Decode the first frame with Pillow, which gives 8 bits whatever the file has, and all of
+        it whatever part is shown."""
+        from mirnet_cli.photo.raster import from_pillow
+
+        image: Image.Image = self._image
+        if layout.crop is not None:
+            x, y, width, height = layout.crop
+            image = image.crop((x, y, x + width, y + height))
+        raster = from_pillow(image, layout.turned, None)
+        warnings = ("its 10 or 12 bits were read as 8",) if _deep(self._data) else ()
+        return Raster(raster.pixels, raster.alpha, warnings=warnings)
 
 
-def header(data: Data) -> Layout:
-    """Parse the container; no pixel is decoded by that. The size is that of what is shown."""
-    image = _open(data)
-    size, stored, part = image.size, image.size, None
-    cut = isobmff.cut(whole(data))
-    # libavif takes parts of whole pixels alone.
-    if cut is not None and cut.part is not None and cut.exact and cut.stored == image.size:
-        part = cut.part
-        size = part[2:]
-    # Pillow gives the rotation (irot, imir) as EXIF's orientation, whatever the file has there.
-    turn = exif.orientation(_exif(image)) or 1
-    width, height = size if turn < 5 else size[::-1]
-    frames = getattr(image, "n_frames", 1)
-    return Layout(width, height, frames, turned=turn, crop=part, stored=stored)
-
-
-def _exif(image: "AvifImagePlugin.AvifImageFile") -> bytes | None:
-    block = image.info.get("exif")
-    return None if block is None else exif.without_prefix(block)
-
-
-def metadata(data: Data) -> tuple[Metadata, list[str]]:
-    """Take what libavif found. The picture is turned by the container, so EXIF's turn is reset."""
-    image = _open(data)
-    warnings: list[str] = []
-    # Where rotation and EXIF differ, Pillow has written EXIF anew, and not all of it.
-    block = isobmff.stored_exif(whole(data))
-    block = _exif(image) if block is None else exif.without_prefix(block)
-    block = exif.of_turned(block, warnings)
-    warnings += isobmff.maps(whole(data))
-    if isobmff.has_video(whole(data)):
-        warnings.append(isobmff.VIDEO)
-    if (cut := isobmff.cut(whole(data))) is not None and not cut.exact:
-        warnings.append(isobmff.CROP)
-    icc = image.info.get("icc_profile") or _coded(data)
-    shape = isobmff.aspect(whole(data))
-    return Metadata(exif=block, xmp=image.info.get("xmp"), icc=icc, aspect=shape), warnings
-
-
-def _coded(data: Data) -> bytes | None:
+def _coded(data: bytes) -> bytes | None:
     """The profile for colours that are told by numbers (colr box, type nclx)."""
-    head = data[0:_HEAD]
+    head = data[:_HEAD]
     at = head.find(b"colrnclx")
     if at < 0 or at + 12 > len(head):
         return None
     return cicp.from_points_or_refuse(*struct.unpack_from(">HH", head, at + 8))
-
-
-def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
-    """Decode the first frame with Pillow, which gives 8 bits whatever the file has, and all of it
-    whatever part is shown."""
-    from mirnet_cli.photo.raster import from_pillow
-
-    image: Image.Image = _open(data)
-    if layout.crop is not None:
-        x, y, width, height = layout.crop
-        image = image.crop((x, y, x + width, y + height))
-    raster = from_pillow(image, layout.turned, None)
-    warnings = ("its 10 or 12 bits were read as 8",) if _deep(whole(data)) else ()
-    return Raster(raster.pixels, raster.alpha, warnings=warnings)
 
 
 def _deep(data: bytes) -> bool:

@@ -4,7 +4,7 @@ import struct
 from io import BytesIO
 
 from mirnet_cli.photo import formats
-from mirnet_cli.photo.codec import Layout, Order, Raster
+from mirnet_cli.photo.codec import Layout, OpenFile, Order, Raster
 from mirnet_cli.photo.picture import Array, Metadata
 from mirnet_cli.photo.source import DamageError, Data, whole
 
@@ -20,43 +20,54 @@ _MAX_PROFILE = 16 << 20
 _UNCOMPRESSED = {0, 3, 6}
 
 
-def header(data: Data) -> Layout:
-    """Read the information header, and see that the file is as long as its pixels need."""
-    head = data[14:40]
-    if len(head) < 12:
-        raise DamageError("it ends within its header")
-    size = int.from_bytes(head[:4], "little")
-    if size == 12:
-        width, height, _, depth = struct.unpack_from("<HHHH", head, 4)
-        compression = 0
-    elif len(head) < 20:
-        raise DamageError("it ends within its header")
-    elif size == 16:
-        width, height, _, depth = struct.unpack_from("<iiHH", head, 4)
-        compression = 0
-    else:
-        width, height, _, depth, compression = struct.unpack_from("<iiHHI", head, 4)
-    height = abs(height)
-    if compression in (4, 5) and size >= 40 and size != 64:  # OS/2 has a code of its own there
-        raise formats.unreadable("a JPEG or PNG within a BMP")
-    if width <= 0 or depth not in (1, 2, 4, 8, 16, 24, 32):
-        raise DamageError("its header is not one of a BMP")
-    start = int.from_bytes(data[10:14], "little")
-    needed = (width * depth + 31) // 32 * 4 * height
-    # Padding after the last row is missing in some files; whole rows are not.
-    if compression in _UNCOMPRESSED and len(data) - start < needed - 3:
-        raise DamageError("it ends before the picture is complete")
-    return Layout(width, height)
+class File(OpenFile):
+    """A BMP."""
 
+    def __init__(self, data: Data) -> None:
+        self._data = data
 
-def metadata(data: Data) -> tuple[Metadata, list[str]]:
-    """Read the resolution and the profile: BMP has nothing else."""
-    head = data[14 : 14 + 124]
-    if int.from_bytes(head[:4], "little") < 40 or len(head) < 40:
-        return Metadata(), []
-    across, down = struct.unpack_from("<ii", head, 24)
-    dpi = (across * 0.0254, down * 0.0254) if across > 0 and down > 0 else None
-    return Metadata(icc=_profile(data, head), dpi=dpi), []
+    def header(self) -> Layout:
+        """Read the information header, and see that the file is as long as its pixels need."""
+        head = self._data[14:40]
+        if len(head) < 12:
+            raise DamageError("it ends within its header")
+        size = int.from_bytes(head[:4], "little")
+        if size == 12:
+            width, height, _, depth = struct.unpack_from("<HHHH", head, 4)
+            compression = 0
+        elif len(head) < 20:
+            raise DamageError("it ends within its header")
+        elif size == 16:
+            width, height, _, depth = struct.unpack_from("<iiHH", head, 4)
+            compression = 0
+        else:
+            width, height, _, depth, compression = struct.unpack_from("<iiHHI", head, 4)
+        height = abs(height)
+        if compression in (4, 5) and size >= 40 and size != 64:  # OS/2 has a code of its own there
+            raise formats.unreadable("a JPEG or PNG within a BMP")
+        if width <= 0 or depth not in (1, 2, 4, 8, 16, 24, 32):
+            raise DamageError("its header is not one of a BMP")
+        start = int.from_bytes(self._data[10:14], "little")
+        needed = (width * depth + 31) // 32 * 4 * height
+        # Padding after the last row is missing in some files; whole rows are not.
+        if compression in _UNCOMPRESSED and len(self._data) - start < needed - 3:
+            raise DamageError("it ends before the picture is complete")
+        return Layout(width, height)
+
+    def metadata(self) -> tuple[Metadata, list[str]]:
+        """Read the resolution and the profile: BMP has nothing else."""
+        head = self._data[14 : 14 + 124]
+        if int.from_bytes(head[:4], "little") < 40 or len(head) < 40:
+            return Metadata(), []
+        across, down = struct.unpack_from("<ii", head, 24)
+        dpi = (across * 0.0254, down * 0.0254) if across > 0 and down > 0 else None
+        return Metadata(icc=_profile(self._data, head), dpi=dpi), []
+
+    def pixels(self, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
+        """Decode whatever the header may say, as ImageMagick and browsers do."""
+        from mirnet_cli.photo import bmp_pixels
+
+        return bmp_pixels.decode(whole(self._data), layout, orientation)
 
 
 def _profile(data: Data, head: bytes) -> bytes | None:
@@ -65,13 +76,6 @@ def _profile(data: Data, head: bytes) -> bytes | None:
         return None
     at, size = struct.unpack_from("<II", head, 112)
     return data[14 + at : 14 + at + min(size, _MAX_PROFILE)] or None
-
-
-def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
-    """Decode whatever the header may say, as ImageMagick and browsers do."""
-    from mirnet_cli.photo import bmp_pixels
-
-    return bmp_pixels.decode(whole(data), layout, orientation)
 
 
 def write(order: Order) -> tuple[list[bytes], list[str]]:

@@ -1,6 +1,6 @@
 """What a format's module offers, and what passes between it and decode and encode."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -76,13 +76,27 @@ class OtherFormatError(Exception):
     """A file turns out, beyond its first bytes, to be of another format, which is the text."""
 
 
+class OpenFile(Protocol):
+    """A photo's file, open for reading, and asked in this order; what it parses, it parses once."""
+
+    def header(self) -> Layout:
+        """Read sizes, decoding nothing. Raises DamageError or InputError."""
+
+    def metadata(self) -> tuple[Metadata, list[str]]:
+        """Read everything beside the pixels; doubtful parts become warnings."""
+
+    def pixels(self, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
+        """Decode, once. Raises DamageError, InputError or what Pillow and OpenCV raise."""
+
+
 class Codec(Protocol):
     """One format's module.
 
     ``DEPTHS`` holds dtype names; ``GREY``, ``ALPHA`` and ``GREY_ALPHA`` say whether one channel, an
     alpha channel, and both alone can be stored; ``HOLDS`` names fields of
     :class:`~mirnet_cli.photo.picture.Metadata`; ``MAX_SIDE`` is in pixels.
-    ``PIECEMEAL`` says that :meth:`pixels` reads what it needs, and wants no file in memory.
+    ``PIECEMEAL`` says that pixels are read where they lie, and no file is wanted in memory;
+    ``File`` opens one.
     """
 
     DEPTHS: tuple[str, ...]
@@ -92,15 +106,7 @@ class Codec(Protocol):
     HOLDS: frozenset[str]
     MAX_SIDE: int
     PIECEMEAL: bool
-
-    def header(self, data: Data) -> Layout:
-        """Read sizes, decoding nothing. Raises DamageError or InputError."""
-
-    def metadata(self, data: Data) -> tuple[Metadata, list[str]]:
-        """Read everything beside the pixels; doubtful parts become warnings."""
-
-    def pixels(self, data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
-        """Decode. Raises DamageError, InputError or what Pillow and OpenCV raise."""
+    File: Callable[[Data], OpenFile]
 
     def write(self, order: Order) -> tuple[list[bytes], list[str]]:
         """Encode into the pieces of a file, and say what was lost."""

@@ -1,6 +1,6 @@
 """The file formats there are: names, extensions, and recognition by content.
 
-A new format is one entry in :data:`FORMATS` and the module it names, which has the functions of
+A new format is one entry in :data:`FORMATS` and the module it names, which is a
 :class:`mirnet_cli.photo.codec.Codec`.
 """
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
-from mirnet_cli.photo.codec import Layout, Order, Raster
+from mirnet_cli.photo.codec import Layout, OpenFile, Order, Raster
 from mirnet_cli.photo.picture import Metadata
 from mirnet_cli.photo.source import DamageError, Data
 
@@ -25,7 +26,7 @@ _XMP_TRAILER = 258
 _MOST = 16 << 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Block:
     """A frame, or an extension with its label; ``start`` is that of its sub-blocks."""
 
@@ -35,44 +36,52 @@ class _Block:
     end: int
 
 
-def header(data: Data) -> Layout:
-    """Read the size of the screen, and count the frames."""
-    head = data[0:13]
-    if len(head) < 13:
-        raise DamageError("it ends within its header")
-    frames = sum(block.kind == _FRAME for block in _blocks(data))
-    if not frames:
-        raise DamageError("it has no picture")
-    width, height = (int.from_bytes(head[at : at + 2], "little") for at in (6, 8))
-    return Layout(width, height, frames=frames)
+class File(OpenFile):
+    """A GIF."""
 
+    def __init__(self, data: Data) -> None:
+        self._data = data
 
-def metadata(data: Data) -> tuple[Metadata, list[str]]:
-    """Read the comment, the XMP packet and the profile."""
-    comment = xmp = icc = None
-    for block in _blocks(data):
-        if block.kind != _EXTENSION or block.end - block.start > _MOST:
-            continue
-        if block.label == _COMMENT and comment is None:
-            comment = _joined(data, block.start)
-        elif block.label == _APPLICATION:
-            name = data[block.start + 1 : block.start + 12]
-            if name == _XMP and xmp is None:
-                # The packet stands there as it is, without the sizes of sub-blocks.
-                xmp = data[block.start + 12 : block.end - _XMP_TRAILER] or None
-            elif name == _ICC and icc is None:
-                icc = _joined(data, block.start + 12)
-    return Metadata(comment=comment or None, xmp=xmp, icc=icc or None), []
+    @cached_property
+    def _blocks(self) -> list[_Block]:
+        return list(_blocks(self._data))
 
+    def header(self) -> Layout:
+        """Read the size of the screen, and count the frames."""
+        head = self._data[0:13]
+        if len(head) < 13:
+            raise DamageError("it ends within its header")
+        frames = sum(block.kind == _FRAME for block in self._blocks)
+        if not frames:
+            raise DamageError("it has no picture")
+        width, height = (int.from_bytes(head[at : at + 2], "little") for at in (6, 8))
+        return Layout(width, height, frames=frames)
 
-def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
-    """Decode the first frame with Pillow."""
-    from PIL import GifImagePlugin
+    def metadata(self) -> tuple[Metadata, list[str]]:
+        """Read the comment, the XMP packet and the profile."""
+        comment = xmp = icc = None
+        for block in self._blocks:
+            if block.kind != _EXTENSION or block.end - block.start > _MOST:
+                continue
+            if block.label == _COMMENT and comment is None:
+                comment = _joined(self._data, block.start)
+            elif block.label == _APPLICATION:
+                name = self._data[block.start + 1 : block.start + 12]
+                if name == _XMP and xmp is None:
+                    # The packet stands there as it is, without the sizes of sub-blocks.
+                    xmp = self._data[block.start + 12 : block.end - _XMP_TRAILER] or None
+                elif name == _ICC and icc is None:
+                    icc = _joined(self._data, block.start + 12)
+        return Metadata(comment=comment or None, xmp=xmp, icc=icc or None), []
 
-    from mirnet_cli.photo.raster import first_frame
+    def pixels(self, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
+        """Decode the first frame with Pillow."""
+        from PIL import GifImagePlugin
 
-    raster = first_frame(GifImagePlugin.GifImageFile, data, layout, orientation)
-    return replace(raster, lossless=True)
+        from mirnet_cli.photo.raster import first_frame
+
+        raster = first_frame(GifImagePlugin.GifImageFile, self._data, layout, orientation)
+        return replace(raster, lossless=True)
 
 
 def write(order: Order) -> tuple[list[bytes], list[str]]:

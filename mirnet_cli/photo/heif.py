@@ -5,18 +5,14 @@ orientation turns nothing, whatever it says).
 """
 
 from io import BytesIO
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mirnet_cli.errors import InputError
 from mirnet_cli.photo import cicp, exif, isobmff
-from mirnet_cli.photo.codec import Layout, Order, Raster
+from mirnet_cli.photo.codec import Layout, OpenFile, Order, Raster
 from mirnet_cli.photo.picture import Array, Metadata
 from mirnet_cli.photo.source import DamageError, Data, whole
-
-if TYPE_CHECKING:
-    import pillow_heif
 
 DEPTHS = ("uint8", "uint16")
 GREY = True
@@ -43,85 +39,84 @@ _BLOCK = 64
 """Sides of the largest block that HEVC codes as one."""
 
 
-def _open(data: Data) -> "pillow_heif.HeifFile":
-    import pillow_heif
+class File(OpenFile):
+    """An HEIC."""
 
-    try:
-        found = pillow_heif.open_heif(BytesIO(whole(data)), convert_hdr_to_8bit=False)
-    except _FAILURES as error:
-        raise _failure(data, "it cannot be parsed") from error
-    if not len(found):
-        raise _failure(data, "it has no picture")
-    return found
+    def __init__(self, data: Data) -> None:
+        import pillow_heif
 
+        content = whole(data)
+        self._boxes = isobmff.Container(content)
+        try:
+            self._file = pillow_heif.open_heif(BytesIO(content), convert_hdr_to_8bit=False)
+        except _FAILURES as error:
+            raise self._failure("it cannot be parsed") from error
+        if not len(self._file):
+            raise self._failure("it has no picture")
 
-def _failure(data: Data, what: str) -> InputError | DamageError:
-    """What to say of a file that libheif cannot read; some codes it was built without."""
-    code = isobmff.rare_code(whole(data))
-    if code is None:
-        return DamageError(what)
-    return InputError(f"an HEIF ({code}) that is not read here", "save it anew as HEIC, with HEVC")
+    def _failure(self, what: str) -> InputError | DamageError:
+        """What to say of a file that libheif cannot read; some codes it was built without."""
+        code = self._boxes.rare_code()
+        if code is None:
+            return DamageError(what)
+        return InputError(
+            f"an HEIF ({code}) that is not read here", "save it anew as HEIC, with HEVC"
+        )
 
+    def header(self) -> Layout:
+        """Look at the container; no pixel is decoded by that. The size is that after rotation."""
+        width, height = self._file.size
+        turned = self._boxes.turn()
+        cut = self._boxes.cut()
+        if cut is None or cut.part is None or _is_padding(cut.part, cut.stored):
+            return Layout(width, height, len(self._file), turned)
+        return Layout(width, height, len(self._file), turned, cut.part, cut.stored)
 
-def header(data: Data) -> Layout:
-    """Parse the container; no pixel is decoded by that. The size is that after rotation."""
-    file = _open(data)
-    width, height = file.size
-    turned = isobmff.turn(whole(data))
-    cut = isobmff.cut(whole(data))
-    if cut is None or cut.part is None or _is_padding(cut.part, cut.stored):
-        return Layout(width, height, len(file), turned)
-    return Layout(width, height, len(file), turned, cut.part, cut.stored)
+    def metadata(self) -> tuple[Metadata, list[str]]:
+        """Take what libheif found. It turns pictures by itself, so EXIF's orientation is reset."""
+        info = self._file.info
+        warnings: list[str] = []
+        block = info.get("exif") or None
+        if block is not None:
+            block = exif.of_turned(exif.without_prefix(block), warnings)
+        warnings += self._boxes.beside()
+        icc = info.get("icc_profile") or None
+        if icc is None and (points := info.get("nclx_profile")):
+            icc = cicp.from_points_or_refuse(
+                int(points["color_primaries"]), int(points["transfer_characteristics"])
+            )
+        shape = self._boxes.aspect()
+        return Metadata(exif=block, xmp=info.get("xmp") or None, icc=icc, aspect=shape), warnings
+
+    def pixels(self, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
+        """Decode the primary picture at its depth: 10 and 12 bits become 16."""
+        from mirnet_cli.photo.raster import unpremultiply
+
+        file = self._file
+        try:
+            samples: Array = np.asarray(file)
+        except _FAILURES as error:
+            raise self._failure("its pixels cannot be decoded") from error
+        if samples.dtype == np.uint16:
+            # libheif shifts; the highest bits are repeated below, so that white is white.
+            samples = samples | (samples >> int(file.info.get("bit_depth", 16)))
+        if samples.ndim == 2:
+            return Raster(np.ascontiguousarray(samples), None)
+        with_alpha = samples.shape[2] in (2, 4)
+        alpha = np.ascontiguousarray(samples[..., -1]) if with_alpha else None
+        colours = samples[..., : samples.shape[2] - with_alpha]
+        if colours.shape[2] == 1:
+            colours = colours[..., 0]
+        colours = np.ascontiguousarray(colours)
+        if alpha is not None and file.mode.partition(";")[0].endswith("a"):
+            unpremultiply(colours, alpha)
+        return Raster(colours, alpha)
 
 
 def _is_padding(part: tuple[int, int, int, int], stored: tuple[int, int]) -> bool:
     """Whether what is cut off only fills up blocks of the encoder: metadata knows nothing of it."""
     rest = (full - side for full, side in zip(stored, part[2:], strict=True))
     return part[:2] == (0, 0) and max(rest) < _BLOCK
-
-
-def metadata(data: Data) -> tuple[Metadata, list[str]]:
-    """Take what libheif found. It turns pictures by itself, so EXIF's orientation is reset."""
-    info = _open(data).info
-    warnings: list[str] = []
-    block = info.get("exif") or None
-    if block is not None:
-        block = exif.of_turned(exif.without_prefix(block), warnings)
-    warnings += isobmff.maps(whole(data))
-    if isobmff.has_video(whole(data)):
-        warnings.append(isobmff.VIDEO)
-    icc = info.get("icc_profile") or None
-    if icc is None and (points := info.get("nclx_profile")):
-        icc = cicp.from_points_or_refuse(
-            int(points["color_primaries"]), int(points["transfer_characteristics"])
-        )
-    shape = isobmff.aspect(whole(data))
-    return Metadata(exif=block, xmp=info.get("xmp") or None, icc=icc, aspect=shape), warnings
-
-
-def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
-    """Decode the primary picture at its depth: 10 and 12 bits become 16."""
-    from mirnet_cli.photo.raster import unpremultiply
-
-    file = _open(data)
-    try:
-        samples: Array = np.asarray(file)
-    except _FAILURES as error:
-        raise _failure(data, "its pixels cannot be decoded") from error
-    if samples.dtype == np.uint16:
-        # libheif shifts; the highest bits are repeated below, so that white is white.
-        samples = samples | (samples >> int(file.info.get("bit_depth", 16)))
-    if samples.ndim == 2:
-        return Raster(np.ascontiguousarray(samples), None)
-    with_alpha = samples.shape[2] in (2, 4)
-    alpha = np.ascontiguousarray(samples[..., -1]) if with_alpha else None
-    colours = samples[..., : samples.shape[2] - with_alpha]
-    if colours.shape[2] == 1:
-        colours = colours[..., 0]
-    colours = np.ascontiguousarray(colours)
-    if alpha is not None and file.mode.partition(";")[0].endswith("a"):
-        unpremultiply(colours, alpha)
-    return Raster(colours, alpha)
 
 
 def write(order: Order) -> tuple[list[bytes], list[str]]:

@@ -247,6 +247,13 @@ def note_of(tree: Tree) -> Field | None:
     return note if note is not None and len(note.data) > 4 else None
 
 
+def far_note_at(note: Field | None) -> int | None:
+    """Where a maker's note has to be that a block cannot have there; see ``Metadata.note_at``."""
+    if note is None or note.at <= MAX_NOTE_AT or note.data.startswith(ANYWHERE):
+        return None
+    return note.at
+
+
 def build(tree: Tree, order: str, base: int, note_at: int | None = None) -> bytes:
     """Lay a tree out as the bytes of a classic directory that stands at offset ``base``.
 

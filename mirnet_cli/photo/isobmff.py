@@ -9,12 +9,13 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 from mirnet_cli.photo import behind
 from mirnet_cli.photo.picture import shape_of
 from mirnet_cli.photo.source import DamageError, Data
 
-VIDEO = "a video behind the picture is not kept"
+_VIDEO = "a video behind the picture is not kept"
 CROP = "the part that it says is shown (clap) cannot be cut out of it: all was read"
 
 _MOST = 10_000
@@ -28,7 +29,13 @@ _CORNERS = {
 
 
 def boxes(data: Data) -> Iterator[tuple[bytes, bytes]]:
-    """Names and contents of the boxes, one after the other.
+    """Names and contents of the boxes, one after the other. Raises as :func:`spans`."""
+    for name, start, end in spans(data):
+        yield name, data[start:end]
+
+
+def spans(data: Data) -> Iterator[tuple[bytes, int, int]]:
+    """Names of the boxes, and where what they hold begins and ends.
 
     Raises:
         DamageError: one reaches beyond the data.
@@ -44,7 +51,7 @@ def boxes(data: Data) -> Iterator[tuple[bytes, bytes]]:
         end = len(data) if size == 0 else at + size
         if end < start or end > len(data):
             raise DamageError("it ends before the picture is complete")
-        yield head[4:8], data[start:end]
+        yield head[4:8], start, end
         at = end
 
 
@@ -54,23 +61,6 @@ def box(name: bytes, body: bytes) -> list[bytes]:
     if size < 1 << 32:
         return [struct.pack(">I4s", size, name), body]
     return [struct.pack(">I4sQ", 1, name, size + 8), body]
-
-
-def turn(data: bytes) -> int:
-    """What irot and imir do to the picture of an HEIC or AVIF, as an EXIF orientation, 1 to 8.
-
-    Raises:
-        DamageError: the boxes that say so are incomplete.
-    """
-    corners = (0, 1, 2, 3)
-    for name, body in _properties(data):
-        if name == b"irot" and body:
-            steps = body[0] & 3
-            corners = (*corners[steps:], *corners[:steps])  # type: ignore[assignment]
-        elif name == b"imir" and body:
-            a, b, c, d = corners
-            corners = (b, a, d, c) if body[0] & 1 else (d, c, b, a)
-    return _CORNERS[corners]
 
 
 @dataclass(frozen=True)
@@ -89,118 +79,146 @@ class Cut:
     exact: bool = False
 
 
-def cut(data: bytes) -> Cut | None:
-    """What part of an HEIC or AVIF is shown; None where that is all.
-
-    Raises:
-        DamageError: the boxes that say so are incomplete.
-    """
-    found = dict(_properties(data))
-    if len(found.get(b"clap", b"")) < 32 or len(found.get(b"ispe", b"")) < 12:
-        return None
-    size = struct.unpack_from(">II", found[b"ispe"], 4)
-    numbers = struct.unpack(">IIIIiIiI", found[b"clap"][:32])
-    if 0 in numbers[1::2]:
-        return Cut(size)
-    width, height, *middle = (
-        Fraction(n, d) for n, d in zip(numbers[::2], numbers[1::2], strict=True)
-    )
-    x, y = (
-        off + (full - side) / 2
-        for off, full, side in zip(middle, size, (width, height), strict=True)
-    )
-    if min(x, y, width - 1, height - 1) < 0 or x + width > size[0] or y + height > size[1]:
-        return Cut(size)
-    part = (x, y, width, height)
-    exact = all(value.denominator == 1 for value in part)
-    return Cut(size, (int(x), int(y), int(width), int(height)), exact)
-
-
-def aspect(data: bytes) -> tuple[int, int] | None:
-    """The shape of pixels that are not square (pasp), before the picture is turned.
-
-    The box has their width and height; there are the fewer across the wider they are.
-    """
-    found = dict(_properties(data)).get(b"pasp", b"")
-    if len(found) < 8:
-        return None
-    width, height = struct.unpack_from(">II", found)
-    return shape_of(height, width)
-
-
-def _properties(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Names and contents of the primary picture's properties, in the order in which they apply."""
-    meta = _meta(data)
-    if b"pitm" not in meta or b"iprp" not in meta:
-        return []
-    numbers = _Numbers(meta[b"pitm"])
-    primary = numbers.take(4 if numbers.version else 2)
-    known: list[tuple[bytes, bytes]] = []
-    used: list[int] = []
-    for name, body in boxes(meta[b"iprp"]):
-        if name == b"ipco":
-            known = list(boxes(body))
-        elif name == b"ipma":
-            used += _used(_Numbers(body), primary)
-    return [known[index - 1] for index in used if 0 < index <= len(known)]
-
-
-def stored_exif(data: bytes) -> bytes | None:
-    """The EXIF of an HEIC or AVIF as it is stored, from its TIFF header on.
-
-    Returns:
-        None where there is none, or several.
-
-    Raises:
-        DamageError: the boxes that say where it is are incomplete.
-    """
-    meta = _meta(data)
-    items = [item for item, kind in _items(meta) if kind == b"Exif"]
-    if len(items) != 1 or b"iloc" not in meta:
-        return None
-    stored = _stored(_Numbers(meta[b"iloc"]), items[0], (data, meta.get(b"idat", b"")))
-    if stored is None or len(stored) <= 4:
-        return None
-    return stored[4 + int.from_bytes(stored[:4], "big") :] or None
-
-
-def maps(data: bytes) -> list[str]:
-    """What goes with the picture of an HEIC or AVIF and is not kept: depth, gain maps, mattes.
-
-    Raises:
-        DamageError: the boxes that say so are incomplete.
-    """
-    meta = _meta(data)
-    properties = dict(boxes(meta.get(b"iprp", b""))).get(b"ipco", b"")
-    kinds = [body[4:].partition(b"\0")[0] for name, body in boxes(properties) if name == b"auxC"]
-    found = [behind.GAIN_MAP] if any(kind == b"tmap" for _, kind in _items(meta)) else []
-    found += [
-        behind.named_in(kind) or f"an auxiliary picture ({kind.decode('latin-1')})"
-        for kind in kinds
-        if not kind.endswith((b":alpha", b":auxid:1"))
-    ]
-    return [f"what goes with the picture is not kept: {name}" for name in dict.fromkeys(found)]
-
-
-def has_video(data: bytes) -> bool:
-    """Whether a video is behind the picture (Motion Photo Format 1.0: box mpvd)."""
-    try:
-        return any(name == b"mpvd" for name, _ in boxes(data))
-    except DamageError:
-        return False
-
-
 _CODES = {
     b"unci": "uncompressed", b"jpeg": "JPEG", b"j2k1": "JPEG 2000", b"avc1": "AVC", b"vvc1": "VVC",
     b"evc1": "EVC",
 }  # fmt: skip
 
 
-def rare_code(data: bytes) -> str | None:
-    """What the pictures in an HEIF are coded with, where it is neither HEVC nor AV1."""
-    kinds = {kind for _, kind in _items(_meta(data))}
-    names = [name for kind, name in _CODES.items() if kind in kinds]
-    return names[0] if names and not kinds & {b"hvc1", b"av01"} else None
+class Container:
+    """What the boxes of an HEIC or AVIF say of its primary picture, read once."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    @cached_property
+    def _meta(self) -> dict[bytes, bytes]:
+        """What is in the meta box; nothing where there is none (a sequence)."""
+        for name, start, end in spans(self._data):
+            if name == b"meta":
+                return dict(boxes(self._data[start + 4 : end]))
+        return {}
+
+    def turn(self) -> int:
+        """What irot and imir do to the picture of an HEIC or AVIF, as an EXIF orientation, 1 to 8.
+
+        Raises:
+            DamageError: the boxes that say so are incomplete.
+        """
+        corners = (0, 1, 2, 3)
+        for name, body in self._properties:
+            if name == b"irot" and body:
+                steps = body[0] & 3
+                corners = (*corners[steps:], *corners[:steps])  # type: ignore[assignment]
+            elif name == b"imir" and body:
+                a, b, c, d = corners
+                corners = (b, a, d, c) if body[0] & 1 else (d, c, b, a)
+        return _CORNERS[corners]
+
+    def cut(self) -> Cut | None:
+        """What part of an HEIC or AVIF is shown; None where that is all.
+
+        Raises:
+            DamageError: the boxes that say so are incomplete.
+        """
+        found = dict(self._properties)
+        if len(found.get(b"clap", b"")) < 32 or len(found.get(b"ispe", b"")) < 12:
+            return None
+        size = struct.unpack_from(">II", found[b"ispe"], 4)
+        numbers = struct.unpack(">IIIIiIiI", found[b"clap"][:32])
+        if 0 in numbers[1::2]:
+            return Cut(size)
+        width, height, *middle = (
+            Fraction(n, d) for n, d in zip(numbers[::2], numbers[1::2], strict=True)
+        )
+        x, y = (
+            off + (full - side) / 2
+            for off, full, side in zip(middle, size, (width, height), strict=True)
+        )
+        if min(x, y, width - 1, height - 1) < 0 or x + width > size[0] or y + height > size[1]:
+            return Cut(size)
+        part = (x, y, width, height)
+        exact = all(value.denominator == 1 for value in part)
+        return Cut(size, (int(x), int(y), int(width), int(height)), exact)
+
+    def aspect(self) -> tuple[int, int] | None:
+        """The shape of pixels that are not square (pasp), before the picture is turned.
+
+        The box has their width and height; there are the fewer across the wider they are.
+        """
+        found = dict(self._properties).get(b"pasp", b"")
+        if len(found) < 8:
+            return None
+        width, height = struct.unpack_from(">II", found)
+        return shape_of(height, width)
+
+    @cached_property
+    def _properties(self) -> list[tuple[bytes, bytes]]:
+        """Names and contents of the primary picture's properties, as they apply in turn."""
+        meta = self._meta
+        if b"pitm" not in meta or b"iprp" not in meta:
+            return []
+        numbers = _Numbers(meta[b"pitm"])
+        primary = numbers.take(4 if numbers.version else 2)
+        known: list[tuple[bytes, bytes]] = []
+        used: list[int] = []
+        for name, body in boxes(meta[b"iprp"]):
+            if name == b"ipco":
+                known = list(boxes(body))
+            elif name == b"ipma":
+                used += _used(_Numbers(body), primary)
+        return [known[index - 1] for index in used if 0 < index <= len(known)]
+
+    def stored_exif(self) -> bytes | None:
+        """The EXIF of an HEIC or AVIF as it is stored, from its TIFF header on.
+
+        Returns:
+            None where there is none, or several.
+
+        Raises:
+            DamageError: the boxes that say where it is are incomplete.
+        """
+        meta = self._meta
+        items = [item for item, kind in _items(meta) if kind == b"Exif"]
+        if len(items) != 1 or b"iloc" not in meta:
+            return None
+        stored = _stored(_Numbers(meta[b"iloc"]), items[0], (self._data, meta.get(b"idat", b"")))
+        if stored is None or len(stored) <= 4:
+            return None
+        return stored[4 + int.from_bytes(stored[:4], "big") :] or None
+
+    def beside(self) -> list[str]:
+        """Say what else is in the file and is not kept: depth, gain maps, mattes, a video.
+
+        Raises:
+            DamageError: the boxes that say so are incomplete.
+        """
+        meta = self._meta
+        properties = dict(boxes(meta.get(b"iprp", b""))).get(b"ipco", b"")
+        kinds = [
+            body[4:].partition(b"\0")[0] for name, body in boxes(properties) if name == b"auxC"
+        ]
+        found = [behind.GAIN_MAP] if any(kind == b"tmap" for _, kind in _items(meta)) else []
+        found += [
+            behind.named_in(kind) or f"an auxiliary picture ({kind.decode('latin-1')})"
+            for kind in kinds
+            if not kind.endswith((b":alpha", b":auxid:1"))
+        ]
+        said = [f"what goes with the picture is not kept: {name}" for name in dict.fromkeys(found)]
+        return [*said, _VIDEO] if self._has_video() else said
+
+    def _has_video(self) -> bool:
+        """Whether a video is behind the picture (Motion Photo Format 1.0: box mpvd)."""
+        try:
+            return any(name == b"mpvd" for name, *_ in spans(self._data))
+        except DamageError:
+            return False
+
+    def rare_code(self) -> str | None:
+        """What the pictures in an HEIF are coded with, where it is neither HEVC nor AV1."""
+        kinds = {kind for _, kind in _items(self._meta)}
+        names = [name for kind, name in _CODES.items() if kind in kinds]
+        return names[0] if names and not kinds & {b"hvc1", b"av01"} else None
 
 
 def _items(meta: dict[bytes, bytes]) -> list[tuple[int, bytes]]:
@@ -217,14 +235,6 @@ def _items(meta: dict[bytes, bytes]) -> list[tuple[int, bytes]]:
             entry.take(2)
             items.append((item, entry.take(4).to_bytes(4, "big")))
     return items
-
-
-def _meta(data: bytes) -> dict[bytes, bytes]:
-    """What is in the meta box; nothing where there is none (a sequence)."""
-    for name, body in boxes(data):
-        if name == b"meta":
-            return dict(boxes(body[4:]))
-    return {}
 
 
 class _Numbers:

@@ -5,10 +5,11 @@ CIPA DC-007 (multi-picture format).
 """
 
 import struct
+from functools import cached_property
 from io import BytesIO
 
 from mirnet_cli.photo import behind, cicp, exif, formats, photoshop, xmp
-from mirnet_cli.photo.codec import Layout, Order, Raster
+from mirnet_cli.photo.codec import Layout, OpenFile, Order, Raster
 from mirnet_cli.photo.jpeg_segments import (
     COM,
     FRAMES,
@@ -60,100 +61,132 @@ _SAMPLINGS = {
 }
 
 
-def header(data: Data) -> Layout:
-    """Read the frame header and how many pictures a multi-picture file has."""
-    size: tuple[int, int] | None = None
-    segments = list(walk(data))
-    for segment in segments:
-        if segment.marker == JPEG_LS:
-            raise formats.unreadable("a JPEG-LS picture")
-        if segment.marker in FRAMES and size is None:
-            if len(segment.data) < 6:
-                raise DamageError("its frame header is too short")
-            height, width = struct.unpack_from(">HH", segment.data, 1)
-            size = width, height
-    if size is None:
-        raise DamageError("it has no frame header")
-    return Layout(*size, frames=1 + _held(data, segments).views)
+class File(OpenFile):
+    """A JPEG."""
 
+    def __init__(self, data: Data) -> None:
+        self._data = data
 
-def _held(data: Data, segments: list[Segment]) -> behind.Pictures:
-    """What a multi-picture file says that it holds."""
-    packets = (s.data for s in segments if s.marker == 0xE1 and s.data.startswith(_XMP))
-    packet = next(packets, b"")
-    for segment in segments:
-        if segment.marker == 0xE2 and segment.data[:4] == b"MPF\0":
-            return behind.pictures(data, segment.data[4:], segment.at + 8, packet)
-    return behind.Pictures()
+    @cached_property
+    def _segments(self) -> list[Segment]:
+        return list(walk(self._data))
 
+    def header(self) -> Layout:
+        """Read the frame header and how many pictures a multi-picture file has."""
+        size: tuple[int, int] | None = None
+        for segment in self._segments:
+            if segment.marker == JPEG_LS:
+                raise formats.unreadable("a JPEG-LS picture")
+            if segment.marker in FRAMES and size is None:
+                if len(segment.data) < 6:
+                    raise DamageError("its frame header is too short")
+                height, width = struct.unpack_from(">HH", segment.data, 1)
+                size = width, height
+        if size is None:
+            raise DamageError("it has no frame header")
+        return Layout(*size, frames=1 + self._held().views)
 
-def metadata(data: Data) -> tuple[Metadata, list[str]]:
-    """Read all APPn and COM segments."""
-    warnings: list[str] = []
-    found: dict[str, bytes] = {}
-    dpi: tuple[float, float] | None = None
-    aspect: tuple[int, int] | None = None
-    profile: dict[int, bytes] = {}
-    profile_count = components = 0
-    resources = b""
-    parts: list[Part] = []
-    for segment in walk(data):
-        marker, body = segment.marker, segment.data
-        if marker in FRAMES and len(body) > 5:
-            components = body[5]
-        if marker == 0xE0 and _tells(segment):
-            dpi, aspect = _density(body)
-        elif marker == 0xE1 and body[:5] == _EXIF and "exif" not in found:
-            found["exif"] = exif.without_prefix(body)
-        elif marker == 0xE1 and body[:6] == _EXIF + b"\0" and body[6:10] not in _TIFF_HEADS:
-            # What one segment does not hold goes on in the next, as ExifTool writes it.
-            found["exif"] += body[6:]
-        elif marker == 0xE1 and body.startswith(_XMP) and "xmp" not in found:
-            found["xmp"] = body[len(_XMP) :]
-        elif marker == 0xE2 and body.startswith(_ICC) and len(body) >= 14:
-            profile.setdefault(body[12], body[14:])
-            profile_count = max(profile_count, body[13])
-        elif marker == 0xED and body.startswith(_PHOTOSHOP):
-            resources += body[len(_PHOTOSHOP) :]
-        elif marker == COM:
-            if "comment" in found:
-                parts.append(Part("JPEG", "COM", body))
-            found.setdefault("comment", body.rstrip(b"\0"))
-        elif marker == 0xEB and body[:6] == b"HDR_RI":
-            if not any("JPEG-HDR" in warning for warning in warnings):
-                warnings.append("a gain map (JPEG-HDR) no longer fits and is not kept")
-        elif marker == 0xEB and body[:2] == b"JP":
-            if not any("JUMBF" in warning for warning in warnings):
-                warnings.append("content credentials (JUMBF) no longer hold and are not kept")
-        elif 0xE0 <= marker <= 0xEF and marker != 0xEE and not _stale(marker, body):
-            parts.append(Part("JPEG", f"APP{marker - 0xE0}", body))
-    icc = b"".join(profile[index] for index in sorted(profile)) or None
-    if icc is not None and sorted(profile) != list(range(1, profile_count + 1)):
-        warnings.append("the colour profile is incomplete and is not kept")
-        icc = None
-    elif icc is None and components == 3 and exif.is_adobe_rgb(found.get("exif")):
-        icc = cicp.adobe_rgb()
-    iptc: bytes | None = None
-    others: bytes | None = None
-    try:
-        iptc, others = photoshop.split(resources)
-    except DamageError:
-        warnings.append("the IPTC and Photoshop data is damaged and is not kept")
-    packet, kept = _whole_packet(found.get("xmp"), parts, warnings)
-    return (
-        Metadata(
-            exif=found.get("exif"),
-            xmp=packet,
-            icc=icc,
-            iptc=iptc,
-            dpi=dpi,
-            aspect=aspect,
-            comment=found.get("comment"),
-            resources=others,
-            parts=tuple(kept),
-        ),
-        warnings,
-    )
+    def _held(self) -> behind.Pictures:
+        """What a multi-picture file says that it holds."""
+        packets = (s.data for s in self._segments if s.marker == 0xE1 and s.data.startswith(_XMP))
+        packet = next(packets, b"")
+        for segment in self._segments:
+            if segment.marker == 0xE2 and segment.data[:4] == b"MPF\0":
+                return behind.pictures(self._data, segment.data[4:], segment.at + 8, packet)
+        return behind.Pictures()
+
+    def metadata(self) -> tuple[Metadata, list[str]]:
+        """Read all APPn and COM segments."""
+        warnings: list[str] = []
+        found: dict[str, bytes] = {}
+        dpi: tuple[float, float] | None = None
+        aspect: tuple[int, int] | None = None
+        profile: dict[int, bytes] = {}
+        profile_count = components = 0
+        resources = b""
+        parts: list[Part] = []
+        for segment in self._segments:
+            marker, body = segment.marker, segment.data
+            if marker in FRAMES and len(body) > 5:
+                components = body[5]
+            if marker == 0xE0 and _tells(segment):
+                dpi, aspect = _density(body)
+            elif marker == 0xE1 and body[:5] == _EXIF and "exif" not in found:
+                found["exif"] = exif.without_prefix(body)
+            elif marker == 0xE1 and body[:6] == _EXIF + b"\0" and body[6:10] not in _TIFF_HEADS:
+                # What one segment does not hold goes on in the next, as ExifTool writes it.
+                found["exif"] += body[6:]
+            elif marker == 0xE1 and body.startswith(_XMP) and "xmp" not in found:
+                found["xmp"] = body[len(_XMP) :]
+            elif marker == 0xE2 and body.startswith(_ICC) and len(body) >= 14:
+                profile.setdefault(body[12], body[14:])
+                profile_count = max(profile_count, body[13])
+            elif marker == 0xED and body.startswith(_PHOTOSHOP):
+                resources += body[len(_PHOTOSHOP) :]
+            elif marker == COM:
+                if "comment" in found:
+                    parts.append(Part("JPEG", "COM", body))
+                found.setdefault("comment", body.rstrip(b"\0"))
+            elif marker == 0xEB and body[:6] == b"HDR_RI":
+                if not any("JPEG-HDR" in warning for warning in warnings):
+                    warnings.append("a gain map (JPEG-HDR) no longer fits and is not kept")
+            elif marker == 0xEB and body[:2] == b"JP":
+                if not any("JUMBF" in warning for warning in warnings):
+                    warnings.append("content credentials (JUMBF) no longer hold and are not kept")
+            elif 0xE0 <= marker <= 0xEF and marker != 0xEE and not _stale(marker, body):
+                parts.append(Part("JPEG", f"APP{marker - 0xE0}", body))
+        icc = b"".join(profile[index] for index in sorted(profile)) or None
+        if icc is not None and sorted(profile) != list(range(1, profile_count + 1)):
+            warnings.append("the colour profile is incomplete and is not kept")
+            icc = None
+        elif icc is None and components == 3 and exif.is_adobe_rgb(found.get("exif")):
+            icc = cicp.adobe_rgb()
+        iptc: bytes | None = None
+        others: bytes | None = None
+        try:
+            iptc, others = photoshop.split(resources)
+        except DamageError:
+            warnings.append("the IPTC and Photoshop data is damaged and is not kept")
+        packet, kept = _whole_packet(found.get("xmp"), parts, warnings)
+        return (
+            Metadata(
+                exif=found.get("exif"),
+                xmp=packet,
+                icc=icc,
+                iptc=iptc,
+                dpi=dpi,
+                aspect=aspect,
+                comment=found.get("comment"),
+                resources=others,
+                parts=tuple(kept),
+            ),
+            warnings,
+        )
+
+    def pixels(self, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
+        """Decode with Pillow, after a check of the whole structure."""
+        from PIL import JpegImagePlugin
+
+        from mirnet_cli.photo.raster import from_pillow
+
+        segments, data = self._segments, whole(self._data)
+        end = check_scans(data, segments)
+        # Pillow sees nothing but the picture: damaged metadata cannot keep it from the pixels.
+        telling = [data[s.at : s.end] for s in segments if _tells(s)]
+        tables = [data[s.at : s.end] for s in segments[:-1] if not _is_metadata(s.marker)]
+        picture = b"".join([*tables, _start_of_scan(segments), data[segments[-1].end : end]])
+        check_codes(b"\xff\xd8" + picture)
+        with BytesIO(b"".join([b"\xff\xd8", *telling, picture])) as stream:
+            image = JpegImagePlugin.JpegImageFile(stream)
+            # libjpeg cannot wait for more of arithmetic codes, and Pillow gives it pieces.
+            image.decodermaxblock = len(stream.getbuffer())
+            del picture
+            settings = _settings(image, segments)
+            raster = from_pillow(image, orientation, metadata.icc)
+        warnings = raster.warnings
+        if text := behind.said(data, end, self._held()):
+            warnings += (text,)
+        return Raster(raster.pixels, None, raster.profile_used, settings, False, warnings)
 
 
 def _whole_packet(
@@ -204,32 +237,6 @@ def _stale(marker: int, body: bytes) -> bool:
     if marker == 0xE8:
         return body.startswith(b"SPIFF\0")
     return marker == 0xE2 and body.startswith((b"MPF\0", b"urn:iso:std:iso:ts:21496"))
-
-
-def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
-    """Decode with Pillow, after a check of the whole structure."""
-    from PIL import JpegImagePlugin
-
-    from mirnet_cli.photo.raster import from_pillow
-
-    segments = list(walk(data))
-    end = check_scans(whole(data), segments)
-    # Pillow sees nothing but the picture: damaged metadata cannot keep it from the pixels.
-    telling = [data[s.at : s.end] for s in segments if _tells(s)]
-    tables = [data[s.at : s.end] for s in segments[:-1] if not _is_metadata(s.marker)]
-    picture = b"".join([*tables, _start_of_scan(segments), data[segments[-1].end : end]])
-    check_codes(b"\xff\xd8" + picture)
-    with BytesIO(b"".join([b"\xff\xd8", *telling, picture])) as stream:
-        image = JpegImagePlugin.JpegImageFile(stream)
-        # libjpeg cannot wait for more of arithmetic codes, and Pillow gives it pieces.
-        image.decodermaxblock = len(stream.getbuffer())
-        del picture
-        settings = _settings(image, segments)
-        raster = from_pillow(image, orientation, metadata.icc)
-    warnings = raster.warnings
-    if text := behind.said(whole(data), end, _held(data, segments)):
-        warnings += (text,)
-    return Raster(raster.pixels, None, raster.profile_used, settings, False, warnings)
 
 
 def _is_metadata(marker: int) -> bool:

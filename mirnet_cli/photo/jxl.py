@@ -3,14 +3,15 @@
 Source: ISO/IEC 18181-2:2024 (container).
 """
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mirnet_cli.errors import InputError
 from mirnet_cli.photo import cicp, exif, jxl_header
-from mirnet_cli.photo.codec import NUMBERS, Layout, Order, Raster
-from mirnet_cli.photo.isobmff import box, boxes
+from mirnet_cli.photo.codec import NUMBERS, Layout, OpenFile, Order, Raster
+from mirnet_cli.photo.isobmff import box, boxes, spans
 from mirnet_cli.photo.picture import Array, Metadata
 from mirnet_cli.photo.source import DamageError, Data, whole
 
@@ -35,40 +36,58 @@ CONVERTED = "the colours were converted to sRGB: its profile is not made of curv
 _SIGNATURE = b"\0\0\0\x0cJXL \r\n\x87\n"
 _TYPE = b"\0\0\0\x14ftypjxl \0\0\0\0jxl "
 _HEAD = 1 << 16
+_TOLD = {b"brob", b"Exif", b"xml ", b"jumb", b"jhgm"}
+"""Boxes with something beside the pixels."""
 
 
-def _codestream(data: Data, most: int | None = None) -> bytes:
-    """The codestream, or as much of its beginning."""
-    if data[0:2] == b"\xff\x0a":
-        return data[0 : len(data) if most is None else most]
-    pieces: list[bytes] = []
-    for name, body in boxes(data):
-        if name == b"jxlc":
-            return body[:most]
-        if name == b"jxlp":
-            pieces.append(body[4:])
-            if most is not None and sum(map(len, pieces)) >= most:
-                break
-    if not pieces:
-        raise DamageError("it has no codestream")
-    return b"".join(pieces)[:most]
+class File(OpenFile):
+    """A JPEG XL."""
 
+    def __init__(self, data: Data) -> None:
+        self._data = data
+        self._bare = data[0:2] == b"\xff\x0a"
 
-def header(data: Data) -> Layout:
-    """Read the codestream's header; the size is that after rotation."""
-    found = jxl_header.parse(_codestream(data, _HEAD))
-    return Layout(found.width, found.height, turned=found.turn)
+    def _codestream(self, most: int | None = None) -> bytes:
+        """The codestream, or as much of its beginning."""
+        data = self._data
+        if self._bare:
+            return data[0 : len(data) if most is None else most]
+        pieces: list[bytes] = []
+        for name, start, end in spans(data):
+            if name == b"jxlc":
+                return data[start : end if most is None else min(end, start + most)]
+            if name == b"jxlp":
+                pieces.append(data[start + 4 : end])
+                if most is not None and sum(map(len, pieces)) >= most:
+                    break
+        if not pieces:
+            raise DamageError("it has no codestream")
+        return b"".join(pieces)[:most]
 
+    @cached_property
+    def _head(self) -> jxl_header.Head:
+        return jxl_header.parse(self._codestream(_HEAD))
 
-def metadata(data: Data) -> tuple[Metadata, list[str]]:
-    """Read the boxes for EXIF and XMP, and the codestream's colours."""
-    found = jxl_header.parse(_codestream(data, _HEAD))
-    warnings: list[str] = []
-    block: bytes | None = None
-    packet: bytes | None = None
-    unpacked: set[bytes] = set()
-    if data[0:2] != b"\xff\x0a":
-        for name, body in boxes(data):
+    @cached_property
+    def _boxes(self) -> list[tuple[bytes, int, int]]:
+        """All of them, where there is a container."""
+        return [] if self._bare else list(spans(self._data))
+
+    def header(self) -> Layout:
+        """Read the codestream's header; the size is that after rotation."""
+        return Layout(self._head.width, self._head.height, turned=self._head.turn)
+
+    def metadata(self) -> tuple[Metadata, list[str]]:
+        """Read the boxes for EXIF and XMP, and the codestream's colours."""
+        found = self._head
+        warnings: list[str] = []
+        block: bytes | None = None
+        packet: bytes | None = None
+        unpacked: set[bytes] = set()
+        for name, start, end in self._boxes:
+            if name not in _TOLD:
+                continue
+            body = self._data[start:end]
             if name == b"brob":
                 name, body = body[:4], body[4:]
                 # One of a kind: each may take long to unpack.
@@ -85,17 +104,61 @@ def metadata(data: Data) -> tuple[Metadata, list[str]]:
                 warnings.append("content credentials (JUMBF) no longer hold and are not kept")
             elif name == b"jhgm":
                 warnings.append("a gain map for high dynamic range is not kept")
-    block = exif.of_turned(block, warnings)
-    if found.animation:
-        warnings.append("an animation: only its first picture was read")
-    if found.extras not in ((), (jxl_header.ALPHA,)):
-        warnings.append("channels beside colours and transparency are not kept")
-    colours = found.colours
-    if colours.icc:
-        icc: bytes | None = jxl_header.profile(_codestream(data))
-    else:
-        icc = cicp.from_colours(colours.where, colours.transfer, colours.gamma)
-    return Metadata(exif=block, xmp=packet, icc=icc), warnings
+        block = exif.of_turned(block, warnings)
+        if found.animation:
+            warnings.append("an animation: only its first picture was read")
+        if found.extras not in ((), (jxl_header.ALPHA,)):
+            warnings.append("channels beside colours and transparency are not kept")
+        colours = found.colours
+        if colours.icc:
+            icc: bytes | None = jxl_header.profile(self._codestream())
+        else:
+            icc = cicp.from_colours(colours.where, colours.transfer, colours.gamma)
+        return Metadata(exif=block, xmp=packet, icc=icc), warnings
+
+    def pixels(self, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
+        """Decode the first picture, upright.
+
+        Colours that are coded with loss, and for which there is a profile, libjxl gives as linear
+        light; here they become samples of that profile.
+        """
+        import imagecodecs
+
+        from mirnet_cli.photo.raster import unpremultiply
+
+        found = self._head
+        if jxl_header.BLACK in found.extras:
+            raise InputError(
+                "a JPEG XL in CMYK, which this tool does not read",
+                "save it anew with another program",
+            )
+        source = whole(self._data)
+        if found.as_light:
+            source = jxl_header.rewritten(self._codestream(), "float32", linear=True)
+        samples: Array = imagecodecs.jpegxl_decode(source, index=0)
+        with_alpha = jxl_header.ALPHA in found.extras
+        if found.colours.grey and found.extras and not with_alpha:
+            samples = samples[0]  # other channels than alpha are put behind each other
+        if found.colours.grey:
+            colours = samples if samples.ndim == 2 else samples[..., 0]
+        else:
+            colours = samples[..., :3]
+        alpha = _fitted(samples[..., -1], found) if with_alpha else None
+        warnings: tuple[str, ...] = ()
+        converted = False
+        if found.as_light:
+            colours, warnings = _of_profile(colours, metadata.icc)
+            converted = bool(warnings)
+        elif colours.dtype.kind == "f" and not ((colours >= 0) & (colours <= 1)).all():
+            warnings = ("samples outside 0..1 were clipped",)
+        kept = _fitted(colours, found)
+        if alpha is not None and found.premultiplied:
+            unpremultiply(kept, alpha)
+        # A JPEG that can be had back out of it had been coded with loss.
+        was_jpeg = any(name == b"jbrd" for name, *_ in self._boxes)
+        return Raster(
+            kept, alpha, converted, lossless=not (found.xyb or was_jpeg), warnings=warnings
+        )
 
 
 def _unpacked(packed: bytes, warnings: list[str]) -> bytes:
@@ -107,47 +170,6 @@ def _unpacked(packed: bytes, warnings: list[str]) -> bytes:
     except imagecodecs.BrotliError:
         warnings.append("compressed metadata is damaged or too large and is not kept")
         return b""
-
-
-def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
-    """Decode the first picture, upright.
-
-    Colours that are coded with loss, and for which there is a profile, libjxl gives as linear
-    light; here they become samples of that profile.
-    """
-    import imagecodecs
-
-    from mirnet_cli.photo.raster import unpremultiply
-
-    found = jxl_header.parse(_codestream(data, _HEAD))
-    if jxl_header.BLACK in found.extras:
-        raise InputError(
-            "a JPEG XL in CMYK, which this tool does not read", "save it anew with another program"
-        )
-    source = whole(data)
-    if found.as_light:
-        source = jxl_header.rewritten(_codestream(data), "float32", linear=True)
-    samples: Array = imagecodecs.jpegxl_decode(source, index=0)
-    with_alpha = jxl_header.ALPHA in found.extras
-    if found.colours.grey and found.extras and not with_alpha:
-        samples = samples[0]  # other channels than alpha are put behind each other
-    if found.colours.grey:
-        colours = samples if samples.ndim == 2 else samples[..., 0]
-    else:
-        colours = samples[..., :3]
-    alpha = _fitted(samples[..., -1], found) if with_alpha else None
-    warnings: tuple[str, ...] = ()
-    converted = False
-    if found.as_light:
-        colours, warnings = _of_profile(colours, metadata.icc)
-        converted = bool(warnings)
-    elif colours.dtype.kind == "f" and not ((colours >= 0) & (colours <= 1)).all():
-        warnings = ("samples outside 0..1 were clipped",)
-    kept = _fitted(colours, found)
-    if alpha is not None and found.premultiplied:
-        unpremultiply(kept, alpha)
-    lossless = not (found.xyb or _was_jpeg(data))
-    return Raster(kept, alpha, converted, lossless=lossless, warnings=warnings)
 
 
 def _fitted(samples: Array, found: jxl_header.Head) -> Array:
@@ -181,11 +203,6 @@ def _of_profile(light: Array, icc: bytes | None) -> tuple[Array, tuple[str, ...]
         encoded = srgb_encoded(np.clip(part, 0, 1)) if space is None else space.of_light(part)
         out[top:bottom] = encoded
     return out, ((CONVERTED,) if doubt else ())
-
-
-def _was_jpeg(data: Data) -> bool:
-    """Whether a JPEG can be had back out of it, whose samples had been coded with loss."""
-    return data[0:2] != b"\xff\x0a" and any(name == b"jbrd" for name, _ in boxes(data))
 
 
 def write(order: Order) -> tuple[list[bytes], list[str]]:

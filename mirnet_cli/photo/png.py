@@ -6,9 +6,10 @@ Source: PNG Specification, third edition (W3C, 2025).
 import re
 import struct
 import zlib
+from functools import cached_property
 
 from mirnet_cli.photo import exif, photoshop, png_pixels
-from mirnet_cli.photo.codec import Layout, Order, Raster
+from mirnet_cli.photo.codec import Layout, OpenFile, Order, Raster
 from mirnet_cli.photo.deflate import inflate
 from mirnet_cli.photo.picture import Metadata, Part, shape_of
 from mirnet_cli.photo.png_chunks import COLOUR, SIGNATURE, Chunk, checked, pack, walk
@@ -33,43 +34,6 @@ _STALE |= {b"acTL", b"fcTL", b"fdAT", b"orNT", b"caNv", b"vpAg", b"oFFs"}
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
 _PROFILE = re.compile(rb"Raw profile type (exif|APP1|iptc|8bim|xmp|icc|icm)$")
 _HEX = re.compile(rb"\n?[^\n]*\n\s*(\d+)\s+([0-9a-fA-F\s]*)$")
-
-
-def header(data: Data) -> Layout:
-    """Read IHDR, and acTL for the number of frames."""
-    claimed, found = 1, 0
-    head: png_pixels.Head | None = None
-    for chunk in walk(data):
-        if head is None:
-            head = _head(data, chunk)
-        elif chunk.name == b"acTL" and chunk.size == 8:
-            claimed = int.from_bytes(data[chunk.at : chunk.at + 4], "big")
-        elif chunk.name == b"fcTL":
-            found += 1
-        elif chunk.name == b"IDAT" and claimed == 1:
-            break
-    if head is None:
-        raise DamageError("it has no header")
-    return Layout(head.width, head.height, max(1, min(claimed, found)))
-
-
-def _head(data: Data, chunk: Chunk) -> png_pixels.Head:
-    if chunk.name != b"IHDR" or chunk.size != 13:
-        raise DamageError("it does not begin with a header")
-    return png_pixels.Head.parse(checked(data, chunk))
-
-
-def metadata(data: Data) -> tuple[Metadata, list[str]]:
-    """Read the ancillary chunks; those with a wrong checksum are left out with a warning."""
-    reading = _Reading()
-    for chunk in walk(data):
-        if chunk.name in _CRITICAL or chunk.name in _STALE:
-            continue
-        try:
-            reading.take(chunk.name, checked(data, chunk))
-        except DamageError as error:
-            reading.warnings.append(f"{_meaning(chunk.name)} is not kept: {error}")
-    return reading.result(), reading.warnings
 
 
 def _meaning(name: bytes) -> str:
@@ -183,19 +147,62 @@ def _international(rest: bytes) -> bytes:
     return inflate(text, MAX_TEXT) if compressed else text
 
 
-def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
-    """Decode with Pillow, 16 bits with OpenCV, after all checksums were right."""
-    essential: list[tuple[bytes, bytes]] = []
-    head: png_pixels.Head | None = None
-    for chunk in walk(data):
+class File(OpenFile):
+    """A PNG."""
+
+    def __init__(self, data: Data) -> None:
+        self._data = data
+
+    def header(self) -> Layout:
+        """Read IHDR, and acTL for the number of frames."""
+        claimed, found = 1, 0
+        head: png_pixels.Head | None = None
+        for chunk in walk(self._data):
+            if head is None:
+                head = _head(self._data, chunk)
+            elif chunk.name == b"acTL" and chunk.size == 8:
+                claimed = int.from_bytes(self._data[chunk.at : chunk.at + 4], "big")
+            elif chunk.name == b"fcTL":
+                found += 1
+            elif chunk.name == b"IDAT" and claimed == 1:
+                break
         if head is None:
-            head = _head(data, chunk)
-        if chunk.name in _CRITICAL or chunk.name == b"tRNS":
-            essential.append((chunk.name, checked(data, chunk)))
-        elif chunk.name[0:1].isupper():
-            raise DamageError(f"it has an unknown critical chunk {chunk.name.decode()}")
-    assert head is not None
-    return png_pixels.decode(head, essential, orientation, metadata.icc)
+            raise DamageError("it has no header")
+        return Layout(head.width, head.height, max(1, min(claimed, found)))
+
+    @cached_property
+    def _chunks(self) -> list[Chunk]:
+        """All of them; the header is in the first few."""
+        return list(walk(self._data))
+
+    def metadata(self) -> tuple[Metadata, list[str]]:
+        """Read the ancillary chunks; those with a wrong checksum are left out with a warning."""
+        reading = _Reading()
+        for chunk in self._chunks:
+            if chunk.name in _CRITICAL or chunk.name in _STALE:
+                continue
+            try:
+                reading.take(chunk.name, checked(self._data, chunk))
+            except DamageError as error:
+                reading.warnings.append(f"{_meaning(chunk.name)} is not kept: {error}")
+        return reading.result(), reading.warnings
+
+    def pixels(self, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
+        """Decode with Pillow, 16 bits with OpenCV, after all checksums were right."""
+        essential: list[tuple[bytes, bytes]] = []
+        for chunk in self._chunks:
+            if chunk.name in _CRITICAL or chunk.name == b"tRNS":
+                essential.append((chunk.name, checked(self._data, chunk)))
+            elif chunk.name[0:1].isupper():
+                raise DamageError(f"it has an unknown critical chunk {chunk.name.decode()}")
+        head = _head(self._data, self._chunks[0])
+        return png_pixels.decode(head, essential, orientation, metadata.icc)
+
+
+def _head(data: Data, chunk: Chunk) -> png_pixels.Head:
+    if chunk.name != b"IHDR" or chunk.size != 13:
+        raise DamageError("it does not begin with a header")
+    return png_pixels.Head.parse(checked(data, chunk))
 
 
 def write(order: Order) -> tuple[list[bytes], list[str]]:

@@ -13,7 +13,7 @@ COLOUR = frozenset({b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI"})
 """Chunks that tell colours without a profile (section 11.3.2)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """A chunk: its name, where its content begins, and its length."""
 

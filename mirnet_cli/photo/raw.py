@@ -5,13 +5,14 @@ Sources: LibRaw, "API datastruct" (sizes, output parameters); TIFF/EP (ISO 12234
 
 import struct
 from fractions import Fraction
+from functools import cached_property
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mirnet_cli.photo import exif, ifd, isobmff, jpeg, raw_check, xmp
-from mirnet_cli.photo.codec import Layout, Order, Raster
+from mirnet_cli.photo.codec import Layout, OpenFile, Order, Raster
 from mirnet_cli.photo.ifd import Reader, Tree
 from mirnet_cli.photo.picture import Metadata
 from mirnet_cli.photo.source import DamageError, Data, whole
@@ -49,70 +50,110 @@ _FLIPS = {0: 1, 1: 2, 2: 4, 3: 3, 4: 5, 5: 8, 6: 6, 7: 7}
 """EXIF's orientation for each of LibRaw's (bits: mirror columns, mirror rows, swap both)."""
 
 
-def _open(data: Data) -> "rawpy.RawPy":
-    import rawpy
+class File(OpenFile):
+    """A camera RAW file."""
 
-    try:
-        return rawpy.imread(BytesIO(whole(data)))
-    except rawpy.LibRawError as error:
-        raise DamageError(f"LibRaw cannot open it ({_text(error)})") from error
+    def __init__(self, data: Data) -> None:
+        self._data = data
+
+    @cached_property
+    def _checked(self) -> raw_check.LibRaw:
+        return raw_check.LibRaw(whole(self._data))
+
+    @cached_property
+    def _raw(self) -> "rawpy.RawPy":
+        import rawpy
+
+        try:
+            return rawpy.imread(BytesIO(whole(self._data)))
+        except rawpy.LibRawError as error:
+            raise DamageError(f"LibRaw cannot open it ({_text(error)})") from error
+
+    def header(self) -> Layout:
+        """Read the size of the developed picture, upright; nothing is developed by that."""
+        self._checked.check_opening()
+        sizes = self._raw.sizes
+        width, height = sizes.iwidth or sizes.width, sizes.iheight or sizes.height
+        if sizes.flip & 4 and (width, height) == (sizes.width, sizes.height):
+            width, height = height, width
+        return Layout(width, height, turned=_FLIPS.get(sizes.flip, 1))
+
+    def metadata(self) -> tuple[Metadata, list[str]]:
+        """Take what is told of the photo out of its TIFF tags or boxes, else out of its preview.
+
+        What the preview and the boxes do not tell of how it was taken is what LibRaw knows.
+        """
+        warnings: list[str] = []
+        found = _from_tiff(self._data) or _from_boxes(self._data)
+        block = None
+        if found is not None and (preview := found[1].fields.get(_PANASONIC_PREVIEW)) is not None:
+            block, packet, iptc = _of_jpeg(preview.data)
+        elif found is None:
+            block, packet, iptc = self._from_preview()
+        if block is not None:
+            # As it is: nothing in it moves.
+            told = exif.in_srgb(block)
+            return Metadata(exif=told, xmp=_undeveloped(packet, warnings), iptc=iptc), warnings
+        if found is not None:
+            order, tree, packet, iptc = found
+            if _PRIVATE in tree.fields:
+                warnings.append("DNG's private data (maker notes) is of the raw file: not kept")
+            tree.fields = {tag: each for tag, each in tree.fields.items() if tag in _ABOUT}
+        else:
+            order, tree = "<", Tree()
+        inner = tree.children.setdefault(exif.EXIF_POINTER, Tree())
+        if _ISO not in inner.fields:
+            _fill(self._checked.taken(), order, inner)
+        if not inner.fields and not inner.children:
+            del tree.children[exif.EXIF_POINTER]
+        block = None
+        if tree.fields or tree.children:
+            # What the camera says of colours is of its own JPEG.
+            block = exif.in_srgb(ifd.block(tree, order))
+        else:
+            warnings.append("its EXIF data cannot be read and is not kept")
+        note = ifd.note_of(tree)
+        packet = _undeveloped(packet, warnings)
+        return Metadata(exif=block, xmp=packet, iptc=iptc, note_at=ifd.far_note_at(note)), warnings
+
+    def _from_preview(self) -> tuple[bytes | None, bytes | None, bytes | None]:
+        """EXIF, XMP and IPTC of the JPEG preview."""
+        import rawpy
+
+        if not self._checked.has_preview():
+            return None, None, None
+        try:
+            preview = self._raw.extract_thumb()
+            if preview.format != rawpy.ThumbFormat.JPEG:
+                return None, None, None
+        except rawpy.LibRawError:
+            return None, None, None
+        return _of_jpeg(preview.data)
+
+    def pixels(self, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
+        """Develop to 16 bits of sRGB with the camera's white balance, upright, not brightened."""
+        import rawpy
+
+        self._checked.check()
+        try:
+            with self._raw as raw:
+                if raw.raw_image is not None and not raw.raw_image.any():
+                    raise DamageError("the sensor's data is empty")
+                developed = raw.postprocess(
+                    output_bps=16,
+                    use_camera_wb=True,
+                    no_auto_bright=True,
+                    gamma=(2.4, 12.92),
+                    output_color=rawpy.ColorSpace.sRGB,
+                )
+        except rawpy.LibRawError as error:
+            raise DamageError(f"LibRaw cannot develop it ({_text(error)})") from error
+        return Raster(np.ascontiguousarray(developed))
 
 
 def _text(error: Exception) -> str:
     found = error.args[0] if error.args else ""
     return found.decode("utf-8", "replace") if isinstance(found, bytes) else str(found)
-
-
-def header(data: Data) -> Layout:
-    """Read the size of the developed picture, upright; nothing is developed by that."""
-    raw_check.check_opening(data)
-    with _open(data) as raw:
-        sizes = raw.sizes
-        width, height = sizes.iwidth or sizes.width, sizes.iheight or sizes.height
-        if sizes.flip & 4 and (width, height) == (sizes.width, sizes.height):
-            width, height = height, width
-    return Layout(width, height, turned=_FLIPS.get(sizes.flip, 1))
-
-
-def metadata(data: Data) -> tuple[Metadata, list[str]]:
-    """Take what is told of the photo out of its TIFF tags or boxes, else out of its preview.
-
-    What the preview and the boxes do not tell of how it was taken is what LibRaw knows.
-    """
-    warnings: list[str] = []
-    found = _from_tiff(data) or _from_boxes(data)
-    block = None
-    if found is not None and (preview := found[1].fields.get(_PANASONIC_PREVIEW)) is not None:
-        block, packet, iptc = _of_jpeg(preview.data)
-    elif found is None:
-        block, packet, iptc = _from_preview(data)
-    if block is not None:
-        # As it is: nothing in it moves.
-        told = exif.in_srgb(block)
-        return Metadata(exif=told, xmp=_undeveloped(packet, warnings), iptc=iptc), warnings
-    if found is not None:
-        order, tree, packet, iptc = found
-        if _PRIVATE in tree.fields:
-            warnings.append("DNG's private data (maker notes) is of the raw file: not kept")
-        tree.fields = {tag: each for tag, each in tree.fields.items() if tag in _ABOUT}
-    else:
-        order, tree = "<", Tree()
-    inner = tree.children.setdefault(exif.EXIF_POINTER, Tree())
-    if _ISO not in inner.fields:
-        _fill(data, order, inner)
-    if not inner.fields and not inner.children:
-        del tree.children[exif.EXIF_POINTER]
-    block = None
-    if tree.fields or tree.children:
-        # What the camera says of colours is of its own JPEG.
-        block = exif.in_srgb(ifd.block(tree, order))
-    else:
-        warnings.append("its EXIF data cannot be read and is not kept")
-    note = ifd.note_of(tree)
-    far = note is not None and note.at > ifd.MAX_NOTE_AT
-    place = note.at if note and far and not note.data.startswith(ifd.ANYWHERE) else None
-    kept = Metadata(exif=block, xmp=_undeveloped(packet, warnings), iptc=iptc, note_at=place)
-    return kept, warnings
 
 
 _Found = tuple[str, Tree, bytes | None, bytes | None]
@@ -164,9 +205,8 @@ def _from_boxes(data: Data) -> _Found | None:
     return order, tree, packet, None
 
 
-def _fill(data: Data, order: str, inner: Tree) -> None:
+def _fill(known: raw_check.Taken, order: str, inner: Tree) -> None:
     """Add what LibRaw knows of how the photo was taken, where EXIF does not tell it."""
-    known = raw_check.taken(data)
     if 0 < known.iso_speed <= 0xFFFF:
         inner.fields[_ISO] = ifd.integers_field(ifd.SHORT, order, round(known.iso_speed))
     for tag, value in (
@@ -189,50 +229,13 @@ def _undeveloped(packet: bytes | None, warnings: list[str]) -> bytes | None:
     return kept
 
 
-def _from_preview(data: Data) -> tuple[bytes | None, bytes | None, bytes | None]:
-    """EXIF, XMP and IPTC of the JPEG preview."""
-    import rawpy
-
-    if not raw_check.has_preview(data):
-        return None, None, None
-    try:
-        with _open(data) as raw:
-            preview = raw.extract_thumb()
-        if preview.format != rawpy.ThumbFormat.JPEG:
-            return None, None, None
-    except rawpy.LibRawError:
-        return None, None, None
-    return _of_jpeg(preview.data)
-
-
 def _of_jpeg(data: bytes) -> tuple[bytes | None, bytes | None, bytes | None]:
     try:
-        found = jpeg.metadata(data)[0]
+        found = jpeg.File(data).metadata()[0]
         block = None if found.exif is None else exif.upright(found.exif)
     except DamageError:
         return None, None, None
     return block, found.xmp, found.iptc
-
-
-def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
-    """Develop to 16 bits of sRGB with the camera's white balance, upright, nothing brightened."""
-    import rawpy
-
-    raw_check.check(data)
-    try:
-        with _open(data) as raw:
-            if raw.raw_image is not None and not raw.raw_image.any():
-                raise DamageError("the sensor's data is empty")
-            developed = raw.postprocess(
-                output_bps=16,
-                use_camera_wb=True,
-                no_auto_bright=True,
-                gamma=(2.4, 12.92),
-                output_color=rawpy.ColorSpace.sRGB,
-            )
-    except rawpy.LibRawError as error:
-        raise DamageError(f"LibRaw cannot develop it ({_text(error)})") from error
-    return Raster(np.ascontiguousarray(developed))
 
 
 def write(order: Order) -> tuple[list[bytes], list[str]]:

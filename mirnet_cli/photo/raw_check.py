@@ -6,15 +6,15 @@ Sources: LibRaw, "C API"; TIFF/EP (ISO 12234-2); DNG 1.7; ExifTool, "PanasonicRa
 """
 
 import ctypes
+import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from mirnet_cli.errors import InputError
 from mirnet_cli.photo.ifd import Directory, Reader
-from mirnet_cli.photo.source import DamageError, Data, whole
+from mirnet_cli.photo.source import DamageError, Data
 
 _MISSING = "it ends before the picture is complete"
 _SUB = 330
@@ -31,24 +31,6 @@ _KNOWN_PREDICTORS = (3, 34894, 34895)
 _MOST_DIRECTORIES = 64
 
 _Callback = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int64)
-
-
-def check(data: Data) -> None:
-    """See that a file holds what it promises, and that LibRaw can make sense of it.
-
-    Raises:
-        DamageError: data is missing or corrupt.
-        InputError: of a kind that LibRaw develops wrong.
-    """
-    reader = _reader(data)
-    if reader is not None:
-        for directory in _directories(reader):
-            _check_directory(reader, directory)
-        if data[0:4] == b"IIU\0":
-            _check_panasonic(reader)
-    with _asked(whole(data)) as (library, handle):
-        if library is not None:
-            library.libraw_unpack(handle)
 
 
 def _reader(data: Data) -> Reader | None:
@@ -113,25 +95,6 @@ def _check_panasonic(reader: Reader) -> None:
         raise DamageError(_MISSING)
 
 
-def check_opening(data: Data) -> None:
-    """See that LibRaw can open a file without a complaint, which rawpy would have it print.
-
-    Raises:
-        DamageError: data is missing or corrupt.
-    """
-    with _asked(whole(data)):
-        pass
-
-
-def has_preview(data: Data) -> bool:
-    """Whether LibRaw finds the preview whole; True where it cannot be asked."""
-    try:
-        with _asked(whole(data)) as (library, handle):
-            return library is None or library.libraw_unpack_thumb(handle) == 0
-    except DamageError:
-        return False
-
-
 class Taken(ctypes.Structure):
     """The beginning of libraw_imgother_t: how the photo was taken; 0 where nobody knows."""
 
@@ -141,43 +104,74 @@ class Taken(ctypes.Structure):
     ]
 
 
-def taken(data: Data) -> Taken:
-    """What LibRaw knows of how the photo was taken. rawpy would unpack all for that."""
-    try:
-        with _asked(whole(data)) as (library, handle):
-            if library is not None:
-                return Taken.from_buffer_copy(library.libraw_get_imgother(handle).contents)
-    except DamageError:
-        pass
-    return Taken()
+class LibRaw:
+    """A file in rawpy's own LibRaw, which knows nothing where it cannot be reached or cannot open
+    the file.
 
-
-@contextmanager
-def _asked(data: bytes) -> Iterator[tuple[Any, int]]:
-    """LibRaw with a file open in it; None and 0 where it cannot be reached, or cannot open it.
-
-    Raises:
-        DamageError: at the end, for what it found missing or corrupt on the way.
+    Attributes:
+        data: the file.
     """
-    library = _library()
-    if library is None:
-        yield None, 0
-        return
-    found: list[int] = []
-    callback = _Callback(lambda _, name, place: found.append(place))
-    handle = library.libraw_init(0)
-    if not handle:
-        raise MemoryError
-    try:
-        library.libraw_set_dataerror_handler(handle, callback, None)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._found = found = list[int]()
+        self._library = library = _library()
+        self._handle: int | None = None
+        if library is None:
+            return
+        # LibRaw keeps a pointer to it. It must not hold this object, which closes when it goes.
+        self._callback = _Callback(lambda _, name, place: found.append(place))
+        handle = library.libraw_init(0)
+        if not handle:
+            raise MemoryError
+        self._close = weakref.finalize(self, library.libraw_close, handle)
+        library.libraw_set_dataerror_handler(handle, self._callback, None)
         if library.libraw_open_buffer(handle, data, len(data)):
-            yield None, 0
+            self._close()
         else:
-            yield library, handle
-    finally:
-        library.libraw_close(handle)
-    if found:
-        raise DamageError(_MISSING if min(found) < 0 else "its compressed data is corrupt")
+            self._handle = handle
+
+    def check_opening(self) -> None:
+        """See that it opened without a complaint, which rawpy would have it print.
+
+        Raises:
+            DamageError: data is missing or corrupt.
+        """
+        if found := self._found:
+            raise DamageError(_MISSING if min(found) < 0 else "its compressed data is corrupt")
+
+    def has_preview(self) -> bool:
+        """Whether it finds the preview whole; True where it cannot be asked."""
+        if self._handle is None:
+            return not self._found
+        whole = self._library.libraw_unpack_thumb(self._handle) == 0
+        return whole and not self._found
+
+    def taken(self) -> Taken:
+        """What it knows of how the photo was taken. rawpy would unpack all for that."""
+        if self._handle is None or self._found:
+            return Taken()
+        return Taken.from_buffer_copy(self._library.libraw_get_imgother(self._handle).contents)
+
+    def check(self) -> None:
+        """See that the file holds what it promises, and that LibRaw can make sense of it.
+
+        Raises:
+            DamageError: data is missing or corrupt.
+            InputError: of a kind that LibRaw develops wrong.
+        """
+        reader = _reader(self.data)
+        if reader is not None:
+            for directory in _directories(reader):
+                _check_directory(reader, directory)
+            if self.data[:4] == b"IIU\0":
+                _check_panasonic(reader)
+        if self._handle is not None:
+            self._found.clear()  # what a preview lacks is none of the picture's
+            self._library.libraw_unpack(self._handle)
+            self._handle = None
+            self._close()  # and with it as much memory as rawpy is to take
+        self.check_opening()
 
 
 @cache

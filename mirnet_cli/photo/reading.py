@@ -6,7 +6,7 @@ from typing import cast
 from mirnet_cli.errors import InputError, MirnetError, OutOfMemoryError
 from mirnet_cli.files import reason
 from mirnet_cli.photo import exif, formats, xmp
-from mirnet_cli.photo.codec import Codec, Layout, OtherFormatError, Raster
+from mirnet_cli.photo.codec import Codec, Layout, OpenFile, OtherFormatError, Raster
 from mirnet_cli.photo.options import MAX_PIXELS
 from mirnet_cli.photo.picture import Header, Metadata, Photo
 from mirnet_cli.photo.source import DamageError, Data, opened, whole
@@ -41,8 +41,8 @@ def probe(source: Place | bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
     format = None
     with opened(source) as data:
         try:
-            format, layout = _identify(data, max_pixels)
-            turn = _turn(format, codec_of(format).metadata(data)[0])
+            format, file, layout = _opened(data, max_pixels)
+            turn = _turn(format, file.metadata()[0])
         except Exception as error:
             raise _explained(error, subject, format) from error
     return _header(format, layout, turn)
@@ -68,12 +68,11 @@ def decode(source: Place | bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
     format = None
     with opened(source) as data:
         try:
-            format, layout = _identify(data, max_pixels)
-            codec = codec_of(format)
-            if not codec.PIECEMEAL:
-                data = _whole(data, layout)
-            metadata, turn, warnings = _metadata(format, codec, data)
-            raster = _pixels(codec, data, layout, metadata, turn)
+            format, file, layout = _opened(data, max_pixels)
+            if not codec_of(format).PIECEMEAL:
+                _take_whole(data, layout)
+            metadata, turn, warnings = _metadata(format, file)
+            raster = _pixels(file, layout, metadata, turn)
         except Exception as error:
             raise _explained(error, subject, format) from error
     metadata, colour_warnings = _fitting(metadata, raster)
@@ -111,22 +110,24 @@ def decode(source: Place | bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
     )
 
 
-def _whole(data: Data, layout: Layout) -> bytes:
-    """The file in memory, if it is not absurdly large for its picture."""
+def _take_whole(data: Data, layout: Layout) -> None:
+    """Have the file in memory, if it is not absurdly large for its picture."""
     limit = _MAX_BYTES_PER_PIXEL * layout.width * layout.height + _MAX_OVERHEAD
     if len(data) > limit:
         raise InputError("the file is much larger than its picture can be", _ANOTHER)
-    return whole(data)
+    whole(data)
 
 
-def _identify(data: Data, max_pixels: int) -> tuple[str, Layout]:
+def _opened(data: Data, max_pixels: int) -> tuple[str, OpenFile, Layout]:
     format = formats.recognise(data[0 : formats.HEAD])
     try:
         try:
-            layout = _here(format).header(data)
+            file = _here(format).File(data)
+            layout = file.header()
         except OtherFormatError as other:
             format = str(other)
-            layout = _here(format).header(data)
+            file = _here(format).File(data)
+            layout = file.header()
     except Exception as error:
         raise _explained(error, None, format) from error
     pixels = layout.width * layout.height
@@ -137,7 +138,7 @@ def _identify(data: Data, max_pixels: int) -> tuple[str, Layout]:
             f"{layout.width}x{layout.height} pixels are more than --max-pixels allows",
             f"if the picture is genuine, use --max-pixels {-(-pixels // 1_000_000)}M",
         )
-    return format, layout
+    return format, file, layout
 
 
 def _here(format: str) -> Codec:
@@ -169,7 +170,7 @@ def _turn(format: str, metadata: Metadata) -> int:
     return turn or 1
 
 
-def _metadata(format: str, codec: Codec, data: Data) -> tuple[Metadata, int, list[str]]:
+def _metadata(format: str, file: OpenFile) -> tuple[Metadata, int, list[str]]:
     """Everything beside the pixels, the orientation as it was, and what was damaged.
 
     This reads the container alone and hands nothing to a decoder: Pillow, asked for EXIF before
@@ -177,7 +178,7 @@ def _metadata(format: str, codec: Codec, data: Data) -> tuple[Metadata, int, lis
     """
     from dataclasses import replace
 
-    metadata, warnings = codec.metadata(data)
+    metadata, warnings = file.metadata()
     turn = _turn(format, metadata)
     said = None if format in _TURN_THEMSELVES else xmp.orientation(metadata.xmp)
     if said not in (None, turn) and exif.orientation(metadata.exif) is None:
@@ -196,11 +197,11 @@ def _metadata(format: str, codec: Codec, data: Data) -> tuple[Metadata, int, lis
     return metadata, turn, warnings
 
 
-def _pixels(codec: Codec, data: Data, layout: Layout, metadata: Metadata, turn: int) -> Raster:
+def _pixels(file: OpenFile, layout: Layout, metadata: Metadata, turn: int) -> Raster:
     from mirnet_cli.photo.pillow import tamed
 
     with tamed():
-        raster = codec.pixels(data, layout, metadata, turn)
+        raster = file.pixels(layout, metadata, turn)
     sides = (layout.width, layout.height) if turn >= 5 else (layout.height, layout.width)
     if raster.pixels.shape[:2] != sides:
         raise DamageError("its pixels and its header disagree about the size")

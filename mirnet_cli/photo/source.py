@@ -12,8 +12,28 @@ class DamageError(Exception):
     """A file contradicts its format; the text says how, in half a sentence."""
 
 
+class Bytes:
+    """A file's bytes, read where they are sliced until :func:`whole` has put all into memory."""
+
+    def __init__(self, data: Data) -> None:
+        self._data = data
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __getitem__(self, span: slice, /) -> bytes:
+        return self._data[span]
+
+    def whole(self) -> bytes:
+        """See :func:`whole`."""
+        self._data = found = whole(self._data)
+        return found
+
+
 def whole(data: Data) -> bytes:
-    """All of it in memory; what is there already is not copied."""
+    """All of it in memory, read once; what is there already is not copied."""
+    if isinstance(data, Bytes):
+        return data.whole()
     return data if isinstance(data, bytes) else data[0 : len(data)]
 
 
@@ -28,4 +48,4 @@ def opened(source: Place | bytes) -> Iterator[Data]:
         yield source
         return
     with stores.of(source).opened(source) as data:
-        yield data
+        yield Bytes(data)

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 
 from mirnet_cli.photo import ifd, photoshop, stacks, tiff_pixels, tiff_predictors
-from mirnet_cli.photo.codec import Layout, Order, OtherFormatError, Raster
+from mirnet_cli.photo.codec import Layout, OpenFile, Order, OtherFormatError, Raster
 from mirnet_cli.photo.deflate import compress_each
 from mirnet_cli.photo.ifd import Directory, Field, Reader, Tree
 from mirnet_cli.photo.picture import Metadata, shape_of
@@ -81,64 +81,72 @@ def _first(data: Data) -> tuple[Reader, int, Directory]:
     return reader, at, first
 
 
-def header(data: Data) -> Layout:
-    """Read the first picture's directory, and count all (smaller versions and masks apart)."""
-    reader, _, top = _first(data)
-    width = reader.integer(top.entries.get(256))
-    height = reader.integer(top.entries.get(257))
-    frames = sum(not _rank(reader, each) for _, each in _directories(reader))
-    if frames <= 1:
-        frames = stacks.frames(reader, top)
-    return Layout(width, height, frames)
+class File(OpenFile):
+    """A TIFF, of which the first picture is read."""
 
+    def __init__(self, data: Data) -> None:
+        self._reader, self._at, self._top = _first(data)
 
-def metadata(data: Data) -> tuple[Metadata, list[str]]:
-    """Gather all tags that are not about storage into an EXIF block of their own."""
-    reader, at, top = _first(data)
-    warnings: list[str] = []
+    def header(self) -> Layout:
+        """Read the first picture's directory, and count all (smaller versions and masks apart)."""
+        reader, top = self._reader, self._top
+        width = reader.integer(top.entries.get(256))
+        height = reader.integer(top.entries.get(257))
+        frames = sum(not _rank(reader, each) for _, each in _directories(reader))
+        if frames <= 1:
+            frames = stacks.frames(reader, top)
+        return Layout(width, height, frames)
 
-    def block(tag: int) -> bytes | None:
-        entry = top.entries.get(tag)
-        if entry is None or not entry.size:
-            return None
-        if entry.size > ifd.MAX_VALUE:
-            warnings.append(f"tag {tag} is larger than {ifd.MAX_VALUE} bytes and is not kept")
-            return None
-        return reader.value(entry)
+    def metadata(self) -> tuple[Metadata, list[str]]:
+        """Gather all tags that are not about storage into an EXIF block of their own."""
+        reader, top = self._reader, self._top
+        warnings: list[str] = []
 
-    tree, damaged = ifd.read_tree(reader, at, without=_STRUCTURE | _BLOCKS)
-    if damaged:
-        warnings.append(f"{damaged} damaged tags are not kept")
-    warnings += stacks.alone(tree)
-    if _LAYERS in top.entries:
-        warnings.append("Photoshop layers are not kept")
-    resources = block(_RESOURCES)
-    inner: bytes | None = None
-    if resources is not None:
-        try:
-            inner, resources = photoshop.split(resources)
-        except DamageError:
-            warnings.append("the Photoshop data is damaged and is not kept")
-            resources = None
-    iptc = block(_IPTC)
-    exif = ifd.block(tree, reader.order) if tree.fields or tree.children else None
-    said = tree.fields[270].data if 270 in tree.fields else b""
-    note = ifd.note_of(tree)
-    far = note is not None and note.at > ifd.MAX_NOTE_AT
-    return (
-        Metadata(
-            exif=exif,
-            xmp=block(_XMP),
-            icc=block(_ICC),
-            iptc=inner if iptc is None else iptc,
-            # A measure in the unit of its description would mean another thing in inches.
-            dpi=None if stacks.is_measured(said) else _resolution(reader, top),
-            aspect=None if stacks.is_measured(said) else _aspect(reader, top),
-            resources=resources,
-            note_at=note.at if note and far and not note.data.startswith(ifd.ANYWHERE) else None,
-        ),
-        warnings,
-    )
+        def block(tag: int) -> bytes | None:
+            entry = top.entries.get(tag)
+            if entry is None or not entry.size:
+                return None
+            if entry.size > ifd.MAX_VALUE:
+                warnings.append(f"tag {tag} is larger than {ifd.MAX_VALUE} bytes and is not kept")
+                return None
+            return reader.value(entry)
+
+        tree, damaged = ifd.read_tree(reader, self._at, without=_STRUCTURE | _BLOCKS)
+        if damaged:
+            warnings.append(f"{damaged} damaged tags are not kept")
+        warnings += stacks.alone(tree)
+        if _LAYERS in top.entries:
+            warnings.append("Photoshop layers are not kept")
+        resources = block(_RESOURCES)
+        inner: bytes | None = None
+        if resources is not None:
+            try:
+                inner, resources = photoshop.split(resources)
+            except DamageError:
+                warnings.append("the Photoshop data is damaged and is not kept")
+                resources = None
+        iptc = block(_IPTC)
+        exif = ifd.block(tree, reader.order) if tree.fields or tree.children else None
+        said = tree.fields[270].data if 270 in tree.fields else b""
+        note = ifd.note_of(tree)
+        return (
+            Metadata(
+                exif=exif,
+                xmp=block(_XMP),
+                icc=block(_ICC),
+                iptc=inner if iptc is None else iptc,
+                # A measure in the unit of its description would mean another thing in inches.
+                dpi=None if stacks.is_measured(said) else _resolution(reader, top),
+                aspect=None if stacks.is_measured(said) else _aspect(reader, top),
+                resources=resources,
+                note_at=ifd.far_note_at(note),
+            ),
+            warnings,
+        )
+
+    def pixels(self, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
+        """Decode the first picture."""
+        return tiff_pixels.decode(self._reader, self._top, orientation, metadata.icc)
 
 
 def _resolution(reader: Reader, top: Directory) -> tuple[float, float] | None:
@@ -153,12 +161,6 @@ def _aspect(reader: Reader, top: Directory) -> tuple[int, int] | None:
     """The shape of pixels that are not square, where no unit is given."""
     across, down = (reader.rational(top.entries.get(tag)) or 0 for tag in _RESOLUTIONS)
     return shape_of(across, down) if reader.integer(top.entries.get(_UNIT), 2) == 1 else None
-
-
-def pixels(data: Data, layout: Layout, metadata: Metadata, orientation: int) -> Raster:
-    """Decode the first picture."""
-    reader, _, top = _first(data)
-    return tiff_pixels.decode(reader, top, orientation, metadata.icc)
 
 
 def write(order: Order) -> tuple[list[bytes], list[str]]:

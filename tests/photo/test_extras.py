@@ -15,6 +15,7 @@ from PIL import Image
 
 from mirnet_cli import installation
 from mirnet_cli.errors import InputError, UsageError
+from mirnet_cli.folders import FileBytes
 from mirnet_cli.photo import (
     Metadata,
     cicp,
@@ -431,7 +432,7 @@ def test_an_rw2_s_tags_are_those_of_the_jpeg_in_it() -> None:
     inside = saved(Image.fromarray(np.zeros((8, 8, 3), np.uint8)), "JPEG", exif=b"Exif\0\0" + block)
     tree = Tree({0x2E: ifd.bytes_field(7, inside), 0x17: ifd.integers_field(3, "<", 80)})
     data = b"IIU\0" + ifd.header("<", 8)[4:] + ifd.build(tree, "<", 8)
-    metadata, warnings = raw_files.metadata(data)
+    metadata, warnings = raw_files.File(data).metadata()
     assert warnings == []
     assert metadata.exif == exif.upright(block)
 
@@ -439,8 +440,8 @@ def test_an_rw2_s_tags_are_those_of_the_jpeg_in_it() -> None:
 @raw
 def test_what_exif_does_not_tell_is_what_libraw_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     known = SimpleNamespace(iso_speed=6400.0, shutter_speed=1 / 50, aperture=2.8, focal_length=35)
-    monkeypatch.setattr(raw_check, "taken", lambda data: known)
-    told = taken(raw_files.metadata(bayer_dng(taken={}))[0].exif)
+    monkeypatch.setattr(raw_check.LibRaw, "taken", lambda self: known)
+    told = taken(raw_files.File(bayer_dng(taken={})).metadata()[0].exif)
     assert told[0x8827] == struct.pack("<H", 6400)
     assert told[0x829A] == struct.pack("<II", 1, 50)
     assert told[0x829D] == struct.pack("<II", 14, 5)
@@ -460,7 +461,7 @@ def test_the_tags_of_a_cr3_are_read() -> None:
     uuid = b"".join(box(b"uuid", raw_files._CANON + own))
     data = b"".join([*box(b"ftyp", b"crx \0\0\0\1crx isom"), *box(b"moov", uuid)])
     data += b"".join(box(b"uuid", raw_files._PACKET + XMP + b"\0"))
-    metadata, warnings = raw_files.metadata(data)
+    metadata, warnings = raw_files.File(data).metadata()
     assert warnings == []
     assert taken(metadata.exif) == {0x8827: struct.pack("<H", 1600)}
     assert (b"Canon EOS" in (metadata.exif or b""), metadata.xmp) == (True, XMP)
@@ -563,8 +564,8 @@ def test_a_panasonic_without_its_data_is_damage(form: int) -> None:
     data = (b"IIU\0" + data[4:]).ljust(400, b"\0")
     full = data + noise(1, 64 * 48 * 16 // 14, 1).tobytes()
     with pytest.raises(DamageError, match="ends before"):
-        raw_check.check(full[:-1])
-    raw_check.check(full)
+        raw_check.LibRaw(full[:-1]).check()
+    raw_check.LibRaw(full).check()
 
 
 @pytest.mark.parametrize(
@@ -784,3 +785,33 @@ def test_the_subject_of_a_raw_photo_follows_its_turn(turn: int) -> None:
     reader = ifd.Reader(found.metadata.exif or b"")
     inner = reader.directory(reader.integer(reader.directory(reader.first).entries[0x8769]))
     assert reader.integers(inner.entries[0x9214]) == view.area((20, 10, 8, 6))
+
+
+@pytest.mark.parametrize(
+    ("extension", "opener"),
+    [
+        (".avif", "PIL.AvifImagePlugin.AvifImageFile"),
+        (".heic", "pillow_heif.open_heif"),
+        (".dng", "rawpy.imread"),
+    ],
+)
+def test_a_library_opens_a_file_once(
+    extension: str, opener: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, _, name = opener.rpartition(".")
+    library = pytest.importorskip(module)
+    path = tmp_path / f"photo{extension}"
+    if extension == ".dng":
+        path.write_bytes(bayer_dng())
+    else:
+        made = decode(saved(Image.fromarray(noise(64, 48)), "PNG"))
+        path.write_bytes(encode(made, format=extension[1:]).data)
+    first, opened, read = getattr(library, name), [], []
+    monkeypatch.setattr(library, name, lambda *a, **more: opened.append(a) or first(*a, **more))
+    slices = FileBytes.__getitem__
+    monkeypatch.setattr(
+        FileBytes, "__getitem__", lambda self, span: read.append(span) or slices(self, span)
+    )
+    decode(path)
+    assert len(opened) == 1
+    assert [span.stop for span in read].count(path.stat().st_size) == 1

@@ -50,7 +50,7 @@ def test_a_packet_and_a_profile() -> None:
     data = gif()
     # After the header and the table of 64 colours.
     at = 13 + 3 * 64
-    found, warnings = codec.metadata(data[:at] + block + profile + data[at:])
+    found, warnings = codec.File(data[:at] + block + profile + data[at:]).metadata()
     assert (found.xmp, found.icc, warnings) == (packet, b"profile", [])
     assert decode(data[:at] + block + data[at:]).metadata.xmp == packet
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mirnet_cli.photo.isobmff import box, stored_exif, turn
+from mirnet_cli.photo.isobmff import Container, box
 from mirnet_cli.photo.source import DamageError
 
 EXIF = b"MM\0*" + bytes(range(40))
@@ -81,24 +81,27 @@ def meta(
 @pytest.mark.parametrize("version", [0, 1, 2])
 @pytest.mark.parametrize("properties", TURNS)
 def test_the_picture_s_own_properties_turn_it(properties: tuple[bytes, ...], version: int) -> None:
-    assert turn(joined(b"ftyp", b"heic") + meta(properties, version=version)) == TURNS[properties]
+    assert (
+        Container(joined(b"ftyp", b"heic") + meta(properties, version=version)).turn()
+        == TURNS[properties]
+    )
 
 
 @pytest.mark.parametrize("version", [0, 1, 2])
 def test_exif_is_found_in_pieces(version: int) -> None:
     place = len(meta(version=version)) + 8
     data = meta(version=version, place=place) + joined(b"mdat", bytes(4) + EXIF)
-    assert stored_exif(data) == EXIF
+    assert Container(data).stored_exif() == EXIF
 
 
 def test_exif_may_be_in_the_meta_box_itself_but_in_no_other_item() -> None:
-    assert stored_exif(meta(version=1, method=1)) == EXIF
-    assert stored_exif(meta(version=1, method=2)) is None
+    assert Container(meta(version=1, method=1)).stored_exif() == EXIF
+    assert Container(meta(version=1, method=2)).stored_exif() is None
 
 
 def test_what_has_no_meta_box_turns_nothing() -> None:
     data = joined(b"ftyp", b"avis") + joined(b"moov", b"")
-    assert (turn(data), stored_exif(data)) == (1, None)
+    assert (Container(data).turn(), Container(data).stored_exif()) == (1, None)
 
 
 @pytest.mark.parametrize("version", [0, 1, 2])
@@ -106,12 +109,12 @@ def test_boxes_that_end_early_are_damage(version: int) -> None:
     for name in (b"iloc", b"iinf"):
         data = meta(version=version, cut=name)
         # What has nothing to do with the turn does not stand in its way.
-        assert turn(data) == 6
+        assert Container(data).turn() == 6
         with pytest.raises(DamageError):
-            stored_exif(data)
+            Container(data).stored_exif()
     with pytest.raises(DamageError):
-        turn(meta(version=version, cut=b"iprp"))
+        Container(meta(version=version, cut=b"iprp")).turn()
     whole = meta(version=version)
     for size in range(8, len(whole)):
         with pytest.raises(DamageError):
-            turn(whole[:size])
+            Container(whole[:size]).turn()

@@ -420,7 +420,7 @@ def test_raw_samples_behind_a_preview_are_a_raw_photo() -> None:
         writer.write(noise(5, 7), photometric="rgb", subfiletype=1)
         writer.write(noise(20, 30, dtype=np.uint16)[..., 0], photometric="cfa")
     with pytest.raises(OtherFormatError, match="RAW"):
-        tiff.header(buffer.getvalue())
+        tiff.File(buffer.getvalue())
 
 
 @pytest.mark.parametrize("read", [decode, probe])
@@ -430,7 +430,7 @@ def test_a_header_that_a_library_stumbles_over_is_damage(
     def fail(data: object) -> None:
         raise IndexError("list index out of range")
 
-    monkeypatch.setattr("mirnet_cli.photo.webp.header", fail)
+    monkeypatch.setattr("mirnet_cli.photo.webp.File.header", fail)
     with pytest.raises(InputError, match="damaged WEBP file"):
         read(saved(Image.fromarray(smooth(8, 8)), "WEBP"))
 
