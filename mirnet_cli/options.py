@@ -62,7 +62,8 @@ class Options:
             try:
                 object.__setattr__(self, name, setting.parse(value))
             except (TypeError, ValueError, OverflowError) as error:
-                raise UsageError(f"{name}: {error}") from error
+                flag = (setting.flags or (f"--{name.replace('_', '-')}",))[0].partition("/")[0]
+                raise UsageError(str(error), subject=flag) from error
 
     @classmethod
     def of(cls, options: Self | None, named: Mapping[str, Any]) -> Self:

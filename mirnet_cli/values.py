@@ -216,11 +216,13 @@ def settings(
     found = {}
     for name, value in pairs:
         try:
-            found[str(name).strip()] = float(value)
+            number = float(value)
         except (TypeError, ValueError):
-            found[""] = 0.0
-        if "" in found or not math.isfinite(found[str(name).strip()]):
-            raise ValueError(f"{name}={value} is not NAME=NUMBER, such as sigma=0.1")
+            number = math.nan
+        if not str(name).strip() or not math.isfinite(number):
+            said = f"{name}={value}" if value not in ("", None) else str(name)
+            raise ValueError(f"{said!r} is not NAME=NUMBER, such as sigma=0.1")
+        found[str(name).strip()] = number
     return tuple(sorted(found.items()))
 
 

@@ -132,6 +132,8 @@ class Onnx:
             "not_finite_on": list(found.faults),
             "bytes_per_pixel": found.memory,
             "processor_seconds_per_megapixel": found.seconds,
+            "only_runtime": found.runtime or None,
+            "why": found.why or None,
             "sha256": self.sha256,
             "bytes": self.path.stat().st_size,
             "path": str(self.path),

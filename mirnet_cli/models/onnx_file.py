@@ -9,7 +9,7 @@ for ever. Nothing of it takes more memory than the file, and the ``onnx`` packag
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from mirnet_cli.errors import ModelError
 from mirnet_cli.models import container
 from mirnet_cli.networks.described import Interface, Port, describe
+from mirnet_cli.runtime import unlike
 
 SUFFIX = ".onnx"
 NEWEST_OPSET = 28
@@ -30,7 +31,8 @@ _DEEPEST = 4
 _LONGEST = 1024
 """Characters of the longest name."""
 _MOST_DIMS = 16
-_DOMAINS = frozenset({"", "ai.onnx", "com.microsoft", "org.openvinotoolkit"})
+_STANDARD = frozenset({"", "ai.onnx"})
+_DOMAINS = _STANDARD | {"com.microsoft", "org.openvinotoolkit"}
 _ENDLESS = frozenset({"Loop", "Scan", "SequenceMap"})
 
 _BITS: Mapping[int, int] = {
@@ -116,6 +118,7 @@ class _Reader:
         self._digest = hashlib.sha256(data)
         self._left = _MOST
         self._parameters = 0
+        self._unlike: dict[str, None] = {}
         self._inlined: dict[int, bytes] = {}
         self._beside: dict[Path, memoryview] = {}
 
@@ -129,7 +132,8 @@ class _Reader:
             raise _BadFileError("it defines functions of its own")
         graph = self._message(graphs[0], "graph")
         inputs, outputs, first = self._graph(graph, frozenset(), 0)
-        interface = describe(inputs, outputs, first)
+        stated = describe(inputs, outputs, first)
+        interface = replace(stated, opset=opset, unlike=tuple(self._unlike))
         producer = _text(model.get(2, [b""])[-1])
         data = self._data if not self._inlined else self._whole(model, graphs[0])
         return OnnxFile(
@@ -186,7 +190,7 @@ class _Reader:
         for each in model.get(8, []):
             entry = self._message(_part(each), "opset")
             domain, opset = _text(entry.get(1, [b""])[-1]), _number(entry, 2)
-            if domain in ("", "ai.onnx"):
+            if domain in _STANDARD:
                 found = max(found, opset)
         if not found:
             raise _BadFileError("not an ONNX network (it states no opset)")
@@ -228,8 +232,12 @@ class _Reader:
             if kind == "Conv" and first is None and len(taken) > 1 and taken[0] in pictures:
                 shape = shapes.get(taken[1], ())
                 first = shape[1] if len(shape) == 4 else None
+            given: dict[str, unlike.Value] = {}
             for attribute in node.get(5, []):
-                self._attribute(_part(attribute), frozenset(known), depth)
+                given |= self._attribute(_part(attribute), frozenset(known), depth)
+            doubt = unlike.of_node(kind, given) if domain in _STANDARD else None
+            if doubt is not None:
+                self._unlike[doubt] = None
             for made in node.get(2, []):
                 text = _text(made)
                 if text and (text in known and text not in outer):
@@ -241,7 +249,10 @@ class _Reader:
                 raise _BadFileError(f"the output {port.name[:60]!r} is made by nothing")
         return inputs, outputs, first
 
-    def _attribute(self, data: memoryview, known: frozenset[str], depth: int) -> None:
+    def _attribute(
+        self, data: memoryview, known: frozenset[str], depth: int
+    ) -> dict[str, unlike.Value]:
+        """Checks an attribute: its name and value, where that is an integer or a short text."""
         self._count()
         found = self._message(data, "attribute")
         for field in (5, 10):
@@ -252,6 +263,11 @@ class _Reader:
         for field in (6, 11):
             for each in found.get(field, []):
                 self._graph(self._message(_part(each), "graph"), known, depth + 1)
+        name = _text(found.get(1, [b""])[-1])
+        if 3 in found:
+            return {name: _number(found, 3)}
+        text = _part(found[4][-1]) if 4 in found else b""
+        return {name: bytes(text)} if 0 < len(text) <= _LONGEST else {}
 
     def _port(self, data: memoryview) -> Port:
         """An input or output; sizes that are left open are None."""

@@ -79,6 +79,9 @@ class Interface:
         height, width: the only ones it takes; None where they are open.
         outputs: names of what comes out, those that cannot be pictures left out.
         settings: what else goes in.
+        opset: of the standard operators.
+        unlike: what of it OpenVINO computes otherwise, as :mod:`mirnet_cli.runtime.unlike` words
+            it.
     """
 
     input: str
@@ -89,6 +92,8 @@ class Interface:
     width: int | None
     outputs: tuple[str, ...]
     settings: tuple[Setting, ...]
+    opset: int = 0
+    unlike: tuple[str, ...] = ()
 
     @property
     def fixed(self) -> tuple[int, int] | None:
@@ -103,7 +108,8 @@ class Interface:
     def of(cls, given: Mapping[str, Any]) -> "Interface":
         """The interface that :meth:`as_dict` gave."""
         settings = tuple(Setting(**each) for each in given["settings"])
-        return cls(**{**given, "outputs": tuple(given["outputs"]), "settings": settings})
+        texts = {name: tuple(given.get(name, ())) for name in ("outputs", "unlike")}
+        return cls(**{**given, **texts, "settings": settings})
 
 
 def describe(inputs: Sequence[Port], outputs: Sequence[Port], channels: int | None) -> Interface:
@@ -204,6 +210,9 @@ class Reading:
     margin: int = 0
 
 
+TITLES: Mapping[str, str] = {"openvino": "OpenVINO", "onnxruntime": "ONNX Runtime"}
+"""Runtimes that may be the only one for a network."""
+
 _GIVEN = {
     "picture": "gives the picture",
     "residual": "gives what is added to the picture",
@@ -223,7 +232,9 @@ def worded(config: Mapping[str, Any]) -> str:
     gives = _GIVEN[reading.gives]
     if reading.gives == "picture" and reading.output_range != reading.range:
         gives += f" in {reading.output_range}"
-    return f"{', '.join(takes)}; {gives}"
+    measured = Measured.of(config["measured"])
+    only = f"; {TITLES[measured.runtime]} alone ({measured.why})" if measured.runtime else ""
+    return f"{', '.join(takes)}; {gives}{only}"
 
 
 @dataclass(frozen=True)
@@ -249,6 +260,8 @@ class Measured:
         faults: inputs whose result is not finite: "black", "white", "noise".
         memory: bytes for each pixel of the input; 0 where it was not measured.
         seconds: of processors, for a megapixel of the input.
+        runtime: the only one that computes it as the file says; "" where any does.
+        why: others do not, in words.
     """
 
     output: int
@@ -268,6 +281,8 @@ class Measured:
     faults: tuple[str, ...]
     memory: int
     seconds: float
+    runtime: str = ""
+    why: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-like values; :meth:`of` reads them."""

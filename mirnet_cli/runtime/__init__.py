@@ -29,11 +29,15 @@ RUNTIMES: dict[str, str] = {
     "onnxruntime": "mirnet_cli.runtime.onnxruntime_runtime",
     "torch": "mirnet_cli.runtime.torch_runtime",
 }
-"""Name of each runtime and its module, the preferred first.
+"""Name of each runtime and its module.
 
-A module has ``prepare``, and ``runs(family, device, precision)``, which says whether it is to be
+A module has ``prepare``, and ``runs(spec, device, precision)``, which says whether it is to be
 preferred to those after it. Importing it raises ImportError where its library is not here.
 """
+
+_FOR_ONNX = ("onnxruntime", "openvino", "onnxruntime")
+"""The preferred first: what a GPU, or no other, computes rightly; then OpenVINO on the CPU."""
+_FOR_OTHERS = ("openvino", "torch")
 
 
 @dataclass(frozen=True)
@@ -128,23 +132,20 @@ def prepare(
         OutOfDeviceMemoryError: where the device has no memory for the weights.
         MirnetError: where the device fails.
     """
-    runner: Runner = _module(runtime, spec.family, device, precision).prepare(
+    runner: Runner = _module(runtime, spec, device, precision).prepare(
         spec, scale=scale, device=device, precision=precision
     )
     return runner
 
 
-def _module(runtime: str, family: str, device: str, precision: str) -> ModuleType:
+def _module(runtime: str, spec: NetworkSpec, device: str, precision: str) -> ModuleType:
     """The module of a runtime; for "auto" the first that is here and runs such a network there."""
     if runtime == "auto":
-        *preferred, last = RUNTIMES
+        *preferred, last = _FOR_ONNX if spec.family == FAMILY else _FOR_OTHERS
         for name in preferred:
             module = _imported(name)
-            if module is not None and module.runs(family, device, precision):
+            if module is not None and module.runs(spec, device, precision):
                 return module
-        if family == FAMILY:
-            # Torch does not run it.
-            last = "onnxruntime"
         kind = device.partition(":")[0]
         if kind not in ("auto", "cpu") and last in extras.EXTRAS:
             extras.require(last, f"the device {kind}", subject=f"--device {device}")

@@ -11,14 +11,16 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 
+from mirnet_cli import extras
 from mirnet_cli import settings as surroundings
 from mirnet_cli.errors import MirnetError, ModelError
 from mirnet_cli.files import write_atomically
 from mirnet_cli.networks.described import Interface, Measured
 
-VERSION = 1
+VERSION = 2
 """Of the measurements; another one measures anew."""
 
 SECONDS = 300
@@ -29,6 +31,7 @@ _LEAST_MEMORY = 4 << 30
 _COPIES = 12
 """Times the file's size that may be taken: the numbers are copied, converted and laid out anew."""
 _SAID = 300
+_LIBRARIES = ("openvino", "onnxruntime", "onnxruntime-gpu", "onnxruntime-directml")
 
 
 def measured(
@@ -54,7 +57,13 @@ def measured(
     Raises:
         ModelError: where it is no network for pictures, or takes more time or memory than is fair.
     """
-    told = {"settings": dict(settings), "range": range, "bgr": bgr, "interface": asdict(interface)}
+    told = {
+        "settings": dict(settings),
+        "range": range,
+        "bgr": bgr,
+        "interface": asdict(interface),
+        "libraries": _libraries(),
+    }
     path = _path(sha256, told)
     known = _known(path)
     if known is None:
@@ -64,6 +73,15 @@ def measured(
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_atomically(path, text.encode(), overwrite=True)
     return known
+
+
+def _libraries() -> dict[str, str]:
+    """What would measure, by version: others may compute something else."""
+    found = {}
+    for name in _LIBRARIES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def _path(sha256: str, told: Mapping[str, object]) -> Path:
@@ -98,7 +116,11 @@ def _measured_apart(data: bytes, told: Mapping[str, object], subject: object) ->
         return Measured.of(answer["measured"])
     if isinstance(answer, dict) and "unfit" in answer:
         what = f"no network that can be used: {str(answer['unfit'])[:_SAID]}"
-        raise ModelError(what, "use another, or export it anew", subject=subject)
+        needs = str(answer.get("needs") or "")
+        remedy = (
+            extras.remedy(needs) if needs in extras.EXTRAS else "use another, or export it anew"
+        )
+        raise ModelError(what, remedy, subject=subject)
     size = f"{limit / 2**30:.1f} GiB"
     what = f"running it ended the process that measured it (it may take {size}, {SECONDS} seconds)"
     raise ModelError(what, "use another, or export it anew", subject=subject)

@@ -64,7 +64,12 @@ _PATIENCE = 40.0
 
 
 class UnfitError(ValueError):
-    """The network is none for pictures; says why."""
+    """The network is none for pictures, or cannot be run here; says why."""
+
+    def __init__(self, why: str, needs: str = "") -> None:
+        """Says why, and which library would run it."""
+        super().__init__(why)
+        self.needs = needs
 
 
 def measure(
@@ -120,6 +125,51 @@ def measure(
         memory=taken,
         seconds=round(probe.seconds_a_megapixel, 2),
     )
+
+
+def difference(
+    runs: tuple[Run, Run],
+    interface: Interface,
+    photos: Sequence[Floats],
+    *,
+    settings: Mapping[str, float],
+    measured: Measured,
+) -> float:
+    """How far two that run a network are from each other on a photo with noise.
+
+    Args:
+        runs: run it.
+        interface, photos, settings: as for :func:`measure`.
+        measured: of the first.
+
+    Returns:
+        The largest difference, where the range of pictures is 1, or where the numbers are larger,
+        the largest of them; infinite where one gives no numbers, or others; 0 where the other does
+        not take the size.
+    """
+    one, other = runs
+    probe = _Probe(one, interface, photos, settings)
+    probe.output, probe.scale, probe.reading = measured.output, measured.scale, measured.reading
+    probe.multiple, probe.least = measured.multiple, measured.least
+    x = _worse(
+        probe.canvas(probe.side(64)[0], probe.side(96)[1]), "noisy", np.random.default_rng(3)
+    )
+    first = probe.raw(x, probe.reading)
+    probe._run = other
+    try:
+        second = probe.raw(x, probe.reading)
+    except ValueError:
+        return 0.0
+    low, high = RANGES[probe.reading.output_range]
+    worst = 0.0
+    for x, y in zip(first, second, strict=True):
+        if x.shape != y.shape or not np.array_equal(np.isfinite(x), np.isfinite(y)):
+            return math.inf
+        known = np.isfinite(x)
+        white = max(high - low, float(np.abs(y[known]).max(initial=0.0)))
+        off = np.abs(x[known] - y[known]).max(initial=0.0)
+        worst = max(worst, float(off) / white)
+    return worst
 
 
 class _Probe:

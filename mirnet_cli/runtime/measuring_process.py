@@ -12,6 +12,7 @@ import os
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,13 @@ import numpy as np
 from PIL import Image
 
 from mirnet_cli import extras
-from mirnet_cli.networks.described import Interface
-from mirnet_cli.runtime import Floats
-from mirnet_cli.runtime.measuring import UnfitError, measure
+from mirnet_cli.networks.described import Interface, Measured
+from mirnet_cli.runtime import Floats, unlike
+from mirnet_cli.runtime.measuring import UnfitError, difference, measure
 
 _WHERE = ("Exception from", "Check '", "To facilitate")
+_ALIKE = {False: 2e-3, True: 2e-2}
+"""What rounding makes differ at most, where the range is 1, in float32 and in float16."""
 _KEPT = 3
 """Compiled graphs that are kept: sizes come back."""
 
@@ -40,7 +43,7 @@ def main() -> int:
     try:
         found: dict[str, Any] = {"measured": _measured(data, told)}
     except UnfitError as error:
-        found = {"unfit": str(error)}
+        found = {"unfit": str(error), "needs": error.needs}
     except MemoryError:
         found = {"unfit": f"it takes more than {told['memory'] >> 30} GiB"}
     except RuntimeError as error:
@@ -64,25 +67,73 @@ def _limit(memory: int, seconds: int) -> None:
 
 def _measured(data: bytes, told: Mapping[str, Any]) -> dict[str, Any]:
     interface = Interface.of(told["interface"])
-    network = network_of(data, interface, told["settings"])
-    return measure(
-        network.run,
-        interface,
-        photos(),
-        settings=told["settings"],
-        range=told["range"],
-        bgr=told["bgr"],
-        memory=network.taken,
-    ).as_dict()
+    named = {name: told[name] for name in ("settings", "range", "bgr")}
+    return measured(data, interface, **named).as_dict()
 
 
-def network_of(
-    data: bytes, interface: Interface, settings: Mapping[str, float]
-) -> "_Network | _OnnxNetwork":
-    """A network to be measured, run by OpenVINO or, where that is not here, by ONNX Runtime."""
-    if extras.installed("openvino"):
-        return _Network(data, interface, settings)
-    return _OnnxNetwork(data, interface, settings)
+def measured(
+    data: bytes,
+    interface: Interface,
+    *,
+    settings: Mapping[str, float],
+    range: str | None = None,
+    bgr: bool | None = None,
+) -> Measured:
+    """What a network does, measured by OpenVINO, unless that does not do what the file says.
+
+    What OpenVINO does not read, or computes otherwise, is left to ONNX Runtime, where it is here.
+
+    Args:
+        data: the ONNX file, without anything beside it.
+        interface: of it.
+        settings, range, bgr: as for :func:`mirnet_cli.runtime.measuring.measure`.
+
+    Raises:
+        UnfitError: where it is no network for pictures, or nothing here runs it rightly.
+    """
+
+    given = data, interface, settings
+
+    def by(network: _Network | _OnnxNetwork) -> Measured:
+        return measure(
+            network.run,
+            interface,
+            photos(),
+            settings=settings,
+            range=range,
+            bgr=bgr,
+            memory=network.taken,
+        )
+
+    if not extras.installed("openvino"):
+        return by(_OnnxNetwork(*given))
+    found: Measured | None = None
+    try:
+        network = _Network(*given)
+        has = network.unlike()
+        refused = UnfitError(f"OpenVINO computes {has} otherwise than ONNX", "onnxruntime")
+        found = None if has else by(network)
+    except UnfitError as error:
+        refused = error
+    if not extras.installed("onnxruntime"):
+        if found is None:
+            raise refused
+        return found
+    why = str(refused)
+    try:
+        other = _OnnxNetwork(*given)
+        if found is not None:
+            off = difference(
+                (network.run, other.run), interface, photos(), settings=settings, measured=found
+            )
+            if off <= _ALIKE[interface.half]:
+                return found
+            why = f"OpenVINO's numbers are off by {off:.2g}"
+        return replace(by(other), runtime="onnxruntime", why=why)
+    except UnfitError as error:
+        if found is not None:
+            return found
+        raise (error if refused.needs else refused) from None
 
 
 class _Network:
@@ -97,7 +148,7 @@ class _Network:
         self._settings = settings
         self._requests: OrderedDict[tuple[int, ...], Any] = OrderedDict()
         try:
-            self._core.read_model(data)
+            self._model = self._core.read_model(data)
         except RuntimeError as error:
             raise UnfitError(f"OpenVINO does not read it ({_worded(error)})") from None
 
@@ -109,6 +160,17 @@ class _Network:
         except RuntimeError as error:
             raise ValueError(_worded(error)) from None
         return [np.array(each) for each in result.values()]
+
+    def unlike(self) -> str:
+        """What OpenVINO computes otherwise than ONNX, in words; nothing where it is not known."""
+        found = dict.fromkeys(self._interface.unlike)
+        for node in self._model.get_ops():
+            if node.get_type_name() == "Softmax":
+                rank = node.get_input_partial_shape(0).rank
+                sides = rank.get_length() if rank.is_static else 0
+                axis = int(node.get_attributes()["axis"])
+                found[unlike.of_softmax(self._interface.opset, axis, sides) or ""] = None
+        return ", ".join(filter(None, found))
 
     def taken(self, run: Callable[[], object]) -> int:
         """Bytes that a run takes at its peak, compiling included; 0 where the system has no say."""

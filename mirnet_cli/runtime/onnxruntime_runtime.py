@@ -5,7 +5,9 @@ What its numbers mean is turned by :mod:`mirnet_cli.runtime.reading`, outside of
 
 import os
 import re
+import warnings
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -53,6 +55,13 @@ _FULL = ("bad_alloc", "bad allocation", "out of memory", "failed to allocate", "
 """What errors of too little memory say, in lower case."""
 
 _PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
+
+_IDENTITY = (
+    b'\x08\x07:7\n\x10\n\x01x\x12\x01y"\x08Identity\x12\x01g'
+    b"Z\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01"
+    b"b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\r"
+)
+"""A network of one node, which gives what it gets: whether a device can be used is seen by it."""
 
 _LEFT: list[Any] = []
 """Sessions of the process that this one was forked from: ending one waits for threads that are not
@@ -214,9 +223,39 @@ def title() -> str:
     return f"{onnxruntime.__version__}, ONNX networks on {built}"
 
 
-def runs(family: str, device: str, precision: str) -> bool:
-    """Whether it is to be preferred; OpenVINO, which comes before, takes the CPU where it is."""
-    return family == FAMILY
+@cache
+def gpu() -> str | None:
+    """The device that "auto" means: one of a build for a GPU, if it can be used here.
+
+    CoreML is in every build for macOS, and has to be asked for by name.
+    """
+    for device in ("cuda", "directml"):
+        if device in offered() and _works(device):
+            return device
+    return None
+
+
+def _works(device: str) -> bool:
+    provider = PROVIDERS[device]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            session = onnxruntime.InferenceSession(_IDENTITY, providers=[provider])
+    except Exception:
+        return False
+    return provider in session.get_providers()
+
+
+def runs(spec: NetworkSpec, device: str, precision: str) -> bool:
+    """Whether it is to be preferred: on GPUs, and where others do not do what the file says."""
+    if spec.family != FAMILY:
+        return False
+    kind = device.strip().lower().partition(":")[0]
+    if kind not in ("auto", "cpu"):
+        return True
+    if Measured.of(spec.config["measured"]).runtime == OnnxRunner.runtime:
+        return True
+    return kind == "auto" and precision in ("auto", "fp32") and gpu() is not None
 
 
 def prepare(spec: NetworkSpec, *, scale: int | None, device: str, precision: str) -> OnnxRunner:
@@ -224,7 +263,8 @@ def prepare(spec: NetworkSpec, *, scale: int | None, device: str, precision: str
     if spec.family != FAMILY:
         raise UsageError("onnxruntime runs ONNX networks alone", "leave --runtime out")
     wanted = device.strip().lower()
-    wanted = "cpu" if wanted == "auto" else wanted
+    if wanted == "auto":
+        wanted = gpu() or "cpu"
     kind = wanted.partition(":")[0]
     if kind not in offered():
         has = ", ".join(offered())

@@ -17,7 +17,7 @@ import numpy as np
 from mirnet_cli import extras, settings
 from mirnet_cli.errors import MirnetError, ModelError, UsageError
 from mirnet_cli.networks import FAMILIES, NetworkSpec
-from mirnet_cli.networks.described import FAMILY
+from mirnet_cli.networks.described import FAMILY, Measured
 from mirnet_cli.networks.spec import LEVELS, MOST
 from mirnet_cli.runtime import OWN, Floats, OutOfDeviceMemoryError, Output, Pools, Record
 from mirnet_cli.runtime.compiled import LARGEST, Entry, Shelf, fingerprint
@@ -296,14 +296,15 @@ def cpu() -> Device:
     return Device("cpu", cpu_title(), None, precisions)
 
 
-def runs(family: str, device: str, precision: str) -> bool:
-    """Whether networks of a family run here on what ``--device`` and ``--precision`` say.
+def runs(spec: NetworkSpec, device: str, precision: str) -> bool:
+    """Whether a network runs here on what ``--device`` and ``--precision`` say.
 
     What this CPU has no instructions for is left to torch, which does without, if it is there.
     """
-    if family == FAMILY:
-        return device.strip().lower() in ("auto", "cpu")
-    if not (writes(family) and only_cpu(device)):
+    if spec.family == FAMILY:
+        rightly = Measured.of(spec.config["measured"]).runtime in ("", OpenVinoRunner.runtime)
+        return rightly and device.strip().lower() in ("auto", "cpu")
+    if not (writes(spec.family) and only_cpu(device)):
         return False
     if precision in ("auto", "fp32") or not extras.installed("torch"):
         return True
@@ -321,6 +322,11 @@ def prepare(spec: NetworkSpec, *, scale: int | None, device: str, precision: str
         raise ModelError(f"unknown network family {spec.family!r}", "update mirnet")
     if not writes(spec.family):
         raise UsageError(f"openvino does not run {family.title}", "use --runtime torch")
+    if spec.family == FAMILY:
+        measured = Measured.of(spec.config["measured"])
+        if measured.runtime not in ("", OpenVinoRunner.runtime):
+            what = f"openvino does not do what this network's file says ({measured.why})"
+            raise UsageError(what, f"leave it out: {measured.runtime} does", subject="--runtime")
     place = cpu()
     half = tuple(each for each in family.half_precision if each in place.precisions)
     if precision == "auto" and spec.integers and _integers_are_fast():

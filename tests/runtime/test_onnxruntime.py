@@ -2,7 +2,9 @@
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from mirnet_cli.models.onnx import Asked
 from mirnet_cli.models.weights import Weights
 from mirnet_cli.networks.described import Measured, Reading
 from mirnet_cli.runtime import Pools, measuring_process, prepare
-from mirnet_cli.runtime.measuring import UnfitError, measure
+from mirnet_cli.runtime.measuring import UnfitError
 from mirnet_cli.runtime.measuring_process import photos
 from mirnet_cli.runtime.memory import device_ceiling
 from tests.models.builders import tiny_network
@@ -83,10 +85,12 @@ def test_without_openvino(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     there = extras.installed
     monkeypatch.setattr(extras, "installed", lambda name: name != "openvino" and there(name))
     monkeypatch.setattr("mirnet_cli.runtime.RUNTIMES", {**_runtimes(), "openvino": "not_here"})
-    raw = measuring_process.network_of(network.file.data, network.file.interface, {})
+    interface = network.file.interface
+    raw = measuring_process._OnnxNetwork(network.file.data, interface, {})
     with pytest.raises(ValueError, match="nvalid dimensions"):
         raw.run(np.zeros((1, 5, 8, 8), np.float32))
-    after = measure(raw.run, network.file.interface, photos(), settings={}, memory=raw.taken)
+    after = measuring_process.measured(network.file.data, interface, settings={})
+    assert after.runtime == ""
     assert (after.scale, after.reading, after.reach) == (
         *(before.scale, before.reading, before.reach),
     )
@@ -97,7 +101,7 @@ def test_without_openvino(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     custom = Graph()
     data = custom.model(custom.add("NoSuchThing", "x")).SerializeToString()
     with pytest.raises(UnfitError, match=r"ONNX Runtime does not read it.*NoSuchThing"):
-        measuring_process.network_of(data, network.file.interface, {})
+        measuring_process.measured(data, interface, settings={})
 
 
 def _runtimes() -> dict[str, str]:
@@ -138,6 +142,49 @@ def test_a_device_whose_driver_is_missing(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(ort, "offered", lambda: ("cpu", "cuda"))
     with pytest.raises(UsageError, match="cannot use CUDA here"):
         prepare(spec, device="cuda")
+
+
+class _Gpu:
+    """A session as a build for CUDA has it, computed on the CPU."""
+
+    def __init__(self, data: bytes, options: object = None, providers: Iterable[Any] = ()) -> None:
+        self._session = _SESSION(data, providers=["CPUExecutionProvider"])
+        self.providers = [each[0] if isinstance(each, tuple) else each for each in providers]
+
+    def get_providers(self) -> list[str]:
+        return self.providers
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._session, name)
+
+
+_SESSION = ort.onnxruntime.InferenceSession
+
+
+def test_auto_takes_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a build for one is installed, and it works; else OpenVINO, as without such a build."""
+    known(monkeypatch, _PLAIN)
+    spec = weights(denoiser, tmp_path).network
+    monkeypatch.setattr(ort, "offered", lambda: ("cpu", "cuda", "mps"))
+    ort.gpu.cache_clear()
+    try:
+        if "CUDAExecutionProvider" not in ort.onnxruntime.get_available_providers():
+            assert ort.gpu() is None
+            assert prepare(spec).runtime == "openvino"
+        ort.gpu.cache_clear()
+        monkeypatch.setattr(ort.onnxruntime, "InferenceSession", _Gpu)
+        runner = prepare(spec)
+        assert (runner.runtime, runner.device) == ("onnxruntime", "cuda:0")
+        # What it does not compute in, and what is asked for by name, stays where it was.
+        assert prepare(spec, device="cpu").runtime == "openvino"
+        assert prepare(spec, runtime="openvino").runtime == "openvino"
+        # CoreML is in every build, and has to be asked for.
+        monkeypatch.setattr(ort, "offered", lambda: ("cpu", "mps"))
+        ort.gpu.cache_clear()
+        assert prepare(spec).runtime == "openvino"
+        assert prepare(spec, device="mps").device == "mps"
+    finally:
+        ort.gpu.cache_clear()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
