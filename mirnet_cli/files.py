@@ -194,7 +194,7 @@ def _lock_on_windows(descriptor: int) -> None:
     """Lock a byte far beyond the end: what is locked there cannot even be read by others."""
     import msvcrt
 
-    place = os.lseek(descriptor, 0, os.SEEK_CUR)
+    before = os.lseek(descriptor, 0, os.SEEK_CUR)
     os.lseek(descriptor, _FAR, os.SEEK_SET)
     try:
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
@@ -202,7 +202,7 @@ def _lock_on_windows(descriptor: int) -> None:
         if error.errno in _TAKEN:
             raise BlockingIOError(error.errno, "another process has it") from error
     finally:
-        os.lseek(descriptor, place, os.SEEK_SET)
+        os.lseek(descriptor, before, os.SEEK_SET)
 
 
 def same_file(first: Path, second: Path) -> bool:

@@ -293,10 +293,10 @@ class Cluster:
             self._connection.forget(worker.preparing)
             self._where.pop(worker.preparing, None)
             self._stillborn += 1
-        for place, (ticket, job) in enumerate(worker.photos):
+        for index, (ticket, job) in enumerate(worker.photos):
             self._connection.forget(ticket)
             self._where.pop(ticket, None)
-            if place == 0:
+            if index == 0:
                 self._watcher.end(job.item)
                 self._blame(job, code)
             else:
@@ -379,10 +379,10 @@ class Cluster:
             self._leave_out(address, worker, error)
 
     def _hear_of_photo(self, worker: _Worker, news: News) -> None:
-        place = [ticket for ticket, _ in worker.photos].index(news.ticket)
-        job = worker.photos[place][1]
-        del worker.photos[place]
-        if place == 0:
+        index = [ticket for ticket, _ in worker.photos].index(news.ticket)
+        job = worker.photos[index][1]
+        del worker.photos[index]
+        if index == 0:
             self._watcher.end(job.item)
             if worker.photos:
                 self._watcher.begin(worker.photos[0][1].item)
@@ -394,7 +394,7 @@ class Cluster:
             self._later(job)
         elif _killed(news.error):
             # Its worker died and came back at the same address, each time before this was seen.
-            self._deaths[job.item.key] = _TRIES - 1 if place == 0 else 0
+            self._deaths[job.item.key] = _TRIES - 1 if index == 0 else 0
             self._blame(job, None)
         elif _cancelled(news.error):
             self._later(job)

@@ -9,7 +9,7 @@ A run that writes holds a lock on its file, which the system gives back when the
 however it ends. Two runs that could do the same photos therefore never go on side by side: two
 without shards, the same shard twice, or shards of different numbers.
 
-Of results in an object store the files are kept here (:mod:`mirnet_cli.batches.mirror`).
+Of results in an object store the files are kept here (:mod:`mirnet_cli.batches.remote_journal`).
 
 A line is one event:
 
@@ -36,8 +36,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from mirnet_cli import stores
-from mirnet_cli.batches.mirror import Mirror
 from mirnet_cli.batches.plan import Item
+from mirnet_cli.batches.remote_journal import RemoteJournal
 from mirnet_cli.errors import DiskFullError, MirnetError, OutputError
 from mirnet_cli.files import is_folder, lock, make_folder, not_written, reason, sync
 from mirnet_cli.places import Fingerprint, Place, below
@@ -105,12 +105,12 @@ class Journal:
 
     def __init__(self, into: Place, shard: tuple[int, int] | None = None) -> None:
         self.into = into
-        self._mirror: Mirror | None = None
+        self._remote: RemoteJournal | None = None
         if isinstance(into, Path):
             self._home = into
         else:
-            self._mirror = Mirror(into)
-            self._home = self._mirror.folder
+            self._remote = RemoteJournal(into)
+            self._home = self._remote.folder
         name = NAME if shard is None else f".mirnet-journal.{shard[0]}-of-{shard[1]}.jsonl"
         self.path = self._home / name
         self._count = None if shard is None else shard[1]
@@ -127,8 +127,8 @@ class Journal:
         self._outputs: set[str] = set()
         self._fresh: set[str] = set()
         self._unfinished: str | None = None
-        if self._mirror is not None:
-            self._mirror.fetch(_START)
+        if self._remote is not None:
+            self._remote.fetch(_START)
         self._read = self._state()
         for _, path, line in heapq.merge(*map(_timed, self._files()), key=itemgetter(0)):
             self._take(line, own=path == self.path)
@@ -274,8 +274,8 @@ class Journal:
 
     def _look(self, target: Place) -> Place | None:
         """An output that is there; of an object with its version when the journal was read."""
-        if self._mirror is not None:
-            return self._mirror.look(target)
+        if self._remote is not None:
+            return self._remote.look(target)
         return target if stores.exists(target) else None
 
     @staticmethod
@@ -300,8 +300,8 @@ class Journal:
     def end(self) -> None:
         """Note that the run came to its end."""
         self._append({"event": "end"})
-        if self._mirror is not None:
-            self._mirror.copy(self.path, now=True)
+        if self._remote is not None:
+            self._remote.copy(self.path, now=True)
 
     def started(self, item: Item, settings: str) -> Fingerprint | None:
         """Note that work on a photo begins; returns what it is, None where it cannot be read."""
@@ -339,8 +339,8 @@ class Journal:
         if written is not None:
             line["written"] = _as_line(written)
         self._append(line | more)
-        if self._mirror is not None and event != "started":
-            self._mirror.copy(self.path)
+        if self._remote is not None and event != "started":
+            self._remote.copy(self.path)
 
     def _append(self, line: Mapping[str, Any]) -> None:
         """Add one line in one write, and see it to the disk."""
@@ -356,8 +356,8 @@ class Journal:
         except OSError as error:
             raise self._unwritable(error) from error
         self._take(line, own=True)
-        if self._mirror is not None:
-            self._mirror.changed = True
+        if self._remote is not None:
+            self._remote.changed = True
 
     def _unwritable(self, error: OSError) -> OutputError:
         if error.errno in _FULL:
@@ -381,9 +381,9 @@ class Journal:
     def close(self) -> None:
         """Close the file, which gives the folder free."""
         if self._descriptor is not None:
-            if self._mirror is not None:
+            if self._remote is not None:
                 with contextlib.suppress(MirnetError):
-                    self._mirror.copy(self.path, now=True)
+                    self._remote.copy(self.path, now=True)
             os.close(self._descriptor)
             self._descriptor = None
 

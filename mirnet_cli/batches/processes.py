@@ -109,24 +109,24 @@ class Processes:
     def _busy(self) -> list[Job | None]:
         return [None if each is None else each.job for each in self._workers]
 
-    def _give(self, place: int, job: Job) -> None:
-        worker = self._workers[place]
+    def _give(self, index: int, job: Job) -> None:
+        worker = self._workers[index]
         if worker is None or not worker.process.is_alive():
-            worker = self._workers[place] = self._start(place)
+            worker = self._workers[index] = self._start(index)
         worker.job = job
         self._watcher.begin(job.item)
         with contextlib.suppress(OSError):
             # A process that is gone by now is noticed when it is waited for.
             worker.connection.send(job)
 
-    def _start(self, place: int) -> _Worker:
+    def _start(self, index: int) -> _Worker:
         # Forking a process that has threads is not safe, and takes the lock of the journal along.
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(
             target=_work,
-            args=(theirs, self._loading, self._cores[place]),
-            name=f"mirnet-{place + 1}",
+            args=(theirs, self._loading, self._cores[index]),
+            name=f"mirnet-{index + 1}",
         )
         with without_interrupts():
             process.start()

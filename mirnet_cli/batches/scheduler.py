@@ -307,8 +307,8 @@ def _knock(address: str) -> None:
     Raises:
         OSError: nothing does.
     """
-    place = urlsplit(address)
-    with socket.create_connection((place.hostname, place.port or 8786), CONNECTING):
+    parts = urlsplit(address)
+    with socket.create_connection((parts.hostname, parts.port or 8786), CONNECTING):
         pass
 
 

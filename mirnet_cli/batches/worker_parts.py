@@ -42,8 +42,8 @@ def split_cores(count: int) -> list[frozenset[int]]:
         return [frozenset()] * count
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < count:
-        return [frozenset({cores[place % len(cores)]}) for place in range(count)]
-    ends = [len(cores) * place // count for place in range(count + 1)]
+        return [frozenset({cores[index % len(cores)]}) for index in range(count)]
+    ends = [len(cores) * index // count for index in range(count + 1)]
     return [frozenset(cores[ends[n] : ends[n + 1]]) for n in range(count)]
 
 

@@ -38,14 +38,14 @@ def convert(
     from mirnet_cli.networks import FAMILIES
 
     console = Console(json=json)
-    made_of, place = expanded(source), expanded(target)
+    made_of, made_at = expanded(source), expanded(target)
     try:
-        made = run(made_of, place, options)
+        made = run(made_of, made_at, options)
     except DiskFullError:
         raise
     except OutputError as error:
-        remedy = _elsewhere(place, "name another OUT", overwrite=options.overwrite)
-        raise OutputError(error.what, remedy, subject=place) from None
+        remedy = _elsewhere(made_at, "name another OUT", overwrite=options.overwrite)
+        raise OutputError(error.what, remedy, subject=made_at) from None
     family = FAMILIES[made.network.family].title
     purpose = made.task + ("" if made.scales == (1,) else f" x{made.scales[0]}")
     console.note(f"{made.path}: {family} for {purpose}, sha256 {made.sha256}")
@@ -85,13 +85,13 @@ def export(
     from mirnet_cli.restore.export import export as run
 
     console = Console(json=json)
-    place = expanded(target)
+    path = expanded(target)
     known = any(entry.name == source for entry in entries())
     model, file = (source, None) if known else (None, source)
     weights = resolve(task, model=model, weights=file, scale=scale)
-    difference = run(weights, place, scale=scale, overwrite=overwrite)
-    console.note(f"{place}: {weights.name}, equal within {difference:.1g} in OpenVINO")
-    console.record({"name": weights.name, "path": str(place), "difference": difference})
+    difference = run(weights, path, scale=scale, overwrite=overwrite)
+    console.note(f"{path}: {weights.name}, equal within {difference:.1g} in OpenVINO")
+    console.record({"name": weights.name, "path": str(path), "difference": difference})
     return ExitCode.OK
 
 
@@ -205,11 +205,11 @@ def fetch_first(loading: LoadOptions, console: "Console") -> None:
                 display.start(model)
                 fetch.ensure(entry, report=display.bytes)
     elif weights is not None and weights.startswith(hub.SCHEME):
-        place = hub.parse(weights)
-        if hub.cached(place) is None:
+        address = hub.parse(weights)
+        if hub.cached(address) is None:
             with console.display(files=1) as display:
                 display.start(weights)
-                hub.download(place, report=display.bytes)
+                hub.download(address, report=display.bytes)
 
 
 def remove(

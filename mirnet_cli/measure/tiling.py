@@ -101,11 +101,11 @@ def _steps(
         yield _step(strip, at, blend), max(beside)
 
 
-def _step(strip: NDArray[np.float64], place: int, blend: int) -> float:
-    """Mean size of the step between what is left and right of a place, along the border."""
+def _step(strip: NDArray[np.float64], at: int, blend: int) -> float:
+    """Mean size of the step between what is left and right of a border, along it."""
     width = max(blend // 2, 1)
-    jumps = strip[:, place + blend - width : place + blend].mean(1)
-    jumps = jumps - strip[:, place - blend : place - blend + width].mean(1)
+    jumps = strip[:, at + blend - width : at + blend].mean(1)
+    jumps = jumps - strip[:, at - blend : at - blend + width].mean(1)
     # In pieces, so that noise, which is no step, averages out and steps of both signs do not.
     count = max(len(jumps) // _LENGTH, 1)
     return float(np.mean([abs(piece.mean()) for piece in np.array_split(jumps, count)]))

@@ -231,7 +231,7 @@ def path_of(model: Model) -> Path:
     if model.shipped:
         return weights_folder() / model.file
     if model.source == "hub":
-        return hub.place_of(place_of(model))
+        return hub.path_of(address_of(model))
     return settings.cache_folder() / "models" / model.name / model.file
 
 
@@ -243,9 +243,9 @@ def known_path(model: Model) -> Path | None:
         return None
 
 
-def place_of(model: Model) -> hub.Place:
+def address_of(model: Model) -> hub.Address:
     """Where the model is on the Hub, for those whose source that is."""
-    return hub.Place(model.repository, model.file, model.revision)
+    return hub.Address(model.repository, model.file, model.revision)
 
 
 def expected_sha256(model: Model) -> str | None:

@@ -172,30 +172,30 @@ def _walk_old(data: bytes) -> Walked:
     """
     if not data.startswith(_PROTOCOL):
         raise Refused("a pickle, but not one of PyTorch")
-    place = 0
+    at = 0
     for wanted in (_MAGIC, _VERSION):
-        walked = pickles.walk(data, place)
+        walked = pickles.walk(data, at)
         if walked.value != wanted:
             raise Refused("a pickle, but not one of PyTorch")
-        place = walked.end
-    system = pickles.walk(data, place)
+        at = walked.end
+    system = pickles.walk(data, at)
     if isinstance(system.value, dict) and system.value.get("little_endian") is False:
         raise Refused("written on a big-endian machine")
     walked = pickles.walk(data, system.end)
     keys = pickles.walk(data, walked.end)
     if not isinstance(keys.value, list) or set(keys.value) != set(walked.storages):
         raise Refused("its list of storages is not that of its tensors")
-    place = keys.end
+    at = keys.end
     for key in keys.value:
-        place = _after_storage(data, place, walked.storages[key])
-    if place != len(data):
-        raise Refused(f"{len(data) - place} bytes after its end")
+        at = _after_storage(data, at, walked.storages[key])
+    if at != len(data):
+        raise Refused(f"{len(data) - at} bytes after its end")
     return walked
 
 
-def _after_storage(data: bytes, place: int, storage: Storage) -> int:
-    count = int.from_bytes(data[place : place + 8], "little")
-    end = place + 8 + storage.bytes
+def _after_storage(data: bytes, at: int, storage: Storage) -> int:
+    count = int.from_bytes(data[at : at + 8], "little")
+    end = at + 8 + storage.bytes
     if count != storage.count or end > len(data):
         raise Refused(f"the storage {storage.key[:40]!r} is cut or of another size")
     return end

@@ -98,9 +98,9 @@ def from_hub(
         UsageError: for a name that is none.
         ModelError: where it cannot be fetched, or is not intact.
     """
-    place = hub.parse(text)
-    path = None if force or (refresh and not place.pinned) else hub.cached(place)
-    path = path or hub.download(place, force=force, report=report)
+    address = hub.parse(text)
+    path = None if force or (refresh and not address.pinned) else hub.cached(address)
+    path = path or hub.download(address, force=force, report=report)
     data, digest = read(path)
     if _held(path, digest):
         return data, digest, path
@@ -108,7 +108,7 @@ def from_hub(
         what = "not intact: its sha256 is not that of the first download"
         remedy = "unset MIRNET_OFFLINE and HF_HUB_OFFLINE, so that it is fetched again"
         raise ModelError(what, remedy, subject=text)
-    path = hub.download(place, force=True, report=report)
+    path = hub.download(address, force=True, report=report)
     data, digest = read(path)
     if _held(path, digest):
         return data, digest, path
@@ -152,7 +152,7 @@ def remove(model: Model) -> bool:
 
 def _discard(model: Model) -> bool:
     if model.source == "hub":
-        return hub.remove(catalogue.place_of(model))
+        return hub.remove(catalogue.address_of(model))
     path = catalogue.path_of(model)
     if not path.is_file():
         return False
@@ -162,8 +162,8 @@ def _discard(model: Model) -> bool:
 
 def _fetched(model: Model, *, force: bool, report: Report | None) -> Path:
     if model.source == "hub":
-        place = catalogue.place_of(model)
-        return hub.download(place, size=model.bytes or None, force=force, report=report)
+        address = catalogue.address_of(model)
+        return hub.download(address, size=model.bytes or None, force=force, report=report)
     # Not above: it takes libraries that nothing needs but a download.
     from mirnet_cli.models import web
 

@@ -42,7 +42,7 @@ _RETRIES = ("Retrying in", "Trying to resume")
 
 
 @dataclass(frozen=True)
-class Place:
+class Address:
     """A file on the Hub.
 
     Attributes:
@@ -66,7 +66,7 @@ class Place:
         return _COMMIT.fullmatch(self.revision) is not None
 
 
-def parse(text: str) -> Place:
+def parse(text: str) -> Address:
     """``hf://owner/repository[/file][@revision]``.
 
     Raises:
@@ -75,9 +75,9 @@ def parse(text: str) -> Place:
     match = _NAMED.fullmatch(text.removeprefix(SCHEME))
     if match is not None and not (match["early"] and match["late"]):
         revision = match["early"] or match["late"] or "main"
-        place = Place(match["repository"], match["file"] or "", revision)
-        if all(_is_safe(part) for part in (place.repository, place.file, place.revision)):
-            return place
+        address = Address(match["repository"], match["file"] or "", revision)
+        if all(_is_safe(part) for part in (address.repository, address.file, address.revision)):
+            return address
     raise UsageError(
         "not a file on the Hub", "write hf://owner/repository/file[@revision]", subject=text
     )
@@ -90,36 +90,36 @@ def _is_safe(path: str) -> bool:
     return _SAFE.fullmatch(path) is not None and not {"", ".", ".."} & set(parts)
 
 
-def place_of(place: Place) -> Path:
+def path_of(address: Address) -> Path:
     """Where the client keeps, or would keep, a file of a commit."""
-    return _folder(place) / "snapshots" / place.revision / place.file
+    return _folder(address) / "snapshots" / address.revision / address.file
 
 
-def _folder(place: Place) -> Path:
-    return settings.hub_cache() / f"models--{place.repository.replace('/', '--')}"
+def _folder(address: Address) -> Path:
+    return settings.hub_cache() / f"models--{address.repository.replace('/', '--')}"
 
 
-def cached(place: Place) -> Path | None:
+def cached(address: Address) -> Path | None:
     """The file in the client's cache, found without the client and without a request."""
-    folder = _folder(place)
-    commit = place.revision
-    if not place.pinned:
+    folder = _folder(address)
+    commit = address.revision
+    if not address.pinned:
         try:
-            commit = (folder / "refs" / place.revision).read_text(encoding="ascii").strip()
+            commit = (folder / "refs" / address.revision).read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError):
             return None
     if not _COMMIT.fullmatch(commit):
         return None
     snapshot = folder / "snapshots" / commit
-    if place.file:
-        path = snapshot / place.file
+    if address.file:
+        path = snapshot / address.file
         return path if is_file(path) else None
     found = sorted(snapshot.glob("*.safetensors"))
     return found[0] if len(found) == 1 else None
 
 
 def download(
-    place: Place,
+    address: Address,
     *,
     size: int | None = None,
     force: bool = False,
@@ -128,7 +128,7 @@ def download(
     """Fetches a file into the client's cache.
 
     Args:
-        place: which.
+        address: which.
         size: bytes that it must have, where that is known.
         force: fetch it even though it is in the cache.
         report: told of the progress.
@@ -139,16 +139,16 @@ def download(
     Raises:
         DownloadError: for every way in which that can fail, within seconds.
     """
-    check_online(place)
+    check_online(address)
     settings.quiet_hub()
-    with _one_line(place), patience() as counter:
+    with _one_line(address), patience() as counter:
         import huggingface_hub
 
-        if not place.file:
-            place = replace(place, file=_only_file(place))
+        if not address.file:
+            address = replace(address, file=_only_file(address))
         endpoint = settings.hub_endpoint()
         url = huggingface_hub.hf_hub_url(
-            place.repository, place.file, revision=place.revision, endpoint=endpoint
+            address.repository, address.file, revision=address.revision, endpoint=endpoint
         )
         found = huggingface_hub.get_hf_file_metadata(
             url,
@@ -158,12 +158,12 @@ def download(
             library_version=__version__,
         )
         if found.commit_hash is None or not _COMMIT.fullmatch(found.commit_hash):
-            raise not_the_hub(place)
-        pinned = place_of(replace(place, revision=found.commit_hash))
-        _check_size(place, found.size, size, room=force or not pinned.is_file())
+            raise not_the_hub(address)
+        pinned = path_of(replace(address, revision=found.commit_hash))
+        _check_size(address, found.size, size, room=force or not pinned.is_file())
         huggingface_hub.hf_hub_download(
-            place.repository,
-            place.file,
+            address.repository,
+            address.file,
             # The commit that was looked at; a branch may move in between.
             revision=found.commit_hash,
             cache_dir=settings.hub_cache(),
@@ -174,8 +174,8 @@ def download(
             library_name="mirnet",
             library_version=__version__,
         )
-        if not place.pinned:
-            _note_branch(place, found.commit_hash)
+        if not address.pinned:
+            _note_branch(address, found.commit_hash)
         # Not the client's own: it resolves links in the folder of its cache.
         return pinned
 
@@ -191,17 +191,17 @@ def check_online(subject: object) -> None:
         )
 
 
-def remove(place: Place) -> bool:
+def remove(address: Address) -> bool:
     """Removes a file from the client's cache; whether it was there.
 
     What the cache keeps for other commits stays.
     """
-    path = cached(place)
+    path = cached(address)
     if path is None:
         return False
     target = path.resolve()
     path.unlink()
-    folder = _folder(place)
+    folder = _folder(address)
     blobs = (folder / "blobs").resolve()
     others = (each for each in (folder / "snapshots").rglob("*") if each.is_symlink())
     if target.parent == blobs and not any(each.resolve() == target for each in others):
@@ -209,11 +209,11 @@ def remove(place: Place) -> bool:
     return True
 
 
-def _only_file(place: Place) -> str:
+def _only_file(address: Address) -> str:
     import huggingface_hub
 
     api = huggingface_hub.HfApi(endpoint=settings.hub_endpoint(), library_name="mirnet")
-    listed = api.model_info(place.repository, revision=place.revision, timeout=PROBE_SECONDS)
+    listed = api.model_info(address.repository, revision=address.revision, timeout=PROBE_SECONDS)
     names = [each.rfilename for each in listed.siblings or []]
     found = [name for name in names if name.endswith(".safetensors") and "/" not in name]
     if len(found) != 1 or not _is_safe(found[0]):
@@ -223,29 +223,29 @@ def _only_file(place: Place) -> str:
             if not found
             else (f"this repository has {len(found)} .safetensors files")
         )
-        raise DownloadError(what, f"name one of its files: {some[:200]}", subject=place)
+        raise DownloadError(what, f"name one of its files: {some[:200]}", subject=address)
     return found[0]
 
 
-def _note_branch(place: Place, commit: str) -> None:
+def _note_branch(address: Address, commit: str) -> None:
     """Remembers what a branch meant, as the client does for branches that it is given."""
-    path = _folder(place) / "refs" / place.revision
+    path = _folder(address) / "refs" / address.revision
     with contextlib.suppress(OSError):
         make_folder(path.parent)
         path.write_text(commit, encoding="ascii")
 
 
-def _check_size(place: Place, found: int | None, wanted: int | None, *, room: bool) -> None:
+def _check_size(address: Address, found: int | None, wanted: int | None, *, room: bool) -> None:
     if found is None:
         return
     if wanted is not None and found != wanted:
         what = f"the file there has {found:,} bytes, not {wanted:,}"
-        raise DownloadError(what, "it is another one; update mirnet", subject=place)
+        raise DownloadError(what, "it is another one; update mirnet", subject=address)
     if found > MAX_FILE:
         what = f"too large for weights ({found / 2**30:.1f} GiB)"
-        raise DownloadError(what, f"files up to {MAX_FILE >> 30} GiB are read", subject=place)
+        raise DownloadError(what, f"files up to {MAX_FILE >> 30} GiB are read", subject=address)
     if room:
-        check_room(settings.hub_cache(), found, place)
+        check_room(settings.hub_cache(), found, address)
 
 
 def check_room(folder: Path, size: int, subject: object) -> None:
@@ -299,7 +299,7 @@ class Counter(logging.Handler):
 
     Attributes:
         best: how many bytes had come at most. The client itself would go on for ever with a server
-            that breaks off at the same place again and again.
+            that breaks off at the same point again and again.
     """
 
     def __init__(self) -> None:
@@ -339,11 +339,11 @@ def patience() -> Iterator[Counter]:
 
 
 @contextlib.contextmanager
-def _one_line(place: Place) -> Iterator[None]:
+def _one_line(address: Address) -> Iterator[None]:
     """Whatever goes wrong inside becomes a DownloadError."""
     try:
         yield
     except (DownloadError, MemoryError):
         raise
     except Exception as error:
-        raise worded(error, place) from error
+        raise worded(error, address) from error

@@ -43,7 +43,7 @@ def push(
         UsageError: for names that cannot be.
         ModelError: for weights that are not fit to be published, or an upload that fails.
     """
-    place = _repository(repository)
+    target = _repository(repository)
     data, weights, own_card = _weights(what)
     if weights.licence == UNKNOWN_LICENCE:
         raise ModelError(
@@ -52,16 +52,16 @@ def push(
             subject=weights.path,
         )
     given = card or own_card
-    text = _read_card(given) if given is not None else made_card(weights, place.repository)
-    address = _upload(place.repository, weights.name, data, text, private=private)
+    text = _read_card(given) if given is not None else made_card(weights, target.repository)
+    address = _upload(target.repository, weights.name, data, text, private=private)
     return address, weights
 
 
-def _repository(text: str) -> hub.Place:
+def _repository(text: str) -> hub.Address:
     with contextlib.suppress(UsageError):
-        place = hub.parse(text)
-        if not place.file and place.revision == "main":
-            return place
+        target = hub.parse(text)
+        if not target.file and target.revision == "main":
+            return target
     raise UsageError("not a repository on the Hub", "write OWNER/REPO", subject=text)
 
 

@@ -136,9 +136,9 @@ def _unrolled(data: bytes, layout: Layout, nibbles: bool) -> Array:
             if nibbles:
                 run = b"".join(map(_NIBBLES.__getitem__, run))[:count]
             at += stored + stored % 2
-        place = y * width + x
-        room = max(0, min(count, len(out) - place))
-        out[place : place + room] = run[:room]
+        start = y * width + x
+        room = max(0, min(count, len(out) - start))
+        out[start : start + room] = run[:room]
         x += count
     return np.frombuffer(out, np.uint8).reshape(height, width)
 

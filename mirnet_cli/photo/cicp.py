@@ -170,12 +170,12 @@ def _profile(where: _XY, curve: tuple[float, ...], name: str) -> bytes:
     }
     tags |= {b"gTRC": tags[b"rTRC"], b"bTRC": tags[b"rTRC"]}
     at = 128 + 4 + 12 * len(tags)
-    table, body, places = struct.pack(">I", len(tags)), b"", dict[bytes, int]()
+    table, body, offsets = struct.pack(">I", len(tags)), b"", dict[bytes, int]()
     for tag, content in tags.items():
-        if content not in places:
-            places[content] = at + len(body)
+        if content not in offsets:
+            offsets[content] = at + len(body)
             body += content.ljust(-(-len(content) // 4) * 4, b"\0")
-        table += struct.pack(">4sII", tag, places[content], len(content))
+        table += struct.pack(">4sII", tag, offsets[content], len(content))
     head = struct.pack(
         ">I4xI4s4s4s12x4s", at + len(body), 0x04300000, b"mntr", b"RGB ", b"XYZ ", b"acsp"
     )

@@ -18,7 +18,7 @@ EXIF_POINTER = 0x8769
 _WIDTHS = ((0x0100, False), (0xA002, True))
 _HEIGHTS = ((0x0101, False), (0xA003, True))
 _THUMBNAIL_AT, _THUMBNAIL_SIZE = 0x0201, 0x0202
-_PLACES = (0x9214, 0xA214)
+_SUBJECTS = (0x9214, 0xA214)
 """SubjectArea and SubjectLocation."""
 _COLOUR_SPACE, _INTEROPERABILITY = 0xA001, 0xA005
 _RESOLUTIONS = (0x011A, 0x011B)
@@ -113,8 +113,8 @@ def resized(
     inner = _child(reader, top, EXIF_POINTER)
     further = None if inner is None else _child(reader, inner, _INTEROPERABILITY)
     for tags, related, value in ((_WIDTHS, 0, width), (_HEIGHTS, 1, height)):
-        places = [(tag, inner if deep else top) for tag, deep in tags]
-        for tag, directory in (*places, (_RELATED[related], further)):
+        found = [(tag, inner if deep else top) for tag, deep in tags]
+        for tag, directory in (*found, (_RELATED[related], further)):
             entry = None if directory is None else directory.entries.get(tag)
             if entry is not None:
                 _put(patched, reader, entry, value)
@@ -125,15 +125,15 @@ def resized(
 
 
 def moved(
-    exif: bytes, place: Callable[[Sequence[int]], tuple[int, ...] | None]
+    exif: bytes, moved: Callable[[Sequence[int]], tuple[int, ...] | None]
 ) -> tuple[bytes, bool]:
-    """The block with the main subject's place in pixels as ``place`` says; None takes it out.
+    """The block with the main subject's place in pixels as ``moved`` says; None takes it out.
 
     Returns:
         The block, and whether all places fit into it; one that is too large is taken out.
     """
     fits = True
-    for tag in _PLACES:
+    for tag in _SUBJECTS:
         reader = Reader(exif)
         at = reader.integer(reader.directory(reader.first).entries.get(EXIF_POINTER))
         inner = _child(reader, reader.directory(reader.first), EXIF_POINTER)
@@ -142,7 +142,7 @@ def moved(
             continue
         if entry.kind not in _UNSIGNED:
             continue
-        new = place(reader.integers(entry))
+        new = moved(reader.integers(entry))
         letter, most = _UNSIGNED[entry.kind]
         if new is not None and max(new) > most:
             fits, new = False, None

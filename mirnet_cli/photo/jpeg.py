@@ -367,8 +367,8 @@ def _packet_segments(packet: bytes, extension: bytes | None) -> list[bytes]:
         assert name is not None
         room = _PAYLOAD - _EXTENSION_HEAD
         for at in range(0, len(extension), room):
-            place = struct.pack(">II", len(extension), at)
-            body = _EXTENSION + name + place + extension[at : at + room]
+            part = struct.pack(">II", len(extension), at)
+            body = _EXTENSION + name + part + extension[at : at + room]
             segments.append(_segment(0xE1, body))
     return segments
 

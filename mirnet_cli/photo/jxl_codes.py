@@ -203,9 +203,9 @@ def _clusters(bits: Bits, contexts: int) -> list[int]:
         raise DamageError(_CORRUPT)
     if moved:
         recent = list(range(256))
-        for place, index in enumerate(found):
-            found[place] = recent.pop(index)
-            recent.insert(0, found[place])
+        for at, index in enumerate(found):
+            found[at] = recent.pop(index)
+            recent.insert(0, found[at])
     return found
 
 
@@ -378,11 +378,11 @@ def _ans_code(bits: Bits, counts: list[int], width: int, state: _State) -> Symbo
 
     def read() -> int:
         low = state.value & (_RANGE - 1)
-        entry, place = divmod(low, room)
+        entry, position = divmod(low, room)
         symbol = entry
-        if place >= cut[entry]:
-            symbol, place = other[entry], place + offset[entry] - cut[entry]
-        state.value = counts[symbol] * (state.value >> 12) + place
+        if position >= cut[entry]:
+            symbol, position = other[entry], position + offset[entry] - cut[entry]
+        state.value = counts[symbol] * (state.value >> 12) + position
         if state.value < 1 << 16:
             state.value = state.value << 16 | bits.u(16)
         return symbol

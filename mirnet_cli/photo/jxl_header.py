@@ -69,7 +69,7 @@ class Head:
         xyb: whether it is coded with loss, as far as can be told.
         colours: what it says of them.
         turn: the orientation that decoders apply, as EXIF counts, 1 to 8.
-        places: the bits at which begin and end: all fields, the depth, the colours; and the header.
+        bits_at: where begin and end, in bits: all fields, the depth, the colours; and the header.
             The depth and colours of a header that has none begin and end with the fields.
     """
 
@@ -83,7 +83,7 @@ class Head:
     xyb: bool
     colours: Colours
     turn: int
-    places: tuple[int, int, int, int, int, int]
+    bits_at: tuple[int, int, int, int, int, int]
 
     @property
     def as_light(self) -> bool:
@@ -106,8 +106,8 @@ def parse(data: bytes) -> Head:
     if bits.yes():
         behind = bits.at
         _transform(bits, True)
-        places = fields, behind, behind, behind, behind, bits.at
-        return Head(width, height, False, 8, False, (), False, True, Colours(), 1, places)
+        bits_at = fields, behind, behind, behind, behind, bits.at
+        return Head(width, height, False, 8, False, (), False, True, Colours(), 1, bits_at)
     turn, animation = 1, False
     further = bits.yes()
     if further:
@@ -138,7 +138,7 @@ def parse(data: bytes) -> Head:
     if turn >= 5:
         width, height = height, width
     kinds = tuple(kind for kind, _ in extras)
-    places = fields, depth, behind_depth, colour, behind, bits.at
+    bits_at = fields, depth, behind_depth, colour, behind, bits.at
     premultiplied = any(each for _, each in extras)
     return Head(
         width,
@@ -151,7 +151,7 @@ def parse(data: bytes) -> Head:
         xyb,
         colours,
         turn,
-        places,
+        bits_at,
     )
 
 
@@ -161,7 +161,7 @@ def profile(stream: bytes) -> bytes:
     Raises:
         DamageError: it is corrupt.
     """
-    return jxl_icc.read(Bits(stream, parse(stream).places[-1]))
+    return jxl_icc.read(Bits(stream, parse(stream).bits_at[-1]))
 
 
 def rewritten(stream: bytes, depth: str = "", *, icc: bytes | None = None, linear: bool) -> bytes:
@@ -175,7 +175,7 @@ def rewritten(stream: bytes, depth: str = "", *, icc: bytes | None = None, linea
         linear: they are linear light of sRGB, if there is no profile; otherwise sRGB.
     """
     head = parse(stream)
-    fields, depth_at, behind_depth, colours_at, behind, end = head.places
+    fields, depth_at, behind_depth, colours_at, behind, end = head.bits_at
     bits = Bits(stream, end)
     if head.colours.icc:
         jxl_icc.read(bits)
@@ -288,15 +288,15 @@ def _colours(bits: Bits) -> Colours:
     grey = space == _GREY
     if icc:
         return Colours(grey, icc=True)
-    white, places = _D65, _PRIMARIES[1]
+    white, points = _D65, _PRIMARIES[1]
     if space != _XYB:
         number = bits.enum()
         white = _point(bits) if number == _CUSTOM else _WHITES.get(number, _D65)
         if not grey:
             number = bits.enum()
-            places = _PRIMARIES.get(number, places)
+            points = _PRIMARIES.get(number, points)
             if number == _CUSTOM:
-                places = _point(bits), _point(bits), _point(bits)
+                points = _point(bits), _point(bits), _point(bits)
     gamma, transfer = None, 13
     if space != _XYB:
         if bits.yes():
@@ -304,7 +304,7 @@ def _colours(bits: Bits) -> Colours:
         else:
             transfer = bits.enum()
     bits.enum()
-    return Colours(grey, False, (*places, white), transfer, gamma)
+    return Colours(grey, False, (*points, white), transfer, gamma)
 
 
 def _point(bits: Bits) -> _XY:

@@ -121,13 +121,13 @@ class _Unpacked:
                 start = self._number()
             if command & 128:
                 size = self._number()
-            places = {name: start}
+            starts = {name: start}
             if code == 2:
-                places |= {b"gTRC": start, b"bTRC": start}
+                starts |= {b"gTRC": start, b"bTRC": start}
             elif code == 3:
-                places |= {b"gXYZ": start + size, b"bXYZ": start + 2 * size}
-            for each, place in places.items():
-                self._done += each + self._u32(place) + self._u32(size)
+                starts |= {b"gXYZ": start + size, b"bXYZ": start + 2 * size}
+            for each, found in starts.items():
+                self._done += each + self._u32(found) + self._u32(size)
 
     def _content(self, command: int) -> None:
         if command == 1:

@@ -129,8 +129,8 @@ def _guides(content: bytes, view: "View") -> bytes:
     found = bytearray(content[:16])
     count = 0
     for at in range(16, len(content) - 4, 5):
-        place, lies = struct.unpack_from(">iB", content, at)
-        share = place / 32 / (view.height if lies else view.width)
+        along, lies = struct.unpack_from(">iB", content, at)
+        share = along / 32 / (view.height if lies else view.width)
         x, y = view.point(0.5 if lies else share, share if lies else 0.5)
         if view.turn >= 5:
             lies = 1 - lies

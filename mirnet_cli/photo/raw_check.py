@@ -22,7 +22,7 @@ _PHOTOMETRIC, _SLICES = 262, 50752
 _OF_SENSORS = (32803, 34892)
 """A colour filter array, and linear colours behind one."""
 
-_PLACES = ((273, 279), (324, 325))
+_SPANS = ((273, 279), (324, 325))
 """Offsets and sizes of strips, and of tiles."""
 
 _COMPRESSION, _PREDICTOR, _SAMPLES = 259, 317, 339
@@ -65,13 +65,13 @@ def _check_directory(reader: Reader, directory: Directory) -> None:
     sensor = reader.integer(entries.get(_PHOTOMETRIC), -1) in _OF_SENSORS
     if not sensor and _SLICES not in entries:
         return
-    for at, size in _PLACES:
+    for at, size in _SPANS:
         if {at, size} & directory.lost:
             raise DamageError(_MISSING)
-        places = zip(
+        spans = zip(
             reader.integers(entries.get(at)), reader.integers(entries.get(size)), strict=False
         )
-        if any(start + count > len(reader.data) for start, count in places):
+        if any(start + count > len(reader.data) for start, count in spans):
             raise DamageError(_MISSING)
     if reader.integer(entries.get(_COMPRESSION)) in _DEFLATE and not (
         reader.integer(entries.get(_SAMPLES)) == _FLOATS
@@ -120,7 +120,7 @@ class LibRaw:
         if library is None:
             return
         # LibRaw keeps a pointer to it. It must not hold this object, which closes when it goes.
-        self._callback = _Callback(lambda _, name, place: found.append(place))
+        self._callback = _Callback(lambda _, name, at: found.append(at))
         handle = library.libraw_init(0)
         if not handle:
             raise MemoryError
@@ -180,8 +180,8 @@ def _library() -> Any:
     import rawpy
 
     folder = Path(rawpy.__file__).parent
-    places = [folder, folder / ".dylibs", folder.parent / "rawpy.libs"]
-    for path in sorted(each for place in places for each in place.glob("*raw_r[.-]*")):
+    folders = [folder, folder / ".dylibs", folder.parent / "rawpy.libs"]
+    for path in sorted(each for where in folders for each in where.glob("*raw_r[.-]*")):
         try:
             library = ctypes.CDLL(str(path))
             library.libraw_init.restype = ctypes.c_void_p

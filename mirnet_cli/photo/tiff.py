@@ -183,24 +183,24 @@ def write(order: Order) -> tuple[list[bytes], list[str]]:
                 warnings.append(f"{damaged} damaged EXIF tags are not kept")
     strips = list(compress_each(_strips(order, byte_order)))
     note = ifd.note_of(tree)
-    place = None if note is None else source.note_at or note.at
-    pieces, offsets, placed = _laid(strips, None if note is None else note.data, place)
+    note_at = None if note is None else source.note_at or note.at
+    pieces, offsets, placed = _laid(strips, None if note is None else note.data, note_at)
     at = 8 + sum(map(len, pieces))
     if at > 0xFFFFFFFF:
         raise DamageError("it would be larger than 4 GiB")
     if note is not None and not placed:
-        place = None
+        note_at = None
         if not note.data.startswith(ifd.ANYWHERE):
             del tree.children[ifd.EXIF].fields[ifd.MAKER_NOTE]
             warnings.append(ifd.NOTE_LOST)
     tree.fields |= _structure(order, byte_order, offsets, [len(strip) for strip in strips])
     tree.fields |= _blocks(source, byte_order)
-    directory = ifd.build(tree, byte_order, at, place)
+    directory = ifd.build(tree, byte_order, at, note_at)
     return [ifd.header(byte_order, at), *pieces, directory], warnings
 
 
 def _laid(
-    strips: list[bytes], note: bytes | None, place: int | None
+    strips: list[bytes], note: bytes | None, note_at: int | None
 ) -> tuple[list[bytes], list[int], bool]:
     """Strips from byte 8 on, and between them the maker's note where it has to be.
 
@@ -220,8 +220,8 @@ def _laid(
     everything: list[bytes | None] = [*strips, None]
     for strip in everything:
         end = at + (_MAX_GAP if strip is None else len(strip))
-        if note is not None and place is not None and at <= place < end:
-            put(bytes(place - at))
+        if note is not None and note_at is not None and at <= note_at < end:
+            put(bytes(note_at - at))
             put(note)
             placed, note = True, None
         if strip is not None:

@@ -76,7 +76,7 @@ def unpack_rows(
 def decode(
     reader: Reader,
     top: Directory,
-    places: tuple[tuple[int, ...], tuple[int, ...]],
+    spans: tuple[tuple[int, ...], tuple[int, ...]],
     orientation: int,
     icc: bytes | None,
 ) -> Raster:
@@ -86,7 +86,7 @@ def decode(
 
     Args:
         reader, top: the picture.
-        places: offsets and sizes of its strips or tiles.
+        spans: offsets and sizes of its strips or tiles.
         orientation: EXIF's.
         icc: its profile.
     """
@@ -99,7 +99,7 @@ def decode(
     if len(reader.data) > _MAX_PACKED + 16 * area:
         raise DamageError("it is much larger than its picture can be")
     tags = (324, 325) if reader.integer(top.entries.get(322)) else (273, 279)
-    for tag, numbers in zip(tags, places, strict=True):
+    for tag, numbers in zip(tags, spans, strict=True):
         if max(numbers, default=0) > 0xFFFFFFFF:
             raise DamageError("it is larger than 4 GiB and compressed in a way that is not read")
         if numbers:

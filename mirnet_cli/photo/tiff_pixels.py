@@ -83,7 +83,7 @@ def decode(reader: Reader, top: Directory, orientation: int, icc: bytes | None) 
     compression = reader.integer(top.entries.get(259), 1)
     tiff_segments.check(compression)
     if compression == _OLD_JPEG:
-        return tiff_libtiff.decode(reader, top, tiff_segments.places(reader, top), orientation, icc)
+        return tiff_libtiff.decode(reader, top, tiff_segments.spans(reader, top), orientation, icc)
     packing = Packing.of(reader, top)
     return _Assembly(reader, top, _storage(reader, top, packing), packing).raster(orientation, icc)
 
@@ -118,7 +118,7 @@ def _storage(reader: Reader, top: Directory, packing: Packing) -> _Storage:
         subsampling = across, down
     width, height = number(256), number(257)
     tiled = number(322) > 0
-    offsets, sizes = tiff_segments.places(reader, top)
+    offsets, sizes = tiff_segments.spans(reader, top)
     strip_height = min(number(278, height) or height, height)
     if not tiled and packing.compression == tiff_segments.NONE and subsampling == (1, 1):
         row_bytes = (width * sum(bits[: 1 if planar else channels]) + 7) // 8
@@ -242,7 +242,7 @@ class _Assembly:
         for block, samples in self._decoded():
             rows = min(block.rows, s.height - block.top)
             columns = min(block.width, s.width - block.left)
-            place = (
+            area = (
                 slice(block.top, block.top + rows),
                 slice(block.left, block.left + columns),
             )
@@ -251,9 +251,9 @@ class _Assembly:
                 with np.errstate(over="ignore"):  # 64 bits that are beyond 32 are infinite
                     if channel < s.colours:
                         target = stored if s.colours == 1 else stored[..., channel]
-                        target[place] = values
+                        target[area] = values
                     elif stored_alpha is not None and channel == alpha_at:
-                        stored_alpha[place] = values
+                        stored_alpha[area] = values
         if s.dtype.itemsize == 8:
             warnings.append(
                 "floating-point samples of 64 bits became 32 bits, the most that is kept"

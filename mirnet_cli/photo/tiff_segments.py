@@ -49,7 +49,7 @@ def check(compression: int) -> None:
         raise InputError(f"its compression ({name}) is not read", _RESAVE)
 
 
-def places(reader: Reader, top: Directory) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def spans(reader: Reader, top: Directory) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Where strips or tiles are, and how long each is; empty where nothing is said.
 
     Old programs name the places of tiles in the tags of strips: libtiff takes one for the other.

@@ -115,41 +115,41 @@ def _regions(packet: bytes, regions: Node, view: "View") -> list[Edit]:
     edits: list[Edit] = []
     found = False
     for node in regions.walk():
-        places = {key: node.value(_DIMENSIONS + key) for key in "wh"}
-        if places["w"] and places["h"]:
-            across, down = (float(packet[slice(*place)]) for place in places.values() if place)
+        spans = {key: node.value(_DIMENSIONS + key) for key in "wh"}
+        if spans["w"] and spans["h"]:
+            across, down = (float(packet[slice(*span)]) for span in spans.values() if span)
             if abs(across * view.height - down * view.width) > 0.01 * across * view.height:
                 raise ValueError("the regions are of another picture")
             if _says(packet, node, _DIMENSIONS + "unit", b"pixel"):
-                sizes = zip(places.values(), view.size, strict=True)
-                edits += [(*place, b"%d" % size) for place, size in sizes if place]
+                sizes = zip(spans.values(), view.size, strict=True)
+                edits += [(*span, b"%d" % size) for span, size in sizes if span]
         areas = {key: node.value(_AREA + key) for key in "xywhd"}
-        known = {key: place for key, place in areas.items() if place}
+        known = {key: span for key, span in areas.items() if span}
         if "x" not in known or "y" not in known:
             continue
         found = True
         if not _says(packet, node, _AREA + "unit", b"normalized"):
             raise ValueError("an area in another unit")
-        values = {key: float(packet[slice(*place)]) for key, place in known.items()}
+        values = {key: float(packet[slice(*span)]) for key, span in known.items()}
         box = view.box(*(values.get(key, 0.0) for key in "xywh"))
         if box is None:
             edits.append(_item(node))
             continue
         new = dict(zip("xywh", box, strict=True)) | {"d": view.diameter(values.get("d", 0.0))}
-        edits += [(*place, _share(new[key])) for key, place in known.items()]
+        edits += [(*span, _share(new[key])) for key, span in known.items()]
     if not found and any(node.name == RDF + "li" for node in regions.walk()):
         raise ValueError("no area of a known kind")
     return edits
 
 
-def _rectangle(packet: bytes, node: Node, place: tuple[int, int], view: "View") -> list[Edit]:
+def _rectangle(packet: bytes, node: Node, span: tuple[int, int], view: "View") -> list[Edit]:
     """Edits for a region as Microsoft has it: left, top, width and height."""
-    left, top, w, h = map(float, packet[slice(*place)].split(b","))
+    left, top, w, h = map(float, packet[slice(*span)].split(b","))
     box = view.box(left + w / 2, top + h / 2, w, h)
     if box is None:
         return [_item(node)]
     x, y, w, h = box
-    return [(*place, b", ".join(map(_share, (x - w / 2, y - h / 2, w, h))))]
+    return [(*span, b", ".join(map(_share, (x - w / 2, y - h / 2, w, h))))]
 
 
 def _boundary(packet: bytes, node: Node, view: "View") -> list[Edit]:
@@ -166,8 +166,8 @@ def _boundary(packet: bytes, node: Node, view: "View") -> list[Edit]:
     before = (view.width, view.height) if in_pixels else (1, 1)
     after = view.size if in_pixels else (1, 1)
 
-    def number(place: tuple[int, int], side: int) -> float:
-        return float(packet[slice(*place)]) / before[side]
+    def number(span: tuple[int, int], side: int) -> float:
+        return float(packet[slice(*span)]) / before[side]
 
     def stated(value: float, side: int) -> bytes:
         return b"%d" % round(value * after[side]) if in_pixels else _share(value)
@@ -175,8 +175,8 @@ def _boundary(packet: bytes, node: Node, view: "View") -> list[Edit]:
     edits: list[Edit] = []
     seen = False
     for each in node.walk():
-        places = {key: each.value(_IPTC + "rb" + key) for key in ("X", "Y", "W", "H", "Rx")}
-        known = {key: place for key, place in places.items() if place}
+        spans = {key: each.value(_IPTC + "rb" + key) for key in ("X", "Y", "W", "H", "Rx")}
+        known = {key: span for key, span in spans.items() if span}
         if "X" not in known or "Y" not in known:
             continue
         x, y = number(known["X"], 0), number(known["Y"], 1)
@@ -203,13 +203,13 @@ def _boundary(packet: bytes, node: Node, view: "View") -> list[Edit]:
 
 def _subject(packet: bytes, node: Node, view: "View") -> list[Edit]:
     """Edits for EXIF's area of the main subject."""
-    places = [each.inside for each in node.walk() if each.name == RDF + "li"]
-    if not 2 <= len(places) <= 4:
+    spans = [each.inside for each in node.walk() if each.name == RDF + "li"]
+    if not 2 <= len(spans) <= 4:
         raise ValueError("no area")
-    new = view.area([int(packet[slice(*place)]) for place in places])
+    new = view.area([int(packet[slice(*span)]) for span in spans])
     if new is None:
         return [(node.start, node.end, b"")]
-    return [(*place, b"%d" % value) for place, value in zip(places, new, strict=True)]
+    return [(*span, b"%d" % value) for span, value in zip(spans, new, strict=True)]
 
 
 def _panorama(packet: bytes, told: list[Property], view: "View") -> tuple[list[Edit], list[str]]:
@@ -434,8 +434,8 @@ def _item(node: Node) -> Edit:
 
 def _says(packet: bytes, node: Node, name: str, value: bytes) -> bool:
     """Whether a property has this value, or is not there."""
-    place = node.value(name)
-    return place is None or packet[slice(*place)].strip().lower() == value
+    span = node.value(name)
+    return span is None or packet[slice(*span)].strip().lower() == value
 
 
 def _share(value: float) -> bytes:

@@ -31,7 +31,7 @@ SMALL = 192
 """Longest side of those in the table, where they are shown at half of that at most."""
 
 PLACES = 2
-"""How many places of a photo are shown at 100 %."""
+"""How many details of a photo are shown at 100 %."""
 
 LARGEST = 100_000_000
 """Larger photos, in pixels, get no pictures: decoding two of them takes memory and time."""
@@ -39,7 +39,7 @@ LARGEST = 100_000_000
 _MARK = '<meta name="mirnet" content="batch report">'
 _DATA = '<script type="application/json" id="photos">'
 _BINS = 48
-_QUALITY = {"small": 75, "whole": 82, "place": 92}
+_QUALITY = {"small": 75, "whole": 82, "detail": 92}
 
 Row = dict[str, Any]
 
@@ -168,20 +168,20 @@ class BatchPage:
 
         change = pictures.difference(pair)
         gain = pictures.amplification(change)
-        found = pictures.places(pair, change)
+        found = pictures.details(pair, change)
         # The centre is the first, and tells least.
         telling = [*found[1:], found[0]][:PLACES]
         for kind, pixels in (("before", pair.before), ("after", pair.after)):
             whole = pictures.fitted(pixels, OVERVIEW)
             self._save(f"{name}-small-{kind}", pictures.fitted(whole, SMALL), "small")
             self._save(f"{name}-{kind}", whole, "whole")
-            for index, place in enumerate(telling):
-                self._save(f"{name}-{index}-{kind}", place.cut(pixels), "place")
+            for index, detail in enumerate(telling):
+                self._save(f"{name}-{index}-{kind}", detail.cut(pixels), "detail")
         ratio = pictures.psnr(pair)
         return {
             "files": name,
             "view": [whole.shape[1], whole.shape[0]],
-            "places": [[p.left, p.top, p.width, p.height, p.why] for p in telling],
+            "details": [[p.left, p.top, p.width, p.height, p.why] for p in telling],
             "step": gain.bit_length() - 1,
             "psnr": ratio if math.isfinite(ratio) else None,
             "tones": [pictures.tones(each, _BINS) for each in (pair.before, pair.after)],

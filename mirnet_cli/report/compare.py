@@ -158,7 +158,9 @@ def page(
         after=pictures.jpeg(pictures.fitted(pair.after, side)),
         width=width,
         height=height,
-        crops="\n".join(_crops(pair, change, place) for place in pictures.places(pair, change, at)),
+        crops="\n".join(
+            _crops(pair, change, detail) for detail in pictures.details(pair, change, at)
+        ),
         change=pictures.jpeg(pictures.fitted(change, OVERVIEW), quality=95),
         gain=gain,
         step=gain.bit_length() - 1,
@@ -185,20 +187,20 @@ def _facts(pair: "pictures.Pair") -> list[str]:
     return [f"{width} × {height} pixels", same, *([pair.note] if pair.note else [])]
 
 
-def _crops(pair: "pictures.Pair", change: "pictures.Pixels", place: "pictures.Place") -> str:
+def _crops(pair: "pictures.Pair", change: "pictures.Pixels", detail: "pictures.Detail") -> str:
     from mirnet_cli.report import pictures
 
-    where = f"{place.why}; from {place.left}, {place.top}"
+    where = f"{detail.why}; from {detail.left}, {detail.top}"
     parts = []
     for name, pixels, kind in (
         ("before", pair.before, ""),
         ("after", pair.after, ""),
         ("difference", change, " change"),
     ):
-        address = pictures.png(place.cut(pixels))
+        address = pictures.png(detail.cut(pixels))
         parts.append(
-            f'<figure class="exact{kind}"><img src="{address}" width="{place.width}" '
-            f'height="{place.height}" alt="{name}, {html.escape(where)}" loading="lazy">'
+            f'<figure class="exact{kind}"><img src="{address}" width="{detail.width}" '
+            f'height="{detail.height}" alt="{name}, {html.escape(where)}" loading="lazy">'
             f"<figcaption>{name}, {html.escape(where)}</figcaption></figure>"
         )
     return f'<div class="row">{"".join(parts)}</div>'

@@ -45,7 +45,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Place:
+class Detail:
     """A part of the picture shown at 100 %, and why it was chosen."""
 
     left: int
@@ -124,7 +124,7 @@ def psnr(pair: Pair) -> float:
     return float(10 * np.log10(255.0**2 * pair.after.size / total))
 
 
-def places(pair: Pair, change: Pixels, wanted: Sequence[tuple[int, int]] = ()) -> list[Place]:
+def details(pair: Pair, change: Pixels, wanted: Sequence[tuple[int, int]] = ()) -> list[Detail]:
     """Where to look at 100 %: the places asked for, or the telling ones.
 
     Args:
@@ -136,10 +136,10 @@ def places(pair: Pair, change: Pixels, wanted: Sequence[tuple[int, int]] = ()) -
     width, height = pair.size
     across, down = min(CROP, width), min(CROP, height)
 
-    def around(x: float, y: float, why: str) -> Place:
+    def around(x: float, y: float, why: str) -> Detail:
         left = int(min(max(x - across / 2, 0), width - across))
         top = int(min(max(y - down / 2, 0), height - down))
-        return Place(left, top, across, down, why)
+        return Detail(left, top, across, down, why)
 
     if wanted:
         return [around(x, y, f"at {x}, {y}") for x, y in wanted]
@@ -157,9 +157,9 @@ def places(pair: Pair, change: Pixels, wanted: Sequence[tuple[int, int]] = ()) -
     found = [around(width / 2, height / 2, "centre")]
     for why, cell in candidates:
         row, column = divmod(cell, columns)
-        place = around((column + 0.5) * width / columns, (row + 0.5) * height / rows, why)
-        if all(abs(place.left - o.left) + abs(place.top - o.top) > across // 2 for o in found):
-            found.append(place)
+        new = around((column + 0.5) * width / columns, (row + 0.5) * height / rows, why)
+        if all(abs(new.left - o.left) + abs(new.top - o.top) > across // 2 for o in found):
+            found.append(new)
     return found
 
 

@@ -43,11 +43,11 @@ def folds_case(folder: Path) -> bool:
 
     Asked of the nearest existing folder by the other case of its own name.
     """
-    place = nearest_folder(folder)
-    if place is None:
+    existing = nearest_folder(folder)
+    if existing is None:
         return False
-    other = place.with_name(place.name.swapcase()) if place.name else place
-    return other != place and exists(other) and same_file(place, other)
+    other = existing.with_name(existing.name.swapcase()) if existing.name else existing
+    return other != existing and exists(other) and same_file(existing, other)
 
 
 def refuse_clashes(
@@ -94,9 +94,9 @@ def clashes(
             yield source, error
             continue
         seen[name] = source
-        place = identity(target)
-        if place in by_input and not (in_place and place == identity(source)):
-            if place == identity(source):
+        written = identity(target)
+        if written in by_input and not (in_place and written == identity(source)):
+            if written == identity(source):
                 what, subject = "output and input are the same file", source
             else:
                 what, subject = f"is an input and the output of {source} too", target

@@ -36,9 +36,9 @@ def reflected(span: Range, length: int) -> NDArray[np.int64]:
     Beyond the end the axis is reflected about its last pixel; where it is too short for that, its
     last pixel is repeated.
     """
-    places = np.arange(*span)
-    beyond = 2 * (length - 1) - places if span[1] - length < length else length - 1
-    return np.where(places < length, places, beyond).astype(np.int64)
+    indices = np.arange(*span)
+    beyond = 2 * (length - 1) - indices if span[1] - length < length else length - 1
+    return np.where(indices < length, indices, beyond).astype(np.int64)
 
 
 def clamped(span: Range, length: int) -> NDArray[np.int64]:
@@ -216,12 +216,12 @@ def _clipped(part: NDArray[Any]) -> NDArray[Any]:
     return np.clip(part, 0, 1) if part.dtype.kind == "f" else part
 
 
-def _selector(places: NDArray[np.int64]) -> Any:
-    """A slice where the places are consecutive, so that nothing is gathered."""
-    first, last = int(places[0]), int(places[-1])
-    if last - first == len(places) - 1 and bool((np.diff(places) == 1).all()):
+def _selector(indices: NDArray[np.int64]) -> Any:
+    """A slice where the indices are consecutive, so that nothing is gathered."""
+    first, last = int(indices[0]), int(indices[-1])
+    if last - first == len(indices) - 1 and bool((np.diff(indices) == 1).all()):
         return slice(first, last + 1)
-    return places
+    return indices
 
 
 def store(values: Floats, out: NDArray[Any]) -> None:

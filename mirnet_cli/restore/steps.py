@@ -77,7 +77,7 @@ def _pairs(text: str) -> Iterable[tuple[str, Any]]:
     known = {*declared(StepOptions), *_LOADED}
     switches = {each.name for each in fields(StepOptions) if isinstance(each.default, bool)}
     after = "|".join([*(f"{key}=" for key in known), *(rf"{key}(?=,|$)" for key in switches)])
-    for place, part in enumerate(re.split(rf",\s*(?={after})", text)):
+    for index, part in enumerate(re.split(rf",\s*(?={after})", text)):
         key, equals, value = part.strip().partition("=")
         if equals and key in switches:
             if value.lower() not in _SWITCH:
@@ -89,7 +89,7 @@ def _pairs(text: str) -> Iterable[tuple[str, Any]]:
             yield key, value
         elif key in switches:
             yield key, True
-        elif not place and not equals:
+        elif not index and not equals:
             yield "strength", values.strength(part)
         else:
             raise ValueError(f"{key!r} is none of {', '.join(sorted(known))}")

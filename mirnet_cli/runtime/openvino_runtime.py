@@ -327,8 +327,8 @@ def prepare(spec: NetworkSpec, *, scale: int | None, device: str, precision: str
         if measured.runtime not in ("", OpenVinoRunner.runtime):
             what = f"openvino does not do what this network's file says ({measured.why})"
             raise UsageError(what, f"leave it out: {measured.runtime} does", subject="--runtime")
-    place = cpu()
-    half = tuple(each for each in family.half_precision if each in place.precisions)
+    processor = cpu()
+    half = tuple(each for each in family.half_precision if each in processor.precisions)
     if precision == "auto" and spec.integers and _integers_are_fast():
         chosen = "int8"
     elif precision == "auto":
@@ -336,7 +336,7 @@ def prepare(spec: NetworkSpec, *, scale: int | None, device: str, precision: str
     elif precision == "int8":
         chosen = integers_of(spec)
     else:
-        chosen = choose_precision(precision, place, family.half_precision, family.name)
+        chosen = choose_precision(precision, processor, family.half_precision, family.name)
     if scale is not None and scale not in family.scales(spec.config):
         has = ", ".join(str(each) for each in family.scales(spec.config))
         raise ModelError(f"this network has no scale {scale}", f"it has {has}")

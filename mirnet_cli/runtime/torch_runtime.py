@@ -162,14 +162,14 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 
 def prepare(spec: NetworkSpec, *, scale: int | None, device: str, precision: str) -> TorchRunner:
     """Builds the network and fills in its numbers; see :func:`mirnet_cli.runtime.prepare`."""
-    place = find(device)
+    processor = find(device)
     family = FAMILIES.get(spec.family)
     if family is None:
         raise ModelError(f"unknown network family {spec.family!r}", "update mirnet")
     if precision == "int8":
         chosen = integers_of(spec)
     else:
-        chosen = choose_precision(precision, place, family.half_precision, family.name)
+        chosen = choose_precision(precision, processor, family.half_precision, family.name)
     try:
         # Numbers are filled in below; making random ones first takes time for large networks.
         with torch.device("meta"):
@@ -189,7 +189,7 @@ def prepare(spec: NetworkSpec, *, scale: int | None, device: str, precision: str
     if scale is not None and scale not in scales:
         raise ModelError(f"this network has no scale {scale}", f"it has {_listed(scales)}")
     takes_scale = "scale" in inspect.signature(module.forward).parameters
-    return TorchRunner(module, place, chosen, scale if takes_scale else None)
+    return TorchRunner(module, processor, chosen, scale if takes_scale else None)
 
 
 def _check(module: nn.Module, spec: NetworkSpec, title: str) -> None:

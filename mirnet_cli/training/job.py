@@ -30,7 +30,7 @@ from mirnet_cli.training.curve import check_available, draw
 from mirnet_cli.training.loop import Progress, Run
 from mirnet_cli.training.options import TrainOptions
 from mirnet_cli.training.photos import Pair, load_pairs, load_photos, split
-from mirnet_cli.training.plan import Plan
+from mirnet_cli.training.plan import RunPlan
 from mirnet_cli.training.recipe import Recipe
 
 _ELSEWHERE = "free some space or choose another place with --out"
@@ -80,7 +80,7 @@ def run(
     if options.licence is not None:
         weights_file.check_licence(options.licence)
     check_available()
-    place = torch.device(devices.find(options.device).name)
+    device = torch.device(devices.find(options.device).name)
     origin = _origin(start) if start else None
     chosen = plan.make(
         name,
@@ -105,7 +105,7 @@ def run(
             **_data(part, photos, given),
             steps=0,
             seed=options.seed,
-            device=place,
+            device=device,
             initial=initial.get(part.part),
             integers=options.int8,
             report=partial(report, part),
@@ -133,7 +133,7 @@ def run(
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not is_out_of_memory(error):
             raise
-        what = f"not enough memory on {place} for a step of this recipe"
+        what = f"not enough memory on {device} for a step of this recipe"
         raise OutOfMemoryError(what, "use a smaller batch or crop in stages (--config)") from error
     except SafetensorError as error:
         # What it says of a disk that is full.
@@ -159,7 +159,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _train(
-    chosen: Plan,
+    chosen: RunPlan,
     runs: Mapping[str, Run],
     most: int,
     hours: float | None,
@@ -192,7 +192,7 @@ def _share(part: Recipe, most: int, longest: int) -> int:
     return max(1, round(most * part.steps / longest))
 
 
-def _check_length(chosen: Plan, runs: Mapping[str, Run], most: int) -> None:
+def _check_length(chosen: RunPlan, runs: Mapping[str, Run], most: int) -> None:
     """Whether what is left can still end with a falling learning rate.
 
     Raises:
@@ -359,7 +359,7 @@ def _made(
 
 def _with_integers(
     origin: Weights,
-    chosen: Plan,
+    chosen: RunPlan,
     trained: Mapping[str, NetworkSpec],
     history: Mapping[str, Any],
 ) -> Weights:

@@ -36,7 +36,7 @@ _SIZES = ("widths", "groups", "blocks", "unshuffle", "reduction")
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """What decides a run's weights, but for its length.
 
     Attributes:
@@ -111,7 +111,7 @@ def make(
     origin: str | None,
     sizes: Mapping[str, CompactConfig],
     integers: bool = False,
-) -> Plan:
+) -> RunPlan:
     """The recipe of a model with a user's changes.
 
     Args:
@@ -145,7 +145,7 @@ def make(
         parts.append(part)
     usual = max(part.steps for part in parts) if origin is None else _FINE_TUNING_STEPS
     usual = _INTEGERS_STEPS if integers else usual
-    return Plan(name, tuple(parts), seed, origin, steps or usual, integers)
+    return RunPlan(name, tuple(parts), seed, origin, steps or usual, integers)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -11,8 +11,8 @@ import pytest
 from mirnet_cli import settings
 from mirnet_cli.errors import DownloadError, ModelError, UsageError
 from mirnet_cli.models import fetch, resolve, trust_store
-from mirnet_cli.models import hub as place
-from mirnet_cli.models.hub import Place
+from mirnet_cli.models import hub as client
+from mirnet_cli.models.hub import Address
 from tests.hub.conftest import FILE, REPOSITORY
 from tests.hub.server import COMMIT, State
 
@@ -22,12 +22,12 @@ NAME = f"hf://{REPOSITORY}/{FILE}"
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("hf://a/b/c.safetensors", Place("a/b", "c.safetensors")),
-        ("hf://a/b/c/d.pth@main", Place("a/b", "c/d.pth")),
-        ("hf://a/b/c.pth@v1.0", Place("a/b", "c.pth", "v1.0")),
+        ("hf://a/b/c.safetensors", Address("a/b", "c.safetensors")),
+        ("hf://a/b/c/d.pth@main", Address("a/b", "c/d.pth")),
+        ("hf://a/b/c.pth@v1.0", Address("a/b", "c.pth", "v1.0")),
         ("hf://a/b@refs/pr/1/c.pth", None),
-        (f"hf://a/b@{COMMIT}", Place("a/b", "", COMMIT)),
-        ("hf://a/b", Place("a/b")),
+        (f"hf://a/b@{COMMIT}", Address("a/b", "", COMMIT)),
+        ("hf://a/b", Address("a/b")),
         ("hf://a", None),
         ("hf://a/b/../c", None),
         ("hf://../b/c", None),
@@ -38,12 +38,12 @@ NAME = f"hf://{REPOSITORY}/{FILE}"
         ("hf://a/b/c?x=1", None),
     ],
 )
-def test_names(text: str, expected: Place | None) -> None:
+def test_names(text: str, expected: Address | None) -> None:
     if expected is None and "refs/pr" not in text:
         with pytest.raises(UsageError):
-            place.parse(text)
+            client.parse(text)
     elif expected is not None:
-        assert place.parse(text) == expected
+        assert client.parse(text) == expected
 
 
 def test_weights_from_the_hub(hub: State) -> None:
@@ -80,7 +80,7 @@ def test_a_repository_by_name(hub: State) -> None:
     assert hub.requests == []
     hub.files[f"{REPOSITORY}/other.safetensors"] = b"x"
     with pytest.raises(DownloadError, match=r"2 \.safetensors files"):
-        place.download(Place(REPOSITORY))
+        client.download(Address(REPOSITORY))
 
 
 def test_what_the_cache_has_needs_no_network(hub: State, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,10 +161,10 @@ def test_tokens(hub: State, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_removing(hub: State) -> None:
     _, _, path = fetch.from_hub(NAME)
     blob = path.resolve()
-    assert place.remove(place.parse(NAME))
+    assert client.remove(client.parse(NAME))
     assert not path.exists()
     assert not blob.exists()
-    assert not place.remove(place.parse(NAME))
+    assert not client.remove(client.parse(NAME))
 
 
 def test_two_processes_at_once(hub: State, tmp_path: Path) -> None:

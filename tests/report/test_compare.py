@@ -116,7 +116,7 @@ def test_the_place_of_most_change_is_shown() -> None:
     after = before.copy()
     after[1500:1510, 2500:2520] = 255
     pair = pictures.Pair(before, after)
-    found = {place.why: place for place in pictures.places(pair, pictures.difference(pair))}
+    found = {detail.why: detail for detail in pictures.details(pair, pictures.difference(pair))}
     place = found["most change"]
     assert place.left <= 2500 < place.left + place.width
     assert place.top <= 1500 < place.top + place.height

@@ -282,10 +282,10 @@ def test_a_killed_batch_goes_on_and_two_at_once_are_refused(
 def test_the_journal_is_copied_now_and_then(
     mirnet: Mirnet, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mirnet_cli.batches import mirror
+    from mirnet_cli.batches import remote_journal
 
-    monkeypatch.setattr(mirror, "_OFTEN", 0.0)
-    monkeypatch.setattr(mirror, "_SHARE", 0)
+    monkeypatch.setattr(remote_journal, "_OFTEN", 0.0)
+    monkeypatch.setattr(remote_journal, "_SHARE", 0)
     copies = []
     put = objects.put
 

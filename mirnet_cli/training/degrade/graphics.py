@@ -64,7 +64,7 @@ def _lines(draw: ImageDraw.ImageDraw, size: int, rng: np.random.Generator) -> No
 def _shapes(draw: ImageDraw.ImageDraw, size: int, rng: np.random.Generator) -> None:
     shapes = (draw.rectangle, draw.ellipse, draw.rectangle)
     for _ in range(int(rng.integers(2, 12))):
-        x, y = (int(place) for place in rng.integers(-size // 4, size, 2))
+        x, y = (int(side) for side in rng.integers(-size // 4, size, 2))
         w, h = (int(side) for side in rng.integers(1, size // 2, 2))
         shape = shapes[int(rng.integers(len(shapes)))]
         outline = None if rng.random() < 0.5 else _colour(rng)
@@ -73,8 +73,8 @@ def _shapes(draw: ImageDraw.ImageDraw, size: int, rng: np.random.Generator) -> N
 
 def _gradient(size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     corners = rng.integers(0, 256, (2, 2, 3)).astype(np.float64)
-    place = np.linspace(0, 1, size)
-    shares = np.stack([1 - place, place])
+    along = np.linspace(0, 1, size)
+    shares = np.stack([1 - along, along])
     return np.rint(np.einsum("yi,xj,yxc->ijc", shares, shares, corners)).astype(np.uint8)
 
 

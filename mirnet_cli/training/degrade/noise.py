@@ -29,11 +29,11 @@ def strengths(count: int, generator: torch.Generator) -> Tensor:
     A fifth of the samples has none or next to none, most are moderate (0.8 to 13 levels of 255),
     12 % strong (9 to 36). The colours' own deviation is up to twice that of their mean.
     """
-    place = draw.stratum(count, generator)
+    share = draw.stratum(count, generator)
     none = draw.uniform(count, 0, 0.4, generator)
     moderate = draw.log_uniform(count, *_MODERATE, generator)
     high = draw.log_uniform(count, *_HIGH, generator)
-    return torch.where(place < _CLEAN, none, torch.where(place < _STRONG, moderate, high)) / 255
+    return torch.where(share < _CLEAN, none, torch.where(share < _STRONG, moderate, high)) / 255
 
 
 def unit_noise(pictures: Tensor, generator: torch.Generator) -> Tensor:

@@ -21,7 +21,7 @@ _SHARE = 20
 """Copying takes at most one part in so many of a run's time."""
 
 
-class Mirror:
+class RemoteJournal:
     """Journals of one prefix, here and in its store.
 
     Args:
