@@ -2,9 +2,9 @@
 # fsspec's "only if it is not there" depends on the store and on the way it is asked: FTP replaces.
 #
 # Date: 2026-11-30. Seen with fsspec 2026.9.0 and pyftpdlib 2.2. fsspec has two ways to write a new
-# file only: open(path, "xb") and pipe_file(path, data, mode="create") (the
-# docstring of AbstractFileSystem.pipe_file). On local disks and in memory both raise FileExistsError where the
-# file is there. One would expect the same, or an error, from the others. FTP raises for pipe_file but
+# file only: open(path, "xb") and pipe_file(path, data, mode="create"), a parameter of
+# AbstractFileSystem.pipe_file. On local disks and in memory both raise FileExistsError where the file
+# is there. One would expect the same, or an error, from the others. FTP raises for pipe_file but
 # takes "xb" as "wb": the file is replaced and nothing is said. A simplecache:: in front of a store
 # that heeds both turns it round: "xb" raises, pipe_file replaces. So a program that must not replace
 # anything has to know which of the two a store heeds, or look first and live with the race.
