@@ -4,12 +4,12 @@ from dataclasses import replace
 from functools import partial
 
 from mirnet_cli.cli.options import EPILOG as EPILOG
-from mirnet_cli.cli.options import LIGHT, Files, FurtherScale, OutputPath, Words, flat
+from mirnet_cli.cli.options import Files, FurtherScale, OutputPath, Words, flat
 from mirnet_cli.restore.options import PhotoOptions
 from mirnet_cli.restore.steps import ChainOptions
 
 
-@partial(flat, without=LIGHT)
+@partial(flat, without=("ev",))
 def command(
     *,
     output: OutputPath = None,

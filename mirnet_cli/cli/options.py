@@ -146,10 +146,6 @@ class Words:
     ] = False
 
 
-LIGHT = ("ev", "same_light")
-"""Options of light, which commands do not have whose networks give none."""
-
-
 def flat(command: Callable[..., int], *, without: Collection[str] = ()) -> Callable[..., int]:
     """Give ``command`` the fields of its option groups as options of its own.
 

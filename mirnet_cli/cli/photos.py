@@ -80,16 +80,18 @@ def improve(
         console.detail(describe(restorer))
         if not named:
             tasks = plan_tasks(files, output, options, endings_of(restorer))
-    given: dict[Place, float] = {}
+    given: dict[Place | None, float] = {}
     if restorer is not None and options.same_light and isinstance(options.ev, str):
         from mirnet_cli.restore.series import amounts
 
-        given = amounts(restorer, [each.source for each in tasks if each.source], options)
+        sources = [each.source for each in tasks if each.source]
+        given.update(amounts(restorer, sources, options).items())
+    asked = [replace(options, ev=given.get(each.source, options.ev)) for each in tasks]
     if dry_run and restorer is not None:
-        return _foretell(console, restorer, tasks, data, options)
+        return _foretell(console, restorer, tasks, data, asked)
     failed = 0
     with console.display(files=len(tasks)) as display:
-        for each, problem in zip(tasks, problems, strict=True):
+        for each, problem, own in zip(tasks, problems, asked, strict=True):
             source = each.source or data
             target = each.target or sys.stdout.buffer
             if problem is not None or restorer is None:
@@ -98,9 +100,7 @@ def improve(
                 )
             else:
                 display.start(str(each.source or "standard input"))
-                ev = options.ev if each.source is None else given.get(each.source, options.ev)
-                asked = replace(options, ev=ev)
-                outcome = perform(restorer, source, target, asked, display.tiles)
+                outcome = perform(restorer, source, target, own, display.tiles)
                 display.finish()
             report(console, outcome)
             failed += outcome.result.status == "failed"
@@ -114,7 +114,7 @@ def _foretell(
     restorer: "Restorer",
     tasks: list[Task],
     data: bytes,
-    options: PhotoOptions,
+    asked: list[PhotoOptions],
 ) -> int:
     """Say what would be done to each photo; nothing is written."""
     from dataclasses import asdict
@@ -122,7 +122,7 @@ def _foretell(
     from mirnet_cli.restore import photos
 
     failed = 0
-    for each in tasks:
+    for each, options in zip(tasks, asked, strict=True):
         name = str(each.source or "standard input")
         try:
             photo = photos.read(data if each.source is None else each.source, options)

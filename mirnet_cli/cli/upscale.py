@@ -5,12 +5,12 @@ from functools import partial
 from typing import Annotated
 
 from mirnet_cli.cli.options import EPILOG as EPILOG
-from mirnet_cli.cli.options import LIGHT, Files, OutputPath, Words, flat, scale_option
+from mirnet_cli.cli.options import Files, OutputPath, Words, flat, scale_option
 from mirnet_cli.restore.options import PhotoOptions
 from mirnet_cli.restore.steps import ChainOptions
 
 
-@partial(flat, without=LIGHT)
+@partial(flat, without=("ev",))
 def command(
     *,
     files: Files = None,

@@ -127,7 +127,7 @@ def test_settings_are_part_of_what_a_batch_remembers(load: Callable[..., mirnet.
     one, other = (digest(load(sigma(), set=[f"sigma={each}"]), options) for each in (0.1, 0.2))
     assert one != other
     assert one == digest(load(sigma(), set={"sigma": 0.1}), options)
-    with pytest.raises(UsageError, match="^set: 'sigma=much' is not NAME=NUMBER"):
+    with pytest.raises(UsageError, match=r"^set: 'sigma=much' is not NAME=NUMBER"):
         load(sigma(), set=["sigma=much"])
     with pytest.raises(UsageError, match="torch does not run"):
         load(denoiser(), runtime="torch")

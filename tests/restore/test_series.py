@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import mirnet_cli
+from mirnet_cli.photo import decode
 from mirnet_cli.restore import PhotoOptions, series
 from mirnet_cli.restore.series import Shot
 from tests.restore.test_light import as_integers, scene
@@ -97,3 +98,16 @@ def test_more_than_asked_and_photos_that_cannot_be_read(
     options = PhotoOptions(ev="auto-0.5", same_light=True)
     given = series.amounts(restorer, [good, bad], options)
     assert given == {good: pytest.approx(alone - 0.5, abs=0.011)}
+
+
+@pytest.mark.parametrize("task", ["denoise", "auto"])
+def test_several_steps_give_a_series_one_light(
+    tmp_path: Path, photo: Callable[..., Path], task: str
+) -> None:
+    paths = [photo(f"{i}.png", bright) for i, bright in enumerate((0.5, 0.7, 1.0))]
+    then = {} if task == "auto" else {"then": "enhance"}
+    restorer = mirnet_cli.load(task, device="cpu", **then)
+    alone = [restorer.asked(decode(path)) for path in paths]
+    found = list(mirnet_cli.batch(restorer, paths, into=tmp_path / "out", same_light=True))
+    assert len(set(alone)) == 3
+    assert [each.ev for each in found] == [pytest.approx(sorted(alone)[1], abs=0.011)] * 3
