@@ -108,7 +108,9 @@ _UNKNOWN = {
 }
 """What servers that speak S3's language say of headers that they do not know."""
 _WITHOUT = "AWS_REQUEST_CHECKSUM_CALCULATION=when_required"
-UNCHECKED = "this store cannot refuse to replace an object, so it was looked at just before"
+UNCHECKED = (
+    "this store cannot refuse to replace an object, so whether one exists was checked just before"
+)
 """What :func:`put` says of a store without conditional writes."""
 
 
@@ -404,7 +406,7 @@ def _class(remote: Remote) -> Any:
         return get_filesystem_class(remote.scheme)
     except ValueError as error:
         raise UsageError(
-            f"{remote.scheme}:// is no store that is known here",
+            f"{remote.scheme}:// is not a known store",
             "use s3://, gs://, az://, https:// or a path",
             subject=remote,
         ) from error
@@ -488,7 +490,7 @@ def _error(error: Exception, remote: Remote, *, writing: bool) -> MirnetError:
     kind = OutputError if writing else TransferError
     if isinstance(error, FileNotFoundError):
         if writing:
-            return OutputError("no such bucket", "make it, or check its name", subject=remote)
+            return OutputError("no such bucket", "create it, or check its name", subject=remote)
         return InputError("no such object", "check the name", subject=remote)
     if isinstance(error, FileExistsError) and writing:
         return exists_already(remote)
@@ -510,21 +512,21 @@ def _worded(chain: list[BaseException], scheme: str) -> tuple[str, str]:
     if "PermissionError" in names or status in (401, 403):
         return f"the store refuses access{f' ({status})' if status else ''}", _rights(scheme)
     if status == 429 or any("SlowDown" in str(each) for each in chain):
-        return "the store asks to slow down", _LATER
+        return "the store asks for fewer requests", _LATER
     if any(map(_not_known, chain)):
         said = str(chain[-1]).partition("\n")[0]
         remedy = f"set {_WITHOUT}, or use another store" if scheme == "s3" else "use another store"
-        return f"the store does not know what was asked of it ({said})", remedy
+        return f"the store did not understand the request ({said})", remedy
     if status >= 500:
-        return f"the store has a problem of its own ({status})", _LATER
+        return f"the store failed ({status})", _LATER
     if names & {"FileExpired", "EOFError"}:
-        return "it changed or was cut while it was read", "try again"
+        return "it changed or was cut off while it was read", "try again"
     if names & _TIMES:
         seconds = f"{settings.store_patience():g} seconds"
         remedy = "try again later, or set MIRNET_STORE_TIMEOUT to more seconds"
-        return f"the store was silent for {seconds}", remedy
+        return f"the store did not answer for {seconds}", remedy
     if names & _BROKEN:
-        return "the connection broke again and again", _LATER
+        return "the connection kept breaking", _LATER
     endpoint = " (AWS_ENDPOINT_URL)" if scheme == "s3" else ""
     remedy = f"check the address{endpoint} and the network"
     return ("the store cannot be reached", remedy) if names & _UNREACHED else ("", "")
@@ -535,7 +537,7 @@ def _rights(scheme: str) -> str:
     if scheme in WEB:
         return "check the address; a signed one may have expired"
     example = " (AWS_PROFILE …)" if scheme == "s3" else ""
-    return f"check the credentials that your environment gives{example}, and their rights"
+    return f"check the credentials in your environment{example}, and their rights"
 
 
 def _code(error: BaseException) -> str:
@@ -568,7 +570,9 @@ class Objects:
 
     def check_target(self, place: Remote) -> None:
         if not place.name:
-            raise UsageError("names a bucket, no object", "write s3://BUCKET/KEY", subject=place)
+            raise UsageError(
+                "names a bucket, not an object", "write s3://BUCKET/KEY", subject=place
+            )
 
     def exists(self, place: Remote) -> bool:
         return version(place) is not None

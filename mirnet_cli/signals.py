@@ -4,7 +4,9 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+_last_words: list[Callable[[], None]] = []
 
 
 @contextmanager
@@ -51,3 +53,31 @@ def heeded(numbers: Collection[int], seconds: float, end: Callable[[int], None])
         signal.set_wakeup_fd(before)
         left.set()
         os.close(writer)
+
+
+@contextmanager
+def last_words(say: Callable[[], None]) -> Iterator[None]:
+    """Have ``say`` called by :func:`say_last_words` where the process is ended within this.
+
+    Args:
+        say: called in another thread than the one that is in here, which may go on meanwhile.
+    """
+    _last_words.append(say)
+    try:
+        yield
+    finally:
+        _last_words.remove(say)
+
+
+def say_last_words(seconds: float) -> None:
+    """Do what is to be done before the process is ended, the latest first, for so long at most."""
+
+    def say() -> None:
+        for each in reversed(_last_words):
+            with suppress(Exception):
+                each()
+
+    saying = threading.Thread(target=say, name="mirnet-last-words", daemon=True)
+    saying.start()
+    # Whoever computes may hold the lock of a stream.
+    saying.join(seconds)

@@ -126,7 +126,7 @@ def opener(refusal: type[MirnetError], subject: object = None) -> urllib.request
             self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
         ) -> Any:
             if req.full_url.startswith("https:") and not newurl.startswith("https:"):
-                what = "the server sends us to an unprotected address"
+                what = "the server redirects to an unprotected address"
                 raise refusal(what, "use another one", subject=subject)
             return super().redirect_request(req, fp, code, msg, headers, newurl)
 

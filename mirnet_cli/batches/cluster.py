@@ -280,11 +280,11 @@ class Cluster:
             resources=self._resources,
         )
         self._where[worker.preparing] = address
-        self._detail(f"worker {address} is there")
+        self._detail(f"worker {address} joined")
 
     def _mourn(self, address: str, worker: _Worker) -> None:
         """Take back what a worker had that is gone."""
-        self._detail(f"worker {address} is gone")
+        self._detail(f"worker {address} left")
         code = None
         if worker.process is not None:
             worker.process.join(1)
@@ -321,8 +321,8 @@ class Cluster:
         workers = self._workers.values()
         if self._stillborn >= _TRIES and not any(each.ready for each in workers):
             raise ModelError(
-                f"{self._stillborn} workers died while they loaded the weights",
-                "look at their memory",
+                f"{self._stillborn} workers died while loading the weights",
+                "check how much memory they have",
                 subject="--cluster",
             )
         hopeful = [each for each in workers if each.unfit is None]
@@ -334,7 +334,7 @@ class Cluster:
         elif not self._waiting and not self._count:
             self._waiting = True
             where = self._connection.address
-            self._say(f"no worker is at {where} now; waiting for one, Ctrl-C ends it")
+            self._say(f"no worker is at {where} now; waiting for one (Ctrl-C stops)")
 
     def _leave_out(self, address: str, worker: _Worker, error: MirnetError) -> None:
         subject = f"worker {address}" if error.subject is None else error.subject
@@ -368,14 +368,16 @@ class Cluster:
         elif isinstance(news.value, MirnetError):
             self._leave_out(address, worker, news.value)
         elif _lacks_mirnet(news.error):
-            error = UsageError("has no mirnet-cli, or another version", "install the same there")
+            error = UsageError(
+                "has no mirnet-cli, or a different version", "install the same there"
+            )
             self._leave_out(address, worker, error)
         elif _cancelled(news.error):
             # The cluster was started anew by someone; the worker is greeted again.
             del self._workers[address]
         else:
             text = " ".join(f"{type(news.error).__name__}: {news.error}".split())[:300]
-            error = UsageError(f"cannot be used ({text})", "look at what it says")
+            error = UsageError(f"cannot be used ({text})", "check its log")
             self._leave_out(address, worker, error)
 
     def _hear_of_photo(self, worker: _Worker, news: News) -> None:

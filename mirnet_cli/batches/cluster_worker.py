@@ -93,7 +93,7 @@ def prepare(request: Request) -> Ready | MirnetError:
     for name, here in versions().items():
         there = request.versions.get(name)
         if here != there:
-            return UsageError(f"has {name} {here}, but the batch {there}", "install the same")
+            return UsageError(f"has {name} {here}, but the batch has {there}", "install the same")
     for path in request.sees:
         if not os.path.lexists(path):
             return InputError(
@@ -109,7 +109,7 @@ def prepare(request: Request) -> Ready | MirnetError:
         return error
     except Exception as error:
         what = "not enough memory" if isinstance(error, MemoryError) else str(error)
-        return ModelError(f"weights not loaded: {what}", "look at the worker's machine")
+        return ModelError(f"weights not loaded: {what}", "check the worker's machine")
     return Ready(os.getpid(), f"{restorer.runtime} on {restorer.device}, {restorer.precision}")
 
 

@@ -221,7 +221,7 @@ class Journal:
         except BlockingIOError as error:
             raise OutputError(
                 f"another batch is writing here{_whose(path)}",
-                "wait for its end, name another folder with -o, or split the work with --shard",
+                "wait until it ends, name another folder with -o, or split the work with --shard",
                 subject=self.into,
             ) from error
 

@@ -44,7 +44,7 @@ def _decoded(data: bytes, encoding: str) -> str:
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
-        what = f"its mark says {encoding[:-3].upper()}, its content does not"
+        what = f"its byte-order mark says {encoding[:-3].upper()}, its content does not"
         raise UsageError(what, "save it as UTF-8") from error
 
 
@@ -69,5 +69,5 @@ def _refuse_other(data: bytes) -> None:
     # Of four bytes one is NUL: no photos have such short names. Two in a row end no name.
     names = _split(os.fsdecode(data))
     if 4 * count >= len(data) and not (names and all(map(os.path.lexists, names))):
-        what = "holds NUL where no names end: UTF-16 without a mark, or no text"
+        what = "has NUL bytes that end no names: UTF-16 without a byte-order mark, or not text"
         raise UsageError(what, "save it as UTF-8")

@@ -2,8 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,21 +31,29 @@ class Pipeline:
     """Computes one photo at a time, in the thread that asks for the outcomes.
 
     Decoding and encoding run in threads of their own, as far ahead and behind as the memory
-    allows; the results are the same. Signals reach the thread that computes: what is being written
-    then becomes whole, everything else is dropped.
+    allows; the results are the same. Where :meth:`run` is left early (signals reach the thread that
+    computes), what is being written becomes whole, everything else is dropped.
 
     Args:
         restorer: does the work.
         watcher: told how it goes on.
         ahead: how many photos may be read before their turn.
+        patience: seconds to wait for reading and writing where :meth:`run` is left early; by
+            default as long as they take. What takes longer goes on, and nobody is told of it: for
+            a process that ends then.
     """
 
     def __init__(
-        self, restorer: "Restorer", watcher: Watcher | None = None, ahead: int = AHEAD
+        self,
+        restorer: "Restorer",
+        watcher: Watcher | None = None,
+        ahead: int = AHEAD,
+        patience: float | None = None,
     ) -> None:
         self._restorer = restorer
         self._watcher = watcher or Nobody()
         self._ahead = ahead
+        self._patience = patience
         self._next: tuple[Job, Cost | None] | None = None
         self._reading: deque[_Step] = deque()
         self._writing: deque[_Step] = deque()
@@ -57,10 +64,9 @@ class Pipeline:
         self._next = None
         self._reading.clear()
         self._writing.clear()
-        with ExitStack() as stack:
-            readers = stack.enter_context(ThreadPoolExecutor(self._ahead, "mirnet-read"))
-            writers = stack.enter_context(ThreadPoolExecutor(self._ahead, "mirnet-write"))
-            stack.callback(self._drop)
+        readers = ThreadPoolExecutor(self._ahead, "mirnet-read")
+        writers = ThreadPoolExecutor(self._ahead, "mirnet-write")
+        try:
             while True:
                 self._read_ahead(source, readers, None)
                 if not self._reading:
@@ -79,6 +85,10 @@ class Pipeline:
                     yield step.job, outcome
             while self._writing:
                 yield self._written()
+        finally:
+            self._drop()
+            for pool in (readers, writers):
+                pool.shutdown(wait=self._patience is None)
 
     def _turn(
         self,
@@ -107,17 +117,18 @@ class Pipeline:
         """See :class:`mirnet_cli.batches.job.Executor`."""
         while self._writing:
             step = self._writing.popleft()
-            if not step.future.cancelled():
+            if step.future.done() and not step.future.cancelled():
                 yield step.job, step.future.result()
 
     def close(self) -> None:
         """See :class:`mirnet_cli.batches.job.Executor`; nothing is held between runs."""
 
     def _drop(self) -> None:
-        """Begin nothing more; what is running comes to its end."""
+        """Begin nothing more; what is running gets its time to come to its end."""
         for step in (*self._reading, *self._writing):
             step.future.cancel()
         self._reading.clear()
+        wait([step.future for step in self._writing], self._patience)
 
     def _read_ahead(
         self, source: Iterator[Job], readers: ThreadPoolExecutor, current: _Step | None

@@ -77,7 +77,7 @@ class Selection(Options):
     exclude: Annotated[
         tuple[str, ...],
         Setting(
-            "No photos whose name matches; may be repeated.",
+            "Skip photos whose name matches; may be repeated.",
             WHICH,
             metavar="GLOB",
             parse=values.patterns,
@@ -116,7 +116,7 @@ class BatchOptions(Selection):
     max_time: Annotated[
         float | None,
         Setting(
-            "Stop starting new photos after this long (90s, 30m, 2h); run again to go on.",
+            "Stop starting new photos after this long (90s, 30m, 2h); run again to continue.",
             COMPUTING,
             metavar="TIME",
             parse=values.seconds,
@@ -270,7 +270,7 @@ def _checked(key: str, source: Place) -> _Found:
         return _unreadable(key, source, why)
     if not _usable(key):
         remedy = "give it another name, or do it alone with -o"
-        return _Found(key, source, f"its name is not one of a file; {remedy}")
+        return _Found(key, source, f"its name cannot be a file name; {remedy}")
     return _Found(key, source)
 
 

@@ -192,13 +192,13 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 def _work(connection: "Connection[Any, Any]", loading: LoadOptions, cores: frozenset[int]) -> None:
     """What a process does, from its start to its end."""
-    # Ctrl-C at a terminal reaches all processes; the parent decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _leave)
-    threading.Thread(target=_follow, daemon=True).start()
-    if cores:
-        os.sched_setaffinity(0, cores)
     try:
+        # Ctrl-C at a terminal reaches all processes; the parent decides.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, _leave)
+        threading.Thread(target=_follow, daemon=True).start()
+        if cores:
+            os.sched_setaffinity(0, cores)
         with (
             heeded({signal.SIGTERM}, _PATIENCE / 2, lambda _: abandon(0)),
             contextlib.suppress(_Leave, EOFError, BrokenPipeError),
@@ -220,7 +220,9 @@ def _serve(connection: "Connection[Any, Any]", loading: LoadOptions) -> None:
         return
     except Exception as error:
         what = "not enough memory" if isinstance(error, MemoryError) else str(error)
-        connection.send(ModelError(f"not loaded by a further process: {what}", "use --jobs 1"))
+        connection.send(
+            ModelError(f"a further process could not load the weights: {what}", "use --jobs 1")
+        )
         return
     while (job := connection.recv()) is not None:
         outcome = perform(restorer, job.item.source, job.item.target, job.options)

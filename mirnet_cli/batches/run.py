@@ -21,8 +21,8 @@ from mirnet_cli.files import remove_leftovers
 from mirnet_cli.options import as_arguments, declared, in_python
 from mirnet_cli.places import Fingerprint, Place, place
 from mirnet_cli.restore.options import LoadOptions, PhotoOptions
-from mirnet_cli.restore.outcome import Outcome, make_result
-from mirnet_cli.restore.result import DONE_BEFORE, KEPT, NOT_STARTED, UNREADABLE
+from mirnet_cli.restore.outcome import Outcome, make_result, not_started
+from mirnet_cli.restore.result import DONE_BEFORE, KEPT, UNREADABLE
 
 if TYPE_CHECKING:
     from mirnet_cli.restore import Restorer, Result
@@ -101,7 +101,7 @@ class Run:
     def over(self) -> bool:
         """Whether nothing more is to be begun."""
         if not self._stop and time.monotonic() >= self._end:
-            self._stop = "the time is over; run again to go on"
+            self._stop = "time is up; run again to continue"
         return bool(self._stop)
 
     def do(self, plan: Plan) -> Iterator[Report]:
@@ -166,6 +166,16 @@ class Run:
             # A journal that cannot be written was why it was left, or is no reason to say less now.
             with contextlib.suppress(OutputError):
                 yield from self._note(job, outcome)
+        yield from self.left(why)
+
+    def left(self, why: str) -> Iterator[Report]:
+        """What was not reported, as still to be done, without a look at what came of it.
+
+        Also from another thread than the one that does the work.
+
+        Args:
+            why: the reason.
+        """
         for item in list(self._pending.values()):
             yield self._report(_left(item, why, self._restorer))
 
@@ -199,7 +209,7 @@ class Run:
             self._stop = "the disk is full; free some space and run again"
 
     def _report(self, report: Report) -> Report:
-        del self._pending[report.item.key]
+        self._pending.pop(report.item.key, None)
         return report
 
     def __enter__(self) -> Self:
@@ -241,14 +251,7 @@ def _without_work(item: Item, decision: Decision, restorer: "Restorer") -> Repor
 
 
 def _left(item: Item, why: str, restorer: "Restorer") -> Report:
-    result = make_result(
-        "skipped",
-        item.source,
-        item.target,
-        restorer=restorer,
-        error=f"{NOT_STARTED}: {why}",
-        reason=NOT_STARTED,
-    )
+    result = not_started(item.source, item.target, why, restorer)
     return Report(item, Outcome(result), tried=False, left=True)
 
 
@@ -341,7 +344,7 @@ def batch(
     if isinstance(paths, str | os.PathLike):
         paths = [paths]
     if not os.fspath(into):
-        raise UsageError("an empty name", "look at the variable that it came from", subject="into")
+        raise UsageError("an empty name", "check the variable that it came from", subject="into")
     own = {name: named.pop(name) for name in [*named] if name in declared(BatchOptions)}
     options = BatchOptions.of(options, own)
     if isinstance(restorer, str | os.PathLike):

@@ -91,14 +91,14 @@ class Scheduler:
 
     @property
     def lost(self) -> bool:
-        """Whether the scheduler has gone away."""
+        """Whether the connection to the scheduler is lost."""
         return bool(self._client.status != "running")
 
     def workers(self) -> frozenset[str]:
         """Addresses of the workers that are there.
 
         Raises:
-            MirnetError: the scheduler has gone away.
+            MirnetError: the connection to the scheduler is lost.
         """
         if self.lost:
             raise self.gone()
@@ -111,7 +111,7 @@ class Scheduler:
         """What the scheduler knows of each worker: "name", "resources" …
 
         Raises:
-            MirnetError: the scheduler has gone away.
+            MirnetError: the connection to the scheduler is lost.
         """
         try:
             return dict(self._client.scheduler_info(n_workers=-1)["workers"])
@@ -176,10 +176,10 @@ class Scheduler:
         self._client.loop.add_callback(told)
 
     def gone(self) -> MirnetError:
-        """The error to raise when the scheduler has gone away."""
+        """The error to raise when the connection to the scheduler is lost."""
         return MirnetError(
-            "the scheduler has gone away",
-            "start it and run again to go on",
+            "the connection to the scheduler is lost",
+            "rerestart it and run again to continue",
             subject=f"--cluster {self.address}",
         )
 
@@ -230,8 +230,8 @@ def connect(where: str) -> Scheduler:
     if there != here:
         found.close()
         raise UsageError(
-            f"the scheduler has distributed {there}, this machine {here}",
-            "install the same on all machines",
+            f"the scheduler has distributed {there}, this machine has {here}",
+            "install the same version on all machines",
             subject=f"--cluster {where}",
         )
     return found
@@ -356,7 +356,7 @@ def _unreachable(where: str, error: Exception) -> UsageError:
     text = " ".join((reason(error) if isinstance(error, OSError) else str(error)).split())
     return UsageError(
         f"no scheduler answers there ({text[:200] or type(error).__name__})",
-        "check the address, and whether it is running",
+        "check the address and that it is running",
         subject=f"--cluster {where}",
     )
 
@@ -390,7 +390,7 @@ def _in_thread(make: Callable[[], Any], seconds: float) -> Any:
     try:
         found, error = made.get(timeout=seconds)
     except queue.Empty:
-        raise TimeoutError(f"nothing after {seconds:.0f} seconds") from None
+        raise TimeoutError(f"no answer after {seconds:.0f} seconds") from None
     if error is not None:
         raise error
     return found

@@ -19,14 +19,14 @@ COMMANDS = {
     "enhance": "Brighten and retouch: low light, dull exposure.",
     "denoise": "Remove camera noise.",
     "upscale": "Enlarge 2, 3 or 4 times; or sharpen at the size given.",
-    "auto": "Look at a photo and do what it needs.",
-    "batch": "Do any of these to a folder, resumably.",
+    "auto": "Look at each photo and do only what it needs.",
+    "batch": "Process a whole folder; stop and continue at any time.",
     "compare": "Show before and after on one page, or side by side in a picture.",
-    "models": "List, show, verify the weights.",
+    "models": "List, show, verify, download and convert weights.",
     "evaluate": "Measure PSNR and SSIM over pairs of pictures.",
     "train": "Train weights, or fine-tune them on your own pairs.",
-    "bench": "Measure how fast it is here.",
-    "doctor": "Check versions, devices and weights, and say what to do.",
+    "bench": "Measure how fast mirnet runs on this machine.",
+    "doctor": "Check versions, devices and weights; say how to fix problems.",
 }
 
 OTHER_OPTIONS = "Other"

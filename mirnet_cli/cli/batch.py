@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from mirnet_cli.report.batch import BatchPage
     from mirnet_cli.restore import Restorer
 
+_PATIENCE = 0.5
+"""Seconds after a signal for a photo that is being written; the rest is for telling."""
+
 
 @dataclass(frozen=True)
 class What:
@@ -71,7 +74,7 @@ class How:
             "--files-from",
             metavar="FILE|-",
             panel=WHICH,
-            help="Only the photos listed there, one a line or separated by NUL.",
+            help="Only the photos listed there, one per line or separated by NUL.",
         ),
     ] = None
     watch: Annotated[
@@ -88,7 +91,7 @@ class How:
             metavar="N",
             panel=COMPUTING,
             parser=values.jobs,
-            help="Number of photos at once, in processes that share cores and memory. [default: 1]",
+            help="Photos to process at once, each in its own process. [default: 1]",
         ),
     ] = 1
     cluster: Annotated[
@@ -181,7 +184,7 @@ def _page(
     results = resolved(into)
     if recursive and page.is_relative_to(photos) and not page.is_relative_to(results):
         raise UsageError(
-            "among the photos, its pictures would be taken for some",
+            "its pictures would be taken for photos there",
             f"write it to {into / Path(report).name}",
             subject=report,
         )
@@ -201,7 +204,7 @@ def _executor(
     from mirnet_cli.batches.pipeline import Pipeline
 
     if jobs == 1:
-        return Pipeline(restorer, watcher)
+        return Pipeline(restorer, watcher, patience=_PATIENCE)
     from mirnet_cli.batches.processes import Processes
 
     return Processes(restorer, loading, jobs, watcher)
@@ -229,14 +232,14 @@ def _cluster(
 def _check(what: What, how: How) -> None:
     if how.watch and (how.files_from is not None or how.dry_run):
         raise UsageError(
-            "goes with a folder, and neither with --files-from nor with --dry-run",
+            "needs a folder, and cannot be combined with --files-from or --dry-run",
             "leave one out",
             subject="--watch",
         )
     if how.cluster is not None and how.jobs > 1:
         raise UsageError(
-            "not with --cluster, where each worker does a photo at a time",
-            "for processes of this machine leave --cluster out, or say --cluster local:N",
+            "cannot be combined with --cluster, where each worker does one photo at a time",
+            "for processes on this machine leave --cluster out, or use --cluster local:N",
             subject="--jobs",
         )
 
@@ -245,7 +248,7 @@ def _folders(what: What, word: str, *, listed: bool) -> tuple[Place, Place]:
     """The folder that is read and the one that is written."""
     folder, output = what.folder, what.output
     if "" in (folder, output):
-        raise UsageError("an empty name", "look at the variable that it came from")
+        raise UsageError("an empty name", "check the variable that it came from")
     if output == "-":
         raise UsageError("a batch writes files", "name a folder with -o", subject="-o -")
     if folder is None:
@@ -256,7 +259,9 @@ def _folders(what: What, word: str, *, listed: bool) -> tuple[Place, Place]:
     root = place(folder or ".")
     stores.check(root)
     if not isinstance(root, Path) and root.scheme in WEB:
-        raise UsageError("a web address is no folder", "list files in --files-from", subject=root)
+        raise UsageError(
+            "a web address is not a folder", "list files in --files-from", subject=root
+        )
     if not is_folder(root) and folder is not None:
         if isinstance(root, Path) and os.path.lexists(root):
             raise UsageError(
@@ -311,4 +316,4 @@ def _listed_path(name: str, root: Place) -> Place:
 
 def _hint(root: Place, recursive: bool) -> str:
     inner = not recursive and (not isinstance(root, Path) or any(map(is_folder, root.iterdir())))
-    return "; for folders within it add --recursive" if inner else ""
+    return "; to include subfolders add --recursive" if inner else ""

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING
 
 from mirnet_cli.batches.job import Watcher
@@ -14,12 +15,13 @@ from mirnet_cli.cli.dry_run import size_of
 from mirnet_cli.cli.photos import report
 from mirnet_cli.cli.process import broken_pipe
 from mirnet_cli.cli.tally import Tally
+from mirnet_cli.places import Place
+from mirnet_cli.restore.outcome import STOPPED
+from mirnet_cli.signals import last_words
 
 if TYPE_CHECKING:
     from mirnet_cli.cli.console import Console, Display
     from mirnet_cli.report.batch import BatchPage
-
-_STOPPED = "it was stopped; run again to go on"
 
 
 def work(
@@ -43,42 +45,76 @@ def work(
     Returns:
         The exit code.
     """
-    tally = Tally()
     with console.display(files=len(plan.items)) as display:
         bars = _Bars(display)
         going = begin(bars)
+        telling = _Telling(console, bars, page, plan.into)
 
-        def tell(reports: Iterator[Report]) -> None:
-            with closing(reports):  # type: ignore[type-var]
-                for each in reports:
-                    tally.add(each)
-                    if page is not None:
-                        page.add(each.item.key, each.outcome.result)
-                    bars.over(each.item)
-                    if each.left:
-                        console.record(each.outcome.result.as_dict())
-                    else:
-                        report(console, each.outcome)
+        def stopped() -> None:
+            display.close()
+            telling.tell(going.left(STOPPED))
+            telling.end()
 
-        try:
-            with going:
-                try:
-                    for part in _parts(console, batch, plan, watched):
-                        reports = going.do(part)
-                        bars.expect(part)
-                        tell(reports)
-                        if going.over:
-                            break
-                except BaseException as error:
-                    if not broken_pipe(error):
-                        tell(going.rest(_STOPPED))
-                    raise
-        finally:
-            tally.show(console, plan.into)
-            if page is not None:
-                page.write()
-                console.note(f"report in {page.target}")
-    return int(tally.exit_code)
+        with last_words(stopped), going:
+            try:
+                for part in _parts(console, batch, plan, watched):
+                    reports = going.do(part)
+                    bars.expect(part)
+                    telling.tell(reports)
+                    if going.over:
+                        break
+            except BaseException as error:
+                if not broken_pipe(error):
+                    telling.tell(going.rest(STOPPED))
+                raise
+            finally:
+                telling.end()
+    return int(telling.tally.exit_code)
+
+
+class _Telling:
+    """Tells what came of each photo, and of all at the end; nothing after that.
+
+    The end may come from another thread (:func:`mirnet_cli.signals.last_words`).
+    """
+
+    def __init__(
+        self, console: "Console", bars: "_Bars", page: "BatchPage | None", into: Place
+    ) -> None:
+        self.tally = Tally()
+        self._console, self._bars, self._page, self._into = console, bars, page, into
+        self._lock = RLock()
+        self._ended = False
+
+    def tell(self, reports: Iterator[Report]) -> None:
+        """Tell of photos as they are done."""
+        with closing(reports):  # type: ignore[type-var]
+            for each in reports:
+                with self._lock:
+                    if self._ended:
+                        return
+                    self._tell(each)
+
+    def _tell(self, each: Report) -> None:
+        self.tally.add(each)
+        if self._page is not None:
+            self._page.add(each.item.key, each.outcome.result)
+        self._bars.over(each.item)
+        if each.left:
+            self._console.record(each.outcome.result.as_dict())
+        else:
+            report(self._console, each.outcome)
+
+    def end(self) -> None:
+        """Show the table, and write the page."""
+        with self._lock:
+            if self._ended:
+                return
+            self._ended = True
+            self.tally.show(self._console, self._into)
+            if self._page is not None:
+                self._page.write()
+                self._console.note(f"report in {self._page.target}")
 
 
 def _parts(console: "Console", batch: Batch, plan: Plan, watched: Path | None) -> Iterator[Plan]:
@@ -91,7 +127,7 @@ def _parts(console: "Console", batch: Batch, plan: Plan, watched: Path | None) -
     arrivals = Arrivals(batch.photo.max_pixels)
     max_time = batch.options.max_time
     until = math.inf if max_time is None else time.monotonic() + max_time
-    console.note(f"watching {watched}; Ctrl-C ends it")
+    console.note(f"watching {watched}; Ctrl-C stops")
     for _ in looks(until):
         part = arrivals.ready(batch.plan(arrivals.given))
         if part.items:

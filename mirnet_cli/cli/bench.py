@@ -17,7 +17,7 @@ from mirnet_cli.restore.options import LoadOptions
 if TYPE_CHECKING:
     from mirnet_cli.measure.bench import Row
 
-EPILOG = "Each figure is measured in a process of its own. Close other programs before."
+EPILOG = "Each figure is measured in a process of its own. Close other programs first."
 
 MEASURE = "What is measured"
 _HEADER = (
@@ -32,9 +32,11 @@ class Measure:
 
     photo: Annotated[
         Path | None,
-        typer.Argument(metavar="PHOTO", help="A photo of yours. [default: made ones]"),
+        typer.Argument(metavar="PHOTO", help="A photo of your own. [default: generated photos]"),
     ] = None
-    task: Annotated[Task, task_option("Which restoration. [default: denoise]", WEIGHTS)] = "denoise"
+    task: Annotated[Task, task_option("The task to measure. [default: denoise]", WEIGHTS)] = (
+        "denoise"
+    )
     scale: Annotated[int | None, scale_option("Of upscale.", WEIGHTS)] = None
     megapixels: Annotated[
         Any,
@@ -56,7 +58,7 @@ class Measure:
         option(
             "--compare",
             panel=MEASURE,
-            help="Measure OpenCV's non-local means and plain float32 torch on the same photo too.",
+            help="Also measure OpenCV's non-local means and plain float32 torch on the same photo.",
         ),
     ] = False
 
@@ -65,7 +67,7 @@ class Measure:
 def command(
     loading: LoadOptions,
     wanted: Measure,
-    json: Annotated[bool, option("--json", help="One JSON object a line on stdout.")] = False,
+    json: Annotated[bool, option("--json", help="One JSON object per line on stdout.")] = False,
 ) -> int:
     """Measure seconds, megapixels a second, peak memory and share of the machine's peak.
 
@@ -108,7 +110,7 @@ def _check_temporary() -> None:
     try:
         tempfile.gettempdir()
     except OSError as error:
-        what = "there is no folder for temporary files that can be written"
+        what = "no folder for temporary files can be written to"
         raise OutputError(what, "set TMPDIR to one") from error
 
 

@@ -35,7 +35,7 @@ def command(
             metavar="X,Y",
             panel="Options",
             parser=values.point,
-            help="Show this place at 100 %; may be repeated. [default: the telling ones]",
+            help="Show this place at 100 %; may be repeated. [default: the places that tell most]",
         ),
     ] = None,
     words: Words,

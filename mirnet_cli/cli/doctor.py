@@ -41,7 +41,7 @@ class Doctor(Command):
             source = ctx.get_parameter_source(parameter.name)
             if parameter.name != "json" and getattr(source, "name", "") == "COMMANDLINE":
                 raise UsageError(
-                    "goes with --tiling; the checks look at all devices and weights",
+                    "only works with --tiling; the checks look at all devices and weights",
                     "leave it out, or add --tiling PHOTO",
                     subject=max(parameter.opts, key=len),
                 )
@@ -82,7 +82,7 @@ class Tiling:
             ReadOptions,
             "crop",
             panel=TILING,
-            help="Only this part, where the whole takes more memory than there is.",
+            help="Only this part, if the whole needs too much memory.",
         ),
     ] = None
     output: Annotated[

@@ -43,13 +43,13 @@ class Pairs:
     """What is compared."""
 
     input_dir: Annotated[
-        Path, typer.Argument(metavar="INPUT_DIR", help="A folder of pictures to start from.")
+        Path, typer.Argument(metavar="INPUT_DIR", help="Folder of input pictures.")
     ]
     target_dir: Annotated[
         Path,
         typer.Argument(
             metavar="TARGET_DIR",
-            help="A folder of what they should become: the same names, any extension.",
+            help="Folder of target pictures: same names, any extension.",
         ),
     ]
     task: Annotated[
@@ -59,7 +59,7 @@ class Pairs:
     scale: Annotated[
         int | None,
         scale_option(
-            "Sides of the targets over sides of the inputs. [default: 2 with upscale, else 1]",
+            "How many times larger the targets are. [default: 2 with upscale, else 1]",
             WEIGHTS,
         ),
     ] = None
@@ -121,7 +121,7 @@ def command(
     restorer = _restorer(replace(loading, task=pairs.task, scale=pairs.scale), console)
     if restorer is None and step.given():
         raise UsageError(
-            "--strength and --ensemble (or MIRNET_STRENGTH, MIRNET_ENSEMBLE) are for results",
+            "--strength and --ensemble (or MIRNET_STRENGTH, MIRNET_ENSEMBLE) need a restoration",
             "give --task, --model or --weights too, or leave them out",
         )
     factor = restorer.scale if restorer is not None else pairs.scale or 1

@@ -34,7 +34,7 @@ Names = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[NAME]…",
-        help="Models by name, or files of weights. [default: every model that is here]",
+        help="Models by name, or files of weights. [default: all that are on this machine]",
         autocompletion=complete_model,
         show_default=False,
     ),
@@ -48,10 +48,8 @@ OneName = Annotated[
         show_default=False,
     ),
 ]
-Json = Annotated[bool, option("--json", help="One JSON object a line on stdout.")]
-Raw = Annotated[
-    bool, option("--raw", envvar=None, help="The card as it is: Markdown, and nothing else.")
-]
+Json = Annotated[bool, option("--json", help="One JSON object per line on stdout.")]
+Raw = Annotated[bool, option("--raw", envvar=None, help="Print only the card, as Markdown.")]
 OnlyTask = Annotated[
     Task | None,
     typer.Option(
@@ -126,7 +124,7 @@ def show(
         option(
             "--set",
             metavar="NAME=VALUE",
-            help="A number that an ONNX network takes beside the picture, such as sigma=0.1.",
+            help="A number that an ONNX network takes besides the picture, such as sigma=0.1.",
         ),
     ] = None,
     input_range: Annotated[str | None, same(LoadOptions, "input_range", panel="Options")] = None,
@@ -184,7 +182,7 @@ def path(name: OneName = None, json: Json = False) -> int:
     if name is None:
         found = catalogue.weights_folder()
         if not found.is_dir():
-            what = "the folder of shipped weights is not here"
+            what = "the folder of shipped weights is missing"
             raise ModelError(what, catalogue.reinstall(), subject=found)
     else:
         entry = catalogue.find(name)
@@ -210,7 +208,7 @@ def verify(names: Names = None, json: Json = False) -> int:
         each.name for each in catalogue.entries() if each.shipped or _state(each) != "absent"
     ]
     if not names:
-        raise ModelError("no weights are here to verify", catalogue.reinstall())
+        raise ModelError("there are no weights to verify", catalogue.reinstall())
     width = max(len(name) for name in names)
     for name in names:
         found = _verified(name)

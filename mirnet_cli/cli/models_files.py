@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _COPY = 1 << 20
 
-Json = Annotated[bool, option("--json", help="One JSON object a line on stdout.")]
+Json = Annotated[bool, option("--json", help="One JSON object per line on stdout.")]
 Overwrite = Annotated[bool, option("--overwrite", envvar=None, help="Replace a file that exists.")]
 
 
@@ -106,7 +106,7 @@ def download(
             "--to",
             metavar="DIR",
             envvar=None,
-            help="Also copy the files there, for a machine without network.",
+            help="Also copy the files to this folder, for a machine without network.",
         ),
     ] = None,
     accept_licence: Annotated[
@@ -114,11 +114,11 @@ def download(
         option(
             "--accept-licence",
             envvar=None,
-            help="Accept the licence, which you have read; needed once.",
+            help="Confirm that you have read and accept the licence; needed once.",
         ),
     ] = False,
     force: Annotated[
-        bool, option("--force", envvar=None, help="Fetch again even if the file is here.")
+        bool, option("--force", envvar=None, help="Download again even if the file is here.")
     ] = False,
     overwrite: Overwrite = False,
     quiet: Annotated[bool, option("-q", "--quiet", help="Print errors only.")] = False,
@@ -242,7 +242,10 @@ def push(
     card: Annotated[
         str | None,
         option(
-            "--card", metavar="FILE", envvar=None, help="Markdown. [default: the model's, or made]"
+            "--card",
+            metavar="FILE",
+            envvar=None,
+            help="The card, in Markdown. [default: the model's own, or a generated one]",
         ),
     ] = None,
     private: Annotated[

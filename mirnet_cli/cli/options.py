@@ -117,7 +117,9 @@ OutputPath = Annotated[
 Files = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="FILE", help="Photos or addresses; - is standard input.", show_default=False
+        metavar="FILE",
+        help="Photos, as files or addresses; - is standard input.",
+        show_default=False,
     ),
 ]
 

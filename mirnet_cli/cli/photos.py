@@ -4,6 +4,7 @@ import os
 import shlex
 import stat
 import sys
+from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -11,16 +12,19 @@ from typing import TYPE_CHECKING, TypeVar
 from mirnet_cli import stores
 from mirnet_cli.cli.console import Console
 from mirnet_cli.cli.options import Words
+from mirnet_cli.cli.process import broken_pipe
 from mirnet_cli.errors import ExitCode, InputError, MirnetError, ModelError, UsageError
 from mirnet_cli.files import is_folder
 from mirnet_cli.places import Place, place
 from mirnet_cli.restore.names import ending, output_name, refuse_clashes
 from mirnet_cli.restore.options import LoadOptions, PhotoOptions
-from mirnet_cli.restore.outcome import Outcome, failure, perform, told
+from mirnet_cli.restore.outcome import STOPPED, Outcome, failure, not_started, perform, told
 from mirnet_cli.restore.result import UNREADABLE
 from mirnet_cli.restore.steps import ChainOptions
+from mirnet_cli.signals import last_words
 
 if TYPE_CHECKING:
+    from mirnet_cli.cli.console import Display
     from mirnet_cli.restore import Restorer, Result
 
 _NO_PHOTO = "name a file, or pipe a picture in"
@@ -90,20 +94,38 @@ def improve(
     if dry_run and restorer is not None:
         return _foretell(console, restorer, tasks, data, asked)
     failed = 0
-    with console.display(files=len(tasks)) as display:
-        for each, problem, own in zip(tasks, problems, asked, strict=True):
-            source = each.source or data
-            target = each.target or sys.stdout.buffer
-            if problem is not None or restorer is None:
-                outcome = failure(
-                    problem or InputError("not tried"), source, target, restorer=restorer
-                )
-            else:
-                display.start(str(each.source or "standard input"))
-                outcome = perform(restorer, source, target, own, display.tiles)
-                display.finish()
-            report(console, outcome)
-            failed += outcome.result.status == "failed"
+    left = deque(tasks)
+
+    def stopped() -> None:
+        while left:
+            each = left.popleft()
+            result = not_started(each.source or data, each.target, STOPPED, restorer)
+            console.record(result.as_dict())
+
+    def do(
+        each: Task, problem: InputError | None, own: PhotoOptions, display: "Display"
+    ) -> Outcome:
+        source = each.source or data
+        target = each.target or sys.stdout.buffer
+        if problem is not None or restorer is None:
+            known = problem or InputError("not tried")
+            return failure(known, source, target, restorer=restorer)
+        display.start(str(each.source or "standard input"))
+        outcome = perform(restorer, source, target, own, display.tiles)
+        display.finish()
+        return outcome
+
+    with console.display(files=len(tasks)) as display, last_words(stopped):
+        try:
+            for each, problem, own in zip(tasks, problems, asked, strict=True):
+                outcome = do(each, problem, own, display)
+                left.popleft()
+                report(console, outcome)
+                failed += outcome.result.status == "failed"
+        except BaseException as error:
+            if not broken_pipe(error):
+                stopped()
+            raise
     if failed and len(tasks) > 1:
         console.note(f"{len(tasks) - failed} of {len(tasks)} photos done, {failed} failed")
     return int(ExitCode.FAILED if failed else ExitCode.OK)
@@ -143,7 +165,7 @@ def _refuse_folders(files: list[str], task: str) -> None:
     if files and all(
         name and isinstance(place(name), Path) and is_folder(Path(name)) for name in files
     ):
-        to_do = f"for the photos in it write 'mirnet batch {shlex.quote(files[0])} --task {task}'"
+        to_do = f"for the photos in it use 'mirnet batch {shlex.quote(files[0])} --task {task}'"
         raise UsageError("is a folder", to_do, subject=files[0])
 
 
@@ -247,7 +269,7 @@ def plan_tasks(
         UsageError: several files and one output, clashing names, an output that is an input.
     """
     if "" in files or where == "":
-        raise UsageError("an empty name", "look at the variable that it came from")
+        raise UsageError("an empty name", "check the variable that it came from")
     sources = [None if name == "-" else place(name) for name in files or ["-"]]
     if sources.count(None) > 1:
         raise UsageError("given twice", "standard input holds one picture", subject="-")
@@ -255,7 +277,7 @@ def plan_tasks(
     if len(sources) > 1 and where is not None and not folder:
         raise UsageError(
             "several photos cannot go into one file",
-            f"for a folder write -o {'FOLDER' if where == '-' else where.rstrip('/')}/",
+            f"to write into a folder use -o {'FOLDER' if where == '-' else where.rstrip('/')}/",
             subject=where,
         )
     for source in sources:
@@ -320,13 +342,15 @@ def _check_format(where: str, extension: str | None, format: str | None) -> None
         if (suffix := place(where).suffix) and named not in WRITABLE:
             known = ", ".join(sorted(WRITABLE))
             raise UsageError(
-                f"{suffix} is no format that can be written",
+                f"{suffix} files cannot be written",
                 f"name it for one of {known}, or add --format",
                 subject=where,
             )
         return
     if named is not None and named != format:
-        raise UsageError(f"--format {extension} does not fit this name", "drop one", subject=where)
+        raise UsageError(
+            f"--format {extension} does not match this name", "drop one", subject=where
+        )
 
 
 def _problem(source: Place) -> InputError | None:

@@ -6,7 +6,6 @@ import io
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from types import FrameType
@@ -14,10 +13,12 @@ from typing import Any
 
 from mirnet_cli.errors import ExitCode, MirnetError
 from mirnet_cli.files import abandon
-from mirnet_cli.signals import heeded
+from mirnet_cli.signals import heeded, say_last_words
 
-_PATIENCE = 1.5
+_PATIENCE = 1.0
 """Seconds after a signal in which the work may come to its end by itself."""
+_LAST = 0.4
+"""Seconds for what is to be said after that."""
 _WITHOUT_VERBOSE = {"bench", "doctor", "models"}
 """Commands without the option; the variable counts for all."""
 
@@ -51,16 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _forget_interrupt()
             _say(_STOPPED)
         code = _flushed(int(code))
-    if received and arguments is None:
-        _leave_in_time(code)
+        if received and arguments is None:
+            # Before Python ends by itself, it waits for threads of pools, whatever they do. What
+            # they would still write was not reported.
+            abandon(code)
     return code
-
-
-def _leave_in_time(code: int) -> None:
-    """End the process soon: before it ends by itself, Python waits for threads of pools at work."""
-    timer = threading.Timer(_PATIENCE, abandon, [code])
-    timer.daemon = True
-    timer.start()
 
 
 def _fill_closed_streams() -> None:
@@ -103,7 +99,7 @@ def _code_of(error: BaseException, words: Sequence[str], verbose: bool) -> int:
         _say(str(error))
         return error.exit_code
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        _say("no space is left on a device; free some")
+        _say("no space is left on a disk; free some")
         return ExitCode.FAILED
     from mirnet_cli.cli.usage import usage_line
 
@@ -184,6 +180,9 @@ def _signals_raise(*, in_time: bool) -> Iterator[list[int]]:
     received: list[int] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
+        if received and in_time:
+            # It is leaving already. Programs that end others often tell them twice.
+            return
         if not received:
             received.append(_code(number))
         raise KeyboardInterrupt if number == signal.SIGINT else Stopped
@@ -217,7 +216,10 @@ def _abandon(number: int) -> None:
     # A progress bar hides the cursor; the streams may be locked by whoever writes to them.
     bar = "\r\x1b[2K\x1b[?25h" if os.isatty(2) else ""
     with contextlib.suppress(OSError):
-        os.write(2, f"{bar}mirnet: {_STOPPED}\n".encode())
+        os.write(2, bar.encode())
+    say_last_words(_LAST)
+    with contextlib.suppress(OSError):
+        os.write(2, f"mirnet: {_STOPPED}\n".encode())
     abandon(_code(number))
 
 

@@ -37,6 +37,9 @@ class Tally:
     """
 
     def __init__(self) -> None:
+        # Needed at the end, where a signal may leave no time to load it.
+        import rich.table  # noqa: F401
+
         self._begun = time.monotonic()
         self._photos: dict[str, _Counted] = {}
         self._why = ""

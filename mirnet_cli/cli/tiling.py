@@ -63,8 +63,8 @@ def check(
     sides = SIDES if loading.tile in ("auto", 0) else (int(loading.tile),)
     one = output is not None and output.suffix.lower() == ".png" and not is_folder(output)
     if one and len(sides) > 1:
-        what = f"holds one difference, and tiles of {' and '.join(map(str, sides))} are compared"
-        raise UsageError(what, "name a folder, or say which with --tile", subject=output)
+        what = f"is one picture, but tiles of {' and '.join(map(str, sides))} are compared"
+        raise UsageError(what, "name a folder, or choose one size with --tile", subject=output)
     found = photos.read(photo, options)
     pixels = tiling.as_floats(found.pixels)
     height, width = pixels.shape[:2]

@@ -212,9 +212,9 @@ def _measure(
     seconds = 0.0
     said: tuple[str, ...] = ()
     if photo.metadata.icc != wanted.metadata.icc:
-        said = ("its profile is not its target's; what is compared are the bare numbers",)
+        said = ("its colour profile differs from its target's; only the numbers are compared",)
     if photo.alpha is not None or wanted.alpha is not None:
-        said += ("transparency is not measured, and hidden colours count",)
+        said += ("transparency is not measured; hidden colours count",)
     if restore is None:
         result = plain
     else:

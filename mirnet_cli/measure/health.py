@@ -244,7 +244,7 @@ def _cache() -> Iterator[Check]:
         folder = settings.cache_folder()
     except UsageError as error:
         # What ships needs none.
-        value = f"none: {error.what}; only what is downloaded needs one"
+        value = f"none: {error.what}; only downloads need one"
         yield Check("cache", "folder", "info", value, error.remedy)
         return
     existing = nearest_folder(folder)
@@ -262,7 +262,7 @@ def _cache() -> Iterator[Check]:
         "disk",
         "problem" if little else "ok",
         f"{_gib(free)} free",
-        f"make room, or {remedy}" if little else "",
+        f"free some space, or {remedy}" if little else "",
     )
 
 
@@ -282,7 +282,7 @@ def _weights() -> Iterator[Check]:
     served = {key for entry in entries for key in entry.default_for}
     for key in NEEDED:
         if key not in served:
-            value = "no weights for it come with this version"
+            value = "this version ships no weights for it"
             yield Check("weights", key, "broken", value, "update mirnet, or give --weights")
 
 
@@ -301,7 +301,7 @@ def _devices() -> Iterator[Check]:
             )
             yield Check("devices", f"runtime {name}", "info", value, extras.remedy(name))
     if not {"openvino", "torch"} & {*here}:
-        value = "neither OpenVINO nor torch is here"
+        value = "neither OpenVINO nor torch is installed"
         yield Check("devices", "runtime", "problem", value, extras.remedy("torch"))
     devices = available()
     if "torch" not in here and "openvino" in here:

@@ -78,7 +78,9 @@ def _pair(name: str, inputs: Sequence[Path], targets: Sequence[Path], folder: Pa
     for each in (inputs, targets):
         if len(each) > 1:
             names = " and ".join(path.name for path in each[:2])
-            return Pair(name, inputs[0], targets[0], f"{names} have one name; keep one of them")
+            return Pair(
+                name, inputs[0], targets[0], f"{names} have the same name; keep one of them"
+            )
     return Pair(name, inputs[0], targets[0])
 
 

@@ -194,7 +194,7 @@ def find(name: str) -> Model:
     hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names) or 'none'}"
     remedy = f"{hint} (mirnet models list)"
     if "/" in name or "\\" in name or name.endswith((".safetensors", ".pth", ".pt")):
-        remedy = "--model takes a name of the catalogue; give a file with --weights"
+        remedy = "--model takes the name of a known model; for a file use --weights"
     raise ModelError("no model of that name", remedy, subject=name)
 
 
@@ -256,9 +256,11 @@ def expected_sha256(model: Model) -> str | None:
 def missing(model: Model) -> ModelError:
     """Why the model's file is not here and what to do about it, as an error to raise."""
     if model.shipped:
-        return ModelError("the weights are not here", reinstall(), subject=path_of(model))
+        return ModelError(
+            "the weights are not on this machine", reinstall(), subject=path_of(model)
+        )
     if model.source == "manual":
-        what = "has to be fetched by hand"
+        what = "has to be downloaded by hand"
         remedy = (
             f"get {model.file} from {model.page}, then use --weights {model.file}, or "
             "'mirnet models convert'"

@@ -171,12 +171,12 @@ def _walk_old(data: bytes) -> Walked:
     Each storage is its count in eight bytes little endian, then the numbers.
     """
     if not data.startswith(_PROTOCOL):
-        raise Refused("a pickle, but not one of PyTorch")
+        raise Refused("a pickle, but not one from PyTorch")
     at = 0
     for wanted in (_MAGIC, _VERSION):
         walked = pickles.walk(data, at)
         if walked.value != wanted:
-            raise Refused("a pickle, but not one of PyTorch")
+            raise Refused("a pickle, but not one from PyTorch")
         at = walked.end
     system = pickles.walk(data, at)
     if isinstance(system.value, dict) and system.value.get("little_endian") is False:
@@ -184,7 +184,7 @@ def _walk_old(data: bytes) -> Walked:
     walked = pickles.walk(data, system.end)
     keys = pickles.walk(data, walked.end)
     if not isinstance(keys.value, list) or set(keys.value) != set(walked.storages):
-        raise Refused("its list of storages is not that of its tensors")
+        raise Refused("its list of storages does not match its tensors")
     at = keys.end
     for key in keys.value:
         at = _after_storage(data, at, walked.storages[key])
@@ -197,7 +197,7 @@ def _after_storage(data: bytes, at: int, storage: Storage) -> int:
     count = int.from_bytes(data[at : at + 8], "little")
     end = at + 8 + storage.bytes
     if count != storage.count or end > len(data):
-        raise Refused(f"the storage {storage.key[:40]!r} is cut or of another size")
+        raise Refused(f"the storage {storage.key[:40]!r} is cut short or of the wrong size")
     return end
 
 

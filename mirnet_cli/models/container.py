@@ -75,9 +75,7 @@ def read_file(path: Path) -> tuple[bytes, os.stat_result]:
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         descriptor = os.open(path, flags)
     except FileNotFoundError:
-        raise ModelError(
-            "there is no such file of weights", "check the path", subject=path
-        ) from None
+        raise ModelError("no such file", "check the path", subject=path) from None
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
     try:
@@ -178,7 +176,7 @@ def _check_header(data: bytes, path: Path) -> dict[str, str]:
         raise _broken(path, "the header is not a table")
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
-        raise _broken(path, "the metadata are not texts")
+        raise _broken(path, "the metadata is not text")
     if not 0 < len(header) <= MAX_TENSORS:
         raise _broken(path, f"{len(header)} tensors")
     for name, entry in header.items():

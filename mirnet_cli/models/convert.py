@@ -37,7 +37,7 @@ def convert(source: Path, target: Path, options: ConvertOptions) -> Weights:
     task, scale, name, licence = options.task, options.scale, options.name, options.licence
     if name is not None and not NAME.fullmatch(name):
         raise UsageError(
-            "is no name of a model", "use small letters, digits, dots and hyphens", subject=name
+            "is not a model name", "use lower-case letters, digits, dots and hyphens", subject=name
         )
     if licence is not None:
         own.check_licence(licence)

@@ -46,7 +46,7 @@ def ensure(
     _discard(model)
     remedy = "it was fetched twice; update mirnet"
     if not model.sha256:
-        remedy = f"if its publisher replaced it, say 'mirnet models remove {model.name}' first"
+        remedy = f"if its publisher replaced it, run 'mirnet models remove {model.name}' first"
     # What was kept is gone, so the path of the file says nothing.
     raise ModelError(found.what, remedy, subject=model.name)
 
@@ -57,7 +57,7 @@ def check_licence(model: Model) -> None:
         return
     raise LicenceError(
         f"its licence, {model.licence}, forbids commercial use",
-        f"read {model.licence_url}, then say 'mirnet models download {model.name} "
+        f"read {model.licence_url}, then run 'mirnet models download {model.name} "
         "--accept-licence'",
         subject=model.name,
     )
@@ -140,7 +140,9 @@ def remove(model: Model) -> bool:
         ModelError: for one that came with mirnet, or that cannot be removed.
     """
     if model.shipped:
-        raise ModelError("comes with mirnet and stays", "uninstall mirnet", subject=model.name)
+        raise ModelError(
+            "comes with mirnet and cannot be removed alone", "uninstall mirnet", subject=model.name
+        )
     try:
         removed = _discard(model)
     except OSError as error:

@@ -238,7 +238,7 @@ def _foreign(fitted: _Fitted, tensors: Mapping[str, Array], path: Path, sha256: 
             container.check_finite(key, values, path)
             network[name], source[name] = _single(values, key, path), key
         elif not np.array_equal(network[name], _single(values, key, path)):
-            what = f"{source[name][:80]} and {key[:80]} are one tensor but differ"
+            what = f"{source[name][:80]} and {key[:80]} should be one tensor but differ"
             raise _wrong(family, what, path)
     _share(family, fitted.names, network, path)
     kernel = np.array(family.constant, np.float64)
@@ -254,7 +254,7 @@ def _share(family: Family, names: Sequence[str], network: dict[str, Array], path
     there = [name for name in shared if name in network]
     for name in there[1:]:
         if not np.array_equal(network[name], network[there[0]]):
-            what = f"{there[0]} and {name} are one tensor but differ"
+            what = f"{there[0]} and {name} should be one tensor but differ"
             raise _wrong(family, what, path)
     if there:
         network.update(dict.fromkeys(shared, network[there[0]]))

@@ -184,7 +184,7 @@ def check_online(subject: object) -> None:
     """Refuses where the network must not be used (DownloadError)."""
     if settings.offline():
         raise DownloadError(
-            "not here, and the network is switched off",
+            "not on this machine, and network access is switched off",
             "unset MIRNET_OFFLINE and HF_HUB_OFFLINE, or bring the file with "
             "'mirnet models download --to DIR' from another machine",
             subject=subject,
@@ -240,7 +240,7 @@ def _check_size(address: Address, found: int | None, wanted: int | None, *, room
         return
     if wanted is not None and found != wanted:
         what = f"the file there has {found:,} bytes, not {wanted:,}"
-        raise DownloadError(what, "it is another one; update mirnet", subject=address)
+        raise DownloadError(what, "it has been replaced; update mirnet", subject=address)
     if found > MAX_FILE:
         what = f"too large for weights ({found / 2**30:.1f} GiB)"
         raise DownloadError(what, f"files up to {MAX_FILE >> 30} GiB are read", subject=address)

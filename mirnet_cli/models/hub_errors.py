@@ -7,8 +7,10 @@ from mirnet_cli import settings
 from mirnet_cli.errors import DownloadError, causes
 
 _LATER = "try again later"
-_SLOWER = "the server asks to slow down", "try again in some minutes"
-_NOT_THE_HUB = "the answer is not the server's: perhaps a sign-in page of this network, or a proxy"
+_SLOWER = "the server asks for fewer requests", "try again in a few minutes"
+_NOT_THE_HUB = (
+    "the answer is not from the server: perhaps from a sign-in page of this network, or a proxy"
+)
 _PORTAL = "open any page in a browser, check HF_ENDPOINT, then try again"
 _CONNECTION = "check the connection, HF_ENDPOINT and the proxy settings"
 _UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
@@ -44,11 +46,14 @@ def _not_taken(error: BaseException) -> tuple[str, str] | None:
     """What the Hub has against being sent something, where that differs from being asked."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status == 401:
-        return "the Hub knows no such token", "set HF_TOKEN to one that may write"
+        return "the Hub does not accept this token", "set HF_TOKEN to a token that may write"
     if status in (403, 404):
-        return "the token may not write there", "check the name; set HF_TOKEN to one that may write"
+        return (
+            "the token may not write there",
+            "check the name; set HF_TOKEN to a token that may write",
+        )
     if "HFValidationError" in {kind.__name__ for kind in type(error).__mro__}:
-        return "no name that the Hub has", "write OWNER/REPO"
+        return "not a valid name on the Hub", "write OWNER/REPO"
     return None
 
 
@@ -61,7 +66,7 @@ def _what(error: BaseException) -> tuple[str, str] | None:
             f"set SSL_CERT_FILE to its certificate{_BY_HAND}",
         )
     if "OfflineModeIsEnabled" in names:
-        return "the network is switched off", "unset HF_HUB_OFFLINE"
+        return "network access is switched off", "unset HF_HUB_OFFLINE"
     if {"FileMetadataError", "JSONDecodeError"} & names:
         return _NOT_THE_HUB, _PORTAL
     if (found := _refused_by_server(error, names)) is not None:
@@ -69,11 +74,14 @@ def _what(error: BaseException) -> tuple[str, str] | None:
     if "_GaveUp" in names:
         if "429" in text:
             return _SLOWER
-        return "the connection breaks again and again", _LATER
+        return "the connection kept breaking", _LATER
     if "HFValidationError" in names:
-        return "no name that the Hub has", "write hf://owner/repository/file[@revision]"
+        return "not a valid name on the Hub", "write hf://owner/repository/file[@revision]"
     if "Consistency check failed" in text:
-        return "the file that came is cut, or another one", f"{_LATER}; check for a proxy"
+        return (
+            "the downloaded file is incomplete, or a different one",
+            f"{_LATER}; check for a proxy",
+        )
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         remedy = f"make room in {settings.hub_cache()}, or set HF_HOME to another disk"
         return "no space is left", remedy
@@ -85,15 +93,15 @@ def _what(error: BaseException) -> tuple[str, str] | None:
 
 def _unreachable(error: BaseException, names: set[str]) -> tuple[str, str] | None:
     if "ProxyError" in names:
-        return "the proxy refuses", "check HTTPS_PROXY and NO_PROXY"
+        return "the proxy refused the connection", "check HTTPS_PROXY and NO_PROXY"
     if {"TimeoutException", "TimeoutError"} & names:
-        return "the server does not answer in time", f"{_LATER}; {_CONNECTION}"
+        return "the server did not answer in time", f"{_LATER}; {_CONNECTION}"
     if {"ConnectError", "ConnectionRefusedError", "gaierror"} & names:
         return "the server cannot be reached", f"{_CONNECTION}{_BY_HAND}"
     if {"NetworkError", "RemoteProtocolError", "ProtocolError", "ConnectionError"} & names:
         return "the connection broke", _LATER
     if {"UnsupportedProtocol", "InvalidURL"} & names:
-        return "the address of the Hub is none", "check HF_ENDPOINT"
+        return "the Hub's address is not valid", "check HF_ENDPOINT"
     return None
 
 
@@ -108,7 +116,7 @@ def _refused_by_server(error: BaseException, names: set[str]) -> tuple[str, str]
             "accept them on its page, then set HF_TOKEN or run 'hf auth login'",
         )
     if "RevisionNotFoundError" in names:
-        return "there is no such revision", "check what stands after the @"
+        return "there is no such revision", "check the part after the @"
     if "EntryNotFoundError" in names:
         return "there is no such file in the repository", "check its name"
     if status == 401:
@@ -119,9 +127,9 @@ def _refused_by_server(error: BaseException, names: set[str]) -> tuple[str, str]
             "check the name; set HF_TOKEN if it is private",
         )
     if status == 403:
-        return "the server forbids it", "check HF_TOKEN and what it may do"
+        return "the server denies access", "check HF_TOKEN and what it may do"
     if status == 429:
         return _SLOWER
     if status >= 500:
-        return f"the server has a problem of its own ({status})", _LATER
-    return f"the server refuses ({status})", _LATER
+        return f"the server failed ({status})", _LATER
+    return f"the server refused the request ({status})", _LATER

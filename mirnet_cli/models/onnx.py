@@ -156,7 +156,7 @@ class Onnx:
         asked = asked or Asked()
         found = self.measured(asked)
         if found.psnr <= 0 or "black" in found.faults:
-            what = "what it makes of photos has nothing to do with them"
+            what = "its results have nothing to do with the photos"
             raise ModelError(what, "use another network", subject=self.path)
         own = found.scale
         task, scale = _purpose(self.path, own, task, scale)
@@ -196,8 +196,8 @@ def _purpose(path: Path, own: int, task: str | None, scale: int | None) -> tuple
         what = "the file does not say what it is for"
         raise UsageError(what, "say it with --task, in Python as the first of load()", subject=path)
     if task == "upscale" and scale is None:
-        what = "the network keeps the size of what it sees"
-        raise UsageError(what, "say by how much to enlarge with --scale", subject=path)
+        what = "the network keeps the size of its input"
+        raise UsageError(what, "choose by how much to enlarge with --scale", subject=path)
     if task != "upscale" and scale not in (None, 1):
         raise UsageError("only upscale has scales", "leave --scale out", subject=task)
     return task, scale or 1

@@ -108,7 +108,7 @@ def read(path: Path, data: bytes | None = None) -> OnnxFile:
         raise ModelError(str(error), _REMEDY, subject=path) from None
 
 
-_REMEDY = "get the file again, or export it anew with an opset of 17 to 21"
+_REMEDY = "get the file again, or export it again with an opset of 17 to 21"
 
 
 class _Reader:

@@ -204,7 +204,7 @@ class _Walker:
 
     def _list(self) -> list[Any]:
         if not isinstance(self._stack[-1], list):
-            raise Refused("damaged pickle (appends to what is no list)")
+            raise Refused("damaged pickle (appends to something that is not a list)")
         return self._stack[-1]
 
     def _item(self, _: Any) -> None:
@@ -217,23 +217,23 @@ class _Walker:
     def _fill(self, items: list[Any]) -> None:
         table = self._stack[-1]
         if not isinstance(table, dict) or len(items) % 2:
-            raise Refused("damaged pickle (fills what is no table)")
+            raise Refused("damaged pickle (fills something that is not a table)")
         for key, value in zip(items[::2], items[1::2], strict=True):
             if not isinstance(key, str | int | float | bool | None):
-                raise Refused("a table with keys that are neither texts nor numbers")
+                raise Refused("a table with keys that are neither text nor numbers")
             if key in table:
-                raise Refused(f"{str(key)[:80]!r} stands twice in one table")
+                raise Refused(f"{str(key)[:80]!r} appears twice in one table")
             table[key] = value
 
     def _persistent(self, _: Any) -> None:
         # ("storage", kind, key, location, count[, view]), as torch.save writes it.
         identifier = self.pop()
         if not isinstance(identifier, tuple) or len(identifier) not in (5, 6):
-            raise Refused("it refers to something that is no storage")
+            raise Refused("it refers to something that is not a storage")
         word, kind, key, _location, count = identifier[:5]
         named = _storage_kind(kind.full) if isinstance(kind, Name) else ""
         if word != "storage" or not named or not isinstance(key, str) or not _is_count(count):
-            raise Refused("it refers to something that is no storage")
+            raise Refused("it refers to something that is not a storage")
         if len(identifier) == 6 and identifier[5] is not None:
             raise Refused("views of storages, as PyTorch wrote before version 0.4")
         storage = Storage(named, key, count)
@@ -279,7 +279,7 @@ def _tensor(arguments: tuple[Any, ...]) -> Tensor:
 def _parameter(arguments: tuple[Any, ...]) -> Tensor:
     """``_rebuild_parameter(tensor, requires_grad, hooks)``."""
     if not arguments or not isinstance(arguments[0], Tensor):
-        raise Refused("a parameter that is no tensor")
+        raise Refused("a parameter that is not a tensor")
     return arguments[0]
 
 

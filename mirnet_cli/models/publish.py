@@ -147,7 +147,7 @@ def _read_card(path: Path) -> str:
 def _upload(repository: str, name: str, data: bytes, card: str, *, private: bool) -> str:
     if settings.offline():
         raise DownloadError(
-            "nothing was sent: the network is switched off",
+            "nothing was sent: network access is switched off",
             "unset MIRNET_OFFLINE and HF_HUB_OFFLINE",
             subject=repository,
         )

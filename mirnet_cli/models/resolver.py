@@ -40,7 +40,7 @@ def resolve(
     if scale is not None and scale not in SCALES:
         raise UsageError("unknown scale", "1, 2, 3 or 4", subject=scale)
     if model is not None and weights is not None:
-        raise UsageError("--model and --weights exclude each other", "give one of them")
+        raise UsageError("--model and --weights cannot be combined", "give one of them")
     if weights is not None:
         found = read_named(weights)
         if isinstance(found, Onnx):

@@ -76,18 +76,18 @@ def _pieces(url: str, response: Any, length: int, report: hub.Report | None) -> 
             raise DownloadError(*kind, subject=url)
         done += len(piece)
         if done > (length or hub.MAX_FILE):
-            raise DownloadError("more comes than was announced", "try again later", subject=url)
+            raise DownloadError("more data came than was announced", "try again later", subject=url)
         if report is not None:
             report(done, max(length, done))
         yield piece
     if done == 0 or done < length:
-        raise DownloadError("the file that came is cut", "try again later", subject=url)
+        raise DownloadError("the downloaded file is incomplete", "try again later", subject=url)
 
 
 def _check(url: str, length: int, size: int) -> None:
     if size and length and length != size:
         what = f"the file there has {length:,} bytes, not {size:,}"
-        raise DownloadError(what, "it is another one; update mirnet", subject=url)
+        raise DownloadError(what, "it has been replaced; update mirnet", subject=url)
     if length > hub.MAX_FILE:
         what = f"too large for weights ({length / 2**30:.1f} GiB)"
         raise DownloadError(what, subject=url)
@@ -97,6 +97,6 @@ def _status(url: str, status: int) -> DownloadError:
     if status in (404, 410):
         return DownloadError("the file is not there any more", "update mirnet", subject=url)
     if status in (401, 403, 407):
-        return DownloadError(f"the server forbids it ({status})", "check the proxy", subject=url)
-    what = f"the server has a problem of its own ({status})"
+        return DownloadError(f"the server denies access ({status})", "check the proxy", subject=url)
+    what = f"the server failed ({status})"
     return DownloadError(what, "try again later", subject=url)

@@ -124,7 +124,9 @@ def interpret(content: Container, path: Path) -> Weights:
     for name, tensor in content.tensors.items():
         part, _, key = name.partition(".")
         if part not in tensors or not key:
-            raise ModelError(f"the tensor {name[:80]!r} belongs nowhere", _FOREIGN, subject=path)
+            raise ModelError(
+                f"the tensor {name[:80]!r} has no place in the network", _FOREIGN, subject=path
+            )
         tensors[part][key] = tensor
     specs = {
         part: _spec(description.get(part), tensors, part, content.sha256, path) for part in PARTS
@@ -155,7 +157,7 @@ def check_licence(licence: str) -> None:
         UsageError: if it is empty or too long.
     """
     if not 0 < len(licence) <= _MAX_LICENCE:
-        raise UsageError("is no licence for a file", "give its SPDX name", subject=licence[:40])
+        raise UsageError("is not a licence name", "give an SPDX identifier", subject=licence[:40])
 
 
 def save(path: Path, weights: Weights, *, half: bool = True, overwrite: bool = True) -> Weights:

@@ -83,7 +83,7 @@ class Family:
         """
         for name, value in config.items():
             if name not in self.fields:
-                raise ValueError(f"{str(name)[:40]!r} is no size of {self.title}")
+                raise ValueError(f"{str(name)[:40]!r} is not a size of {self.title}")
             if not self.fields[name].allows(value):
                 raise ValueError(f"{name} = {str(value)[:40]}")
 

@@ -127,4 +127,4 @@ def said(data: bytes, end: int, held: Pictures) -> str | None:
     if not names:
         return None
     listed = ", ".join(dict.fromkeys(names))
-    return f"what is behind the picture is not kept: {listed}"
+    return f"what follows the picture in the file is not kept: {listed}"

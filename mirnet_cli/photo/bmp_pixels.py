@@ -41,7 +41,7 @@ def decode(data: bytes, layout: Layout, orientation: int) -> Raster:
     if compression not in (0, _RLE8, _RLE4, _FIELDS, _ALPHA_FIELDS) or (
         size in _OS2_V2 and compression in (_FIELDS, _ALPHA_FIELDS)
     ):
-        raise InputError("its compression is not read", "save it anew with another program")
+        raise InputError("its compression is not read", "save it again with another program")
     (start,) = struct.unpack_from("<I", data, 10)
     fields = compression in (_FIELDS, _ALPHA_FIELDS)
     turned = _Turned(layout, orientation, top_down=stored_height < 0)

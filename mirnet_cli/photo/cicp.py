@@ -113,7 +113,7 @@ def _refuse_hdr(transfer: int) -> None:
     name = hdr(transfer)
     if name is not None:
         raise InputError(
-            f"a picture of high dynamic range ({name}), which no network here knows",
+            f"a picture of high dynamic range ({name}), which no network here supports",
             "convert it to a standard dynamic range first",
         )
 
@@ -130,10 +130,7 @@ def from_png(parts: Iterable[Part]) -> tuple[bytes | None, str]:
         warning = (
             ""
             if name is None
-            else (
-                f"the network was shown the {name} values as if they were sRGB:"
-                " it knows no high dynamic range"
-            )
+            else f"the network took the {name} values for sRGB: it supports no high dynamic range"
         )
         return from_points(points[0], points[1]), warning
     if "sRGB" in chunks or len(chunks.get("gAMA", b"")) != 4:

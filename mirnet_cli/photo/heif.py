@@ -60,7 +60,7 @@ class File(OpenFile):
         if code is None:
             return DamageError(what)
         return InputError(
-            f"an HEIF ({code}) that is not read here", "save it anew as HEIC, with HEVC"
+            f"an HEIF ({code}) that is not read here", "save it again as HEIC, with HEVC"
         )
 
     def header(self) -> Layout:

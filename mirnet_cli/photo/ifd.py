@@ -20,7 +20,7 @@ _INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q", 6: "b", 8: "h", 
 ANYWHERE = (b"Nikon\0\2", b"FUJIFILM", b"OLYMPUS\0", b"OM SYSTEM", b"PENTAX \0", b"Apple iOS\0")
 """How makers' notes begin whose offsets count from their own beginning, as ExifTool has it."""
 
-NOTE_LOST = "the camera maker's own notes (maker notes) count from another place: not kept"
+NOTE_LOST = "the camera maker's own notes (maker notes) are not kept: their offsets would be wrong"
 
 MAX_NOTE_AT = 48 << 10
 """How far from its beginning a block may have a maker's note: JPEG's segments hold 64 KiB."""

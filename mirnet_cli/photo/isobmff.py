@@ -16,7 +16,7 @@ from mirnet_cli.photo.picture import shape_of
 from mirnet_cli.photo.source import DamageError, Data
 
 _VIDEO = "a video behind the picture is not kept"
-CROP = "the part that it says is shown (clap) cannot be cut out of it: all was read"
+CROP = "its crop (clean aperture) cannot be applied: the whole picture was read"
 
 _MOST = 10_000
 """Boxes of one level."""

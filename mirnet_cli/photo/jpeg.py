@@ -132,7 +132,9 @@ class File(OpenFile):
                     warnings.append("a gain map (JPEG-HDR) no longer fits and is not kept")
             elif marker == 0xEB and body[:2] == b"JP":
                 if not any("JUMBF" in warning for warning in warnings):
-                    warnings.append("content credentials (JUMBF) no longer hold and are not kept")
+                    warnings.append(
+                        "content credentials (JUMBF) are no longer valid and are not kept"
+                    )
             elif 0xE0 <= marker <= 0xEF and marker != 0xEE and not _stale(marker, body):
                 parts.append(Part("JPEG", f"APP{marker - 0xE0}", body))
         icc = b"".join(profile[index] for index in sorted(profile)) or None
@@ -381,7 +383,7 @@ def _metadata_segments(metadata: Metadata, again: bool, warnings: list[str]) -> 
         if len(pieces) > 1 and not again:
             warnings.append(
                 f"the EXIF data takes {len(pieces)} segments of a JPEG,"
-                " of which many programs read the first alone"
+                " of which many programs read only the first"
             )
     if metadata.xmp is not None:
         found = xmp.parted(metadata.xmp, _PAYLOAD - len(_XMP))
@@ -392,7 +394,7 @@ def _metadata_segments(metadata: Metadata, again: bool, warnings: list[str]) -> 
             if found[1] is not None and not again:
                 warnings.append(
                     "the XMP data takes several segments of a JPEG (extended XMP),"
-                    " of which some programs read the first alone"
+                    " of which some programs read only the first"
                 )
     segments += _profile_segments(metadata.icc, warnings)
     block = photoshop.join(metadata.iptc, metadata.resources) or b""

@@ -101,7 +101,7 @@ class File(OpenFile):
             elif name == b"xml " and packet is None:
                 packet = body or None
             elif name == b"jumb":
-                warnings.append("content credentials (JUMBF) no longer hold and are not kept")
+                warnings.append("content credentials (JUMBF) are no longer valid and are not kept")
             elif name == b"jhgm":
                 warnings.append("a gain map for high dynamic range is not kept")
         block = exif.of_turned(block, warnings)
@@ -130,7 +130,7 @@ class File(OpenFile):
         if jxl_header.BLACK in found.extras:
             raise InputError(
                 "a JPEG XL in CMYK, which this tool does not read",
-                "save it anew with another program",
+                "save it again with another program",
             )
         source = whole(self._data)
         if found.as_light:

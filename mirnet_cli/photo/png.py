@@ -72,7 +72,7 @@ class _Reading:
         elif name in COLOUR or name[3:4].islower():
             self.parts.append(Part("PNG", name.decode(), body))
         elif name == b"caBX":
-            self.warnings.append("content credentials (JUMBF) no longer hold and are not kept")
+            self.warnings.append("content credentials (JUMBF) are no longer valid and are not kept")
         else:
             # A capital last letter: not to be copied into a changed picture (section 5.4).
             self.warnings.append(f"a {name.decode()} chunk is not kept")

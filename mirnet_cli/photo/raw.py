@@ -97,7 +97,9 @@ class File(OpenFile):
         if found is not None:
             order, tree, packet, iptc = found
             if _PRIVATE in tree.fields:
-                warnings.append("DNG's private data (maker notes) is of the raw file: not kept")
+                warnings.append(
+                    "DNG's private data (maker notes) belongs to the raw file and is not kept"
+                )
             tree.fields = {tag: each for tag, each in tree.fields.items() if tag in _ABOUT}
         else:
             order, tree = "<", Tree()
@@ -225,7 +227,7 @@ def _undeveloped(packet: bytes | None, warnings: list[str]) -> bytes | None:
         return None
     kept = xmp.without(packet, "http://ns.adobe.com/camera-raw-settings/1.0/")
     if kept != packet:
-        warnings.append("settings of Camera Raw in XMP are for the raw file: not kept")
+        warnings.append("Camera Raw settings in XMP belong to the raw file and are not kept")
     return kept
 
 

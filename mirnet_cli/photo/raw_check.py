@@ -80,7 +80,7 @@ def _check_directory(reader: Reader, directory: Directory) -> None:
         # It takes all for floating-point samples with their own predictor.
         raise InputError(
             "a DNG in a kind of Deflate that LibRaw develops wrong",
-            "save it anew without compression",
+            "save it again without compression",
         )
 
 

@@ -183,7 +183,7 @@ def _metadata(format: str, file: OpenFile) -> tuple[Metadata, int, list[str]]:
     said = None if format in _TURN_THEMSELVES else xmp.orientation(metadata.xmp)
     if said not in (None, turn) and exif.orientation(metadata.exif) is None:
         warnings.append(
-            f"XMP alone says that the picture has to be turned (orientation {said}): it was not"
+            f"only XMP says that the picture is turned (orientation {said}): it was not"
         )
     if metadata.exif is not None:
         try:
@@ -251,7 +251,7 @@ def _explained(error: Exception, subject: Place | None, format: str | None) -> M
     if any(word in text.lower() for word in _UNKNOWN):
         return InputError(
             f"a kind of {format} file that this tool does not read",
-            "save it anew with another program",
+            "save it again with another program",
             subject=subject,
         )
     if not isinstance(error, DamageError):

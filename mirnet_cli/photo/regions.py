@@ -22,7 +22,9 @@ def moved(metadata: Metadata, view: View) -> tuple[Metadata, tuple[str, ...]]:
     if block is not None:
         try:
             if exif.has_map(block):
-                misplaced.append("its place on the map (GeoTIFF) is that of the original's pixels")
+                misplaced.append(
+                    "its place on the map (GeoTIFF) still refers to the original's pixels"
+                )
             block, fits = exif.moved(block, view.area)
             if not fits:
                 misplaced.append("the main subject's place does not fit into EXIF and is left out")

@@ -202,8 +202,7 @@ def space_of(icc: bytes | None, *, grey: bool) -> tuple[Space | None, str]:
         if not grey and _looks_like_srgb(icc):
             return None, ""
         return None, (
-            "the network was shown the colours as if they were sRGB: the profile is not made of"
-            " curves and a matrix"
+            "the network took the colours for sRGB: the profile is not made of curves and a matrix"
         )
     return (None if _alike(space) else space), ""
 

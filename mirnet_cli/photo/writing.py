@@ -141,7 +141,7 @@ def _shaped(
         pixels = raster.to_depth(pixels, target)
         alpha = None if alpha is None else raster.to_depth(alpha, target)
     if alpha is not None and not codec.ALPHA:
-        warnings.append(f"transparency was laid on white: {name} has none")
+        warnings.append(f"transparency became white: {name} has none")
         pixels, alpha = raster.on_white(pixels, alpha), None
     space = None if metadata.icc is None else kind_of(metadata.icc)
     if pixels.ndim == 2 and not (codec.GREY if alpha is None else codec.GREY_ALPHA):

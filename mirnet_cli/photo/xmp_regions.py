@@ -16,11 +16,11 @@ from mirnet_cli.photo.xmp_nodes import RDF, Edit, Node, Property, properties
 if TYPE_CHECKING:
     from mirnet_cli.photo.view import View
 
-REGIONS_SAID = "regions in XMP (faces, subjects) may no longer be where they are said to be"
-_PANORAMA_SAID = "the panorama's geometry in XMP (GPano) does not fit any longer and is left out"
-_DEPTH_SAID = "depth or a second view in XMP is of the original's frame and is left out"
-_CROP_SAID = "a crop or masks that XMP asks for (Camera Raw) are of the original's frame"
-_CAMERA_SAID = "the lens's geometry in XMP (drone-dji) is that of the original's pixels"
+REGIONS_SAID = "regions in XMP (faces, subjects) may no longer be in the right place"
+_PANORAMA_SAID = "the panorama's geometry in XMP (GPano) no longer fits and is left out"
+_DEPTH_SAID = "depth or a second view in XMP belongs to the original's frame and is left out"
+_CROP_SAID = "a crop or masks in XMP (Camera Raw) still refer to the original's frame"
+_CAMERA_SAID = "the lens geometry in XMP (drone-dji) still refers to the original's pixels"
 
 _SUBJECTS = "SubjectArea", "SubjectLocation"
 _REGIONS = "http://www.metadataworkinggroup.com/schemas/regions/"

@@ -61,7 +61,7 @@ class BatchPage:
         self, target: Path, folder: Path, *, crop: tuple[int, int, int, int] | None = None
     ) -> None:
         if target.suffix.lower() not in (".html", ".htm"):
-            raise UsageError("a report is a page", "end its name in .html", subject=target)
+            raise UsageError("a report is an HTML page", "end its name in .html", subject=target)
         try:
             make_folder(target.parent)
         except OSError as error:
@@ -210,7 +210,7 @@ def _rows(target: Path) -> Mapping[str, Row]:
     except (OSError, ValueError):
         text = ""
     if _MARK not in text:
-        raise UsageError("exists, and is no report of mirnet", "name another", subject=target)
+        raise UsageError("exists, and is not a report by mirnet", "name another", subject=target)
     data = text.partition(_DATA)[2].partition("</script>")[0]
     try:
         return {row["key"]: row for row in json.loads(data)}

@@ -77,7 +77,9 @@ def kind_of(name: str) -> str:
         return "picture"
     known = ", ".join(FORMATS[each].extensions[0][1:] for each in WRITABLE)
     raise UsageError(
-        "neither a page nor a picture by its name", f"end it in html, {known}", subject=name
+        "its name is neither that of a page nor of a picture",
+        f"end it in html, {known}",
+        subject=name,
     )
 
 

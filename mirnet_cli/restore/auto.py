@@ -203,7 +203,7 @@ class Auto(Chain):
         size = round(work.width * factor), round(work.height * factor)
         pixels, alpha = work.photo.pixels, work.photo.alpha
         if factor > _LARGEST:
-            work.said.append(f"enlarged {_LARGEST} times, the most there is, and not {factor:.1f}")
+            work.said.append(f"enlarged {_LARGEST} times, the maximum, instead of {factor:.1f}")
         elif work.photo.header.width > work.width and size != pixels.shape[1::-1]:
             small = [
                 None if each is None else np.asarray(cv2.resize(each, size, interpolation=3))

@@ -58,7 +58,7 @@ class Chain(Restorer):
             raise UsageError("no steps", "name at least one")
         every = self.steps
         if any(step.two_views for step in every):
-            what = "a network for the two views of a dual-pixel sensor is no step"
+            what = "a network for the two views of a dual-pixel sensor cannot be a step"
             raise UsageError(what, "call it with an HxWx6 array")
         if sum(step.scale > 1 for step in every) > 1:
             raise UsageError("two steps enlarge", "leave one out")
@@ -241,7 +241,7 @@ def _parts(step: Part) -> list[tuple[Restorer, dict[str, Any]]]:
     """A step and what holds for it alone; a chain as its steps."""
     restorer, own = step if isinstance(step, tuple) else (step, {})
     if not isinstance(restorer, Restorer):
-        raise UsageError(f"{type(restorer).__name__} is no restorer", "give what load() returns")
+        raise UsageError(f"{type(restorer).__name__} is not a Restorer", "give what load() returns")
     if isinstance(own, StepOptions):
         own = {each.name: getattr(own, each.name) for each in fields(StepOptions)}
     restorer.check(StepOptions(**own))

@@ -157,7 +157,7 @@ class Cutter:
             )
         if passes.watch.odd:
             outcome.warnings.append(
-                "these weights change the mean colour far more than usual, in fp32 too: look at"
+                "these weights change the mean colour far more than usual, in fp32 too: check"
                 " the result"
             )
         outcome.warnings += self._doubts(cut=not plan.whole)
@@ -183,7 +183,7 @@ class Cutter:
             return []
         doubts = []
         if not measured.repeatable:
-            doubts.append("this network gives another result each time")
+            doubts.append("this network gives a different result each time")
         if cut and measured.everywhere:
             apart = f", by some {measured.agreement:.0f} dB" if measured.agreement else ""
             doubts.append(
@@ -262,7 +262,7 @@ class Cutter:
         smaller = tried // 2 // self._network.stride * self._network.stride
         if smaller < SMALLEST or self._fixed is not None:
             raise OutOfMemoryError(
-                f"memory on {self._network.runner.device} does not suffice for tiles of {tried}"
+                f"memory on {self._network.runner.device} is not enough for tiles of {tried}"
                 " pixels",
                 "close other programs, or use --crop or another --device",
             ) from error
@@ -276,7 +276,7 @@ class Cutter:
         need = self._network.need
         if self._device_ceiling is not None:
             device = self._network.runner.device
-            remedy = f"end what else computes on {device}, or use --device cpu"
+            remedy = f"close other programs that use {device}, or use --device cpu"
             return Room(self._device_ceiling, 0, need, remedy)
         taken = need.fixed + pictures
         # Beside pictures that are large themselves there has to be room for a fair tile.
@@ -304,6 +304,6 @@ class Cutter:
             return self.context
         if not self._context_is_own:
             outcome.warnings.append(
-                "the context whole takes more memory than is allowed: refine was used instead"
+                "the context whole needs more memory than is allowed: refine was used instead"
             )
         return "refine"

@@ -30,7 +30,7 @@ def taken(image: Image.Image) -> Image.Image:
         image = image.convert("LA" if grey else "RGBA" if clear else "RGB")
     if image.mode not in _MODES:
         what = f"an image of mode {image.mode}"
-        raise UsageError(what, 'convert it first, such as by image.convert("RGB")')
+        raise UsageError(what, 'convert it first, for example with image.convert("RGB")')
     return image
 
 

@@ -25,7 +25,7 @@ class StepOptions(Options):
     ev: Annotated[
         float | str,
         Setting(
-            "Stops of light that enhance gives; auto+0.7 is more than it would. [default: auto]",
+            "Stops of light that enhance adds; auto+0.7 is 0.7 more than auto. [default: auto]",
             HOW,
             metavar="-2..5|auto",
             parse=values.ev,
@@ -49,7 +49,8 @@ class PhotoOptions(ReadOptions, StepOptions, WriteOptions):
     same_light: Annotated[
         bool,
         Setting(
-            "One amount for photos shot together (10 minutes, one camera; else the folder).", HOW
+            "The same light for photos shot together (one camera, 10 minutes; else one folder).",
+            HOW,
         ),
     ] = False
 
@@ -103,7 +104,7 @@ class LoadOptions(Options):
     set: Annotated[
         tuple[tuple[str, float], ...],
         Setting(
-            "A number that an ONNX network takes beside the picture, such as sigma=0.1.",
+            "A number that an ONNX network takes besides the picture, such as sigma=0.1.",
             WEIGHTS,
             metavar="NAME=VALUE",
             parse=values.settings,
@@ -154,7 +155,7 @@ class LoadOptions(Options):
     tile: Annotated[
         int | str,
         Setting(
-            "Side of the tiles in pixels; 0 never cuts. [default: auto, as fits]",
+            "Side of a tile in pixels; 0 never cuts. [default: auto, as fits]",
             COMPUTING,
             metavar="auto|0|N",
             parse=values.tile,
@@ -196,7 +197,7 @@ class LoadOptions(Options):
         super().__post_init__()
         if self.model is not None and self.weights is not None:
             raise UsageError(
-                "--model and --weights (or MIRNET_MODEL, MIRNET_WEIGHTS) exclude each other",
+                "--model and --weights (or MIRNET_MODEL, MIRNET_WEIGHTS) cannot be combined",
                 "leave one out",
             )
 

@@ -19,13 +19,15 @@ from mirnet_cli.errors import (
 from mirnet_cli.files import make_folder, not_written, reason
 from mirnet_cli.places import Place
 from mirnet_cli.restore.options import PhotoOptions
-from mirnet_cli.restore.result import Result
+from mirnet_cli.restore.result import NOT_STARTED, Result
 
 if TYPE_CHECKING:
     from mirnet_cli.restore.restorer import Restorer
 
 Tiles = Callable[[int, int], None]
 """Told how many tiles of how many are done."""
+STOPPED = "the run was stopped; run again to continue"
+"""Why a photo was not started, after a signal."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def _of_system(error: OSError, target: Place | BinaryIO | None) -> MirnetError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFullError(text, "free some space")
     if target is not None and not isinstance(target, Place):
-        return OutputError(text, "look at where the output goes", subject="standard output")
+        return OutputError(text, "check where the output goes", subject="standard output")
     return InputError(text, "check the file and the disk")
 
 
@@ -133,6 +135,19 @@ def make_result(
         warnings=warnings,
         error=error,
         reason=reason,
+    )
+
+
+def not_started(
+    source: Place | bytes,
+    target: Place | BinaryIO | None,
+    why: str,
+    restorer: "Restorer | None" = None,
+) -> Result:
+    """A result for a photo that is still to be done, because the run ended first."""
+    error = f"{NOT_STARTED}: {why}"
+    return make_result(
+        "skipped", source, target, restorer=restorer, error=error, reason=NOT_STARTED
     )
 
 

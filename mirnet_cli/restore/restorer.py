@@ -175,8 +175,8 @@ class Restorer:
                 pixels, options, profile=profile, clip=clip, progress=progress
             )
         else:
-            what = f"{type(pixels).__name__} is no array of pixels"
-            raise UsageError(what, "give a numpy array or an image of Pillow's")
+            what = f"{type(pixels).__name__} is not an array of pixels"
+            raise UsageError(what, "give a numpy array or a Pillow image")
         for text in said:
             warnings.warn(as_arguments(text, "output"), RestoreWarning, stacklevel=3)
         return cast(_Pixels, result)

@@ -54,7 +54,7 @@ class Then:
         try:
             for key, value in _pairs(rest) if colon else ():
                 if key in said:
-                    raise ValueError(f"{key} is said twice")
+                    raise ValueError(f"{key} is given twice")
                 said[key] = value
             own = {name: said.pop(name) for name in [*said] if name not in _LOADED}
             own = {name: getattr(StepOptions(**own), name) for name in own}
@@ -63,7 +63,7 @@ class Then:
                     raise ValueError("only upscale has scales")
                 said["scale"] = values.scale(said["scale"])
             if {"model", "weights"} <= said.keys():
-                raise ValueError("model and weights exclude each other")
+                raise ValueError("model and weights cannot be combined")
         except UsageError as error:
             raise UsageError(error.what, error.remedy, subject=subject) from error
         except ValueError as error:
@@ -81,7 +81,7 @@ def _pairs(text: str) -> Iterable[tuple[str, Any]]:
         key, equals, value = part.strip().partition("=")
         if equals and key in switches:
             if value.lower() not in _SWITCH:
-                raise ValueError(f"{key} is yes or no, not {value!r}")
+                raise ValueError(f"{key} must be yes or no, not {value!r}")
             yield key, _SWITCH[value.lower()]
         elif equals and key in known:
             if not value:
@@ -92,7 +92,7 @@ def _pairs(text: str) -> Iterable[tuple[str, Any]]:
         elif not index and not equals:
             yield "strength", values.strength(part)
         else:
-            raise ValueError(f"{key!r} is none of {', '.join(sorted(known))}")
+            raise ValueError(f"{key!r} is not one of {', '.join(sorted(known))}")
 
 
 _SWITCH = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
@@ -111,7 +111,7 @@ class AutoOptions(Options):
     to: Annotated[
         tuple[int, int] | None,
         Setting(
-            "auto enlarges what is smaller until it fills WIDTH or HEIGHT.",
+            "auto enlarges smaller photos until they fill WIDTH or HEIGHT.",
             HOW,
             metavar="WIDTHxHEIGHT",
             parse=values.box,
@@ -120,7 +120,7 @@ class AutoOptions(Options):
     megapixels: Annotated[
         float | None,
         Setting(
-            "auto enlarges what is smaller to about so many.",
+            "auto enlarges smaller photos to about this many.",
             HOW,
             metavar="N",
             parse=values.positive,
@@ -130,7 +130,7 @@ class AutoOptions(Options):
         bool, Setting("auto writes nothing for photos that need nothing.", HOW)
     ] = False
     explain: Annotated[
-        bool, Setting("Say what auto found in each photo, in figures.", HOW, alters=False)
+        bool, Setting("Print what auto measured in each photo.", HOW, alters=False)
     ] = False
 
     @classmethod
@@ -146,7 +146,7 @@ class AutoOptions(Options):
         """
         super().__post_init__()
         if self.to is not None and self.megapixels is not None:
-            raise UsageError("--to and --megapixels exclude each other", "leave one out")
+            raise UsageError("--to and --megapixels cannot be combined", "leave one out")
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,9 @@ class ChainOptions(LoadOptions):
         first = LoadOptions(**{each.name: getattr(self, each.name) for each in fields(LoadOptions)})
         if first.task == "auto" and self.then:
             raise UsageError(
-                "not with auto, which chooses the steps", "leave it out", subject="--then"
+                "cannot be combined with auto, which chooses the steps",
+                "leave it out",
+                subject="--then",
             )
         if first.task != "auto" and self.auto != AutoOptions():
             name = next(iter(self.auto.given())).replace("_", "-")
@@ -201,7 +203,9 @@ class ChainOptions(LoadOptions):
         if first.task == "auto":
             for name in ("scale", "model", "weights"):
                 if getattr(first, name) is not None:
-                    raise UsageError("not with auto", "leave it out", subject=f"--{name}")
+                    raise UsageError(
+                        "cannot be combined with auto", "leave it out", subject=f"--{name}"
+                    )
         if not self.then and first.task in (None, "upscale", "auto"):
             return (first,)
         # What is said of an ONNX network is said of the first.
@@ -219,10 +223,10 @@ class ChainOptions(LoadOptions):
             if not enlarge and first.task is None:
                 takes = [0]
             if not takes:
-                what = "said of the step already" if enlarge else "only upscale has scales"
+                what = "already given for the step" if enlarge else "only upscale has scales"
                 raise UsageError(what, "leave it out", subject="--scale")
             if len(takes) > 1:
-                remedy = "say it of each, as in --then upscale:scale=2"
+                remedy = "give it for each, as in --then upscale:scale=2"
                 raise UsageError("more than one step is upscale", remedy, subject="--scale")
             steps[takes[0]] = replace(steps[takes[0]], scale=self.scale)
         return tuple(steps)

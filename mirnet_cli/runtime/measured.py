@@ -115,12 +115,12 @@ def _measured_apart(data: bytes, told: Mapping[str, object], subject: object) ->
     if isinstance(answer, dict) and "measured" in answer:
         return Measured.of(answer["measured"])
     if isinstance(answer, dict) and "unfit" in answer:
-        what = f"no network that can be used: {str(answer['unfit'])[:_SAID]}"
+        what = f"not a network that can be used: {str(answer['unfit'])[:_SAID]}"
         needs = str(answer.get("needs") or "")
         remedy = (
-            extras.remedy(needs) if needs in extras.EXTRAS else "use another, or export it anew"
+            extras.remedy(needs) if needs in extras.EXTRAS else "use another, or export it again"
         )
         raise ModelError(what, remedy, subject=subject)
     size = f"{limit / 2**30:.1f} GiB"
     what = f"running it ended the process that measured it (it may take {size}, {SECONDS} seconds)"
-    raise ModelError(what, "use another, or export it anew", subject=subject)
+    raise ModelError(what, "use another, or export it again", subject=subject)

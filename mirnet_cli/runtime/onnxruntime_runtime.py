@@ -261,14 +261,14 @@ def runs(spec: NetworkSpec, device: str, precision: str) -> bool:
 def prepare(spec: NetworkSpec, *, scale: int | None, device: str, precision: str) -> OnnxRunner:
     """Reads the network; see :func:`mirnet_cli.runtime.prepare`."""
     if spec.family != FAMILY:
-        raise UsageError("onnxruntime runs ONNX networks alone", "leave --runtime out")
+        raise UsageError("onnxruntime runs only ONNX networks", "leave --runtime out")
     wanted = device.strip().lower()
     if wanted == "auto":
         wanted = gpu() or "cpu"
     kind = wanted.partition(":")[0]
     if kind not in offered():
         has = ", ".join(offered())
-        what = f"the ONNX Runtime that is installed was not built for {_TITLES.get(kind, kind)}"
+        what = f"the installed ONNX Runtime was not built for {_TITLES.get(kind, kind)}"
         remedy = f"use one of: auto, {has}; its packages onnxruntime-gpu and -directml have others"
         raise UsageError(what, remedy, subject=f"--device {wanted}")
     if precision not in ("auto", "fp32"):

@@ -95,7 +95,7 @@ def read_state(folder: Path) -> dict[str, Any] | None:
 
 def not_intact(path: Path) -> UsageError:
     """What is said of a part of a run that cannot be read."""
-    return UsageError("not intact", "begin anew with another --out", subject=path)
+    return UsageError("not intact", "start again with another --out", subject=path)
 
 
 def _old(folder: Path) -> Path:

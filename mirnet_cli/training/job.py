@@ -271,7 +271,7 @@ def _origin(start: str) -> Weights:
     if not isinstance(found, Weights) or found.network.family != "compact":
         raise UsageError(
             "of a network that cannot be trained here",
-            "start from a compact MIRNet, say one of the models that ship",
+            "start from a compact MIRNet, such as one of the models that ship",
             subject=start,
         )
     return found

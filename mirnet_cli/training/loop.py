@@ -383,7 +383,7 @@ class _Refuge:
         if self._state["retreats"] > _RETREATS:
             raise MirnetError(
                 f"the loss exploded {_RETREATS + 1} times, now at step {self._state['step']}",
-                "train anew with a lower learning_rate (--config)",
+                "train again with a lower learning_rate (--config)",
             )
         self._state["updates"] = self._restored()["updates"]
 

@@ -86,7 +86,7 @@ class TrainOptions(Options):
     hours: Annotated[
         float | None,
         Setting(
-            "Train for about this long, earlier stretches of the run included.",
+            "Train for about this long, counting earlier parts of the run.",
             RUN,
             metavar="N",
             parse=values.positive,

@@ -159,7 +159,7 @@ def split(pairs: Sequence[Pair], share: float = 0.08) -> tuple[list[Pair], list[
     """
     if len(pairs) < 2:
         what = "one picture is too few, since some are kept apart to validate"
-        raise InputError(what, "give at least two; folders within folders are not looked into")
+        raise InputError(what, "give at least two; subfolders are not searched")
     scenes = [_scene(pair) for pair in pairs]
     if len(set(scenes)) == 1:
         # All begin alike: a camera's prefix, not a scene.

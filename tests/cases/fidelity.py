@@ -288,7 +288,7 @@ def _conversions() -> Iterator[Case]:
             f"16 bits to {target} is said", "losses", deep, lambda _: None, to=target, says=says
         )
     clear = ("png", _cv_png(noise(20, 30, 4)))
-    says = "warning: transparency was laid on white"
+    says = "warning: transparency became white"
     yield _one("alpha to jpg is said", "losses", clear, lambda _: None, to="jpg", says=says)
 
 

@@ -137,7 +137,7 @@ def test_nothing_to_do(mirnet: Mirnet) -> None:
     ran = mirnet("batch", "in")
     assert (ran.code, ran.said) == (
         0,
-        "mirnet: in: no photos found; for folders within it add --recursive",
+        "mirnet: in: no photos found; to include subfolders add --recursive",
     )
 
 

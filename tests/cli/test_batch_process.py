@@ -51,7 +51,7 @@ def test_a_stopped_batch_tells_of_every_photo(tmp_path: Path, number: int, code:
         "b.jpg": "done",
         **dict.fromkeys(("c.jpg", "d.jpg", "e.jpg"), "skipped"),
     }
-    assert b"mirnet: 3 photos were not started: it was stopped; run again to go on" in said
+    assert b"mirnet: 3 photos were not started: the run was stopped; run again to continue" in said
 
 
 def test_a_reader_that_goes_away_ends_a_batch_without_a_word(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_watching_a_folder(tmp_path: Path) -> None:
         out, said = running.communicate(timeout=30)
     assert running.returncode == 130
     assert told(out) == dict.fromkeys(("a.png", "b.png", "c.png"), "done")
-    assert b"watching in; Ctrl-C ends it" in said
+    assert b"watching in; Ctrl-C stops" in said
     assert not (tmp_path / "out/x.png").exists()
 
 

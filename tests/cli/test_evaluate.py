@@ -107,8 +107,8 @@ def test_upscale_against_bicubic(real: Run, tmp_path: Path) -> None:
     [
         ("nowhere t", 1, "nowhere: there is no such folder"),
         ("i t --task dehaze", 2, "--task: 'dehaze' is not one of 'enhance', 'denoise', 'upscale'"),
-        ("i t --weights w.safetensors --model denoise", 2, "exclude each other"),
-        ("i t --weights nowhere.safetensors", 3, "no such file of weights"),
+        ("i t --weights w.safetensors --model denoise", 2, "cannot be combined"),
+        ("i t --weights nowhere.safetensors", 3, "no such file"),
         ("i t --weights i/0.png", 3, "a picture, not weights"),
         ("i t --model nothing", 3, "no model of that name"),
         ("i t --task enhance --weights w.safetensors", 2, "made for denoise, not for enhance"),
@@ -117,12 +117,12 @@ def test_upscale_against_bicubic(real: Run, tmp_path: Path) -> None:
         (
             "i t --strength 0.5",
             2,
-            "(or MIRNET_STRENGTH, MIRNET_ENSEMBLE) are for",
+            "(or MIRNET_STRENGTH, MIRNET_ENSEMBLE) need a",
         ),
         (
             "i t --ensemble",
             2,
-            "(or MIRNET_STRENGTH, MIRNET_ENSEMBLE) are for",
+            "(or MIRNET_STRENGTH, MIRNET_ENSEMBLE) need a",
         ),
         ("i", 2, "TARGET_DIR"),
     ],
@@ -137,7 +137,7 @@ def test_errors_are_one_line(words: str, code: int, expected: str, real: Run) ->
 def test_transparency_is_not_measured_in_silence(real: Run, tmp_path: Path) -> None:
     Image.open(tmp_path / "i" / "0.png").convert("RGBA").save(tmp_path / "i" / "0.png")
     ran = real("evaluate", "i", "t")
-    said = "mirnet: i/0.png: warning: transparency is not measured, and hidden colours count\n"
+    said = "mirnet: i/0.png: warning: transparency is not measured; hidden colours count\n"
     assert (ran.code, ran.err) == (0, said)
 
 

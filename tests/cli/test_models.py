@@ -117,7 +117,7 @@ def test_path(real: Run, models: Ship) -> None:
     (folder / "denoise.safetensors").unlink()
     ran = real("models", "path", "denoise")
     assert (ran.code, ran.out) == (3, "")
-    assert "not here" in ran.err
+    assert "not on this machine" in ran.err
 
 
 def test_verify(real: Run, models: Ship) -> None:
@@ -203,7 +203,7 @@ def test_convert(real: Run, authors: Path) -> None:
         ([], 2, "say it with --task denoise|enhance|upscale"),
         (["--task", "upscale"], 2, "say it with --scale 1|2|3|4"),
         (["--task", "dehaze"], 2, "no task"),
-        (["--task", "denoise", "--name", "../x"], 2, "no name of a model"),
+        (["--task", "denoise", "--name", "../x"], 2, "not a model name"),
     ],
 )
 def test_what_convert_has_to_be_told(
@@ -259,7 +259,7 @@ def test_verify_nothing(real: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogue, "entries", lambda: ())
     ran = real("models", "verify")
     assert (ran.code, ran.out) == (3, "")
-    assert ran.err.startswith("mirnet: no weights are here to verify; ")
+    assert ran.err.startswith("mirnet: there are no weights to verify; ")
 
 
 def test_the_list_names_a_long_licence_shortly(real: Run) -> None:

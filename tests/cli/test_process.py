@@ -1,5 +1,6 @@
 """``mirnet`` as a process: signals, pipes that close, terminals, full disks."""
 
+import json
 import os
 import shlex
 import signal
@@ -66,24 +67,42 @@ def test_signals_leave_whole_files_or_none(tmp_path: Path, number: int, code: in
 
 
 @POSIX
-@pytest.mark.parametrize("content", ["DECODER", "ENCODER"])
+@pytest.mark.parametrize("content", ["DECODER", "COMPUTER", "ENCODER"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("words", [["denoise", "in/a.jpg"], ["batch", "in"]])
-def test_signals_do_not_wait_for_a_codec(
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["denoise", "in/a.jpg", "in/b.jpg"],
+        ["batch", "in"],
+        ["batch", "in", "--jobs", "2"],
+        ["batch", "in", "--watch"],
+    ],
+    ids=" ".join,
+)
+def test_signals_do_not_wait_for_libraries(
     tmp_path: Path, content: str, number: int, words: list[str]
 ) -> None:
     (tmp_path / "in").mkdir()
     for name in ("a.jpg", "b.jpg"):
         (tmp_path / "in" / name).write_text(content)
-    with start(tmp_path, *words, "-o", "out/") as running:
+    with start(tmp_path, *words, "-o", "out/", "--json") as running:
         until((tmp_path / "begun").exists)
-        running.send_signal(number)
-        # An encoder at work takes a minute.
-        _, said = running.communicate(timeout=20)
+        for _ in range(2):
+            # As timeout(1) does: to the process, and to its group.
+            running.send_signal(number)
+        # What is at work takes a minute.
+        out, said = running.communicate(timeout=20)
     assert running.returncode == (130 if number == signal.SIGINT else 143)
-    assert said.decode().splitlines()[-1] == "mirnet: stopped; files already written are whole"
+    lines = said.decode().splitlines()
+    assert lines[-1] == "mirnet: stopped; files already written are whole"
     assert b"Traceback" not in said
     assert {path.name for path in (tmp_path / "out").iterdir()} <= {".mirnet-journal.jsonl"}
+    records = [json.loads(line) for line in out.splitlines()]
+    assert [each["reason"] for each in records] == ["not started"] * 2
+    if words[0] == "batch":
+        left = "2 photos were not started: the run was stopped; run again to continue"
+        assert f"mirnet: {left}" in lines
+        assert "results in out" in lines
 
 
 def test_ctrl_c_at_an_awkward_moment(process: Process, tmp_path: Path) -> None:
@@ -164,7 +183,7 @@ def test_records_on_a_full_disk(tmp_path: Path) -> None:
     ):
         _, said = running.communicate(timeout=30)
     assert running.returncode == 1
-    assert said == b"mirnet: no space is left on a device; free some\n"
+    assert said == b"mirnet: no space is left on a disk; free some\n"
 
 
 @POSIX

@@ -15,14 +15,14 @@ from tests.cli.conftest import Mirnet
         ("denoise a.jpg --overwrit", "--overwrit: no such option; did you mean --overwrite?"),
         ("denoise a.jpg --scale 2", "--scale: only upscale has scales; leave it out"),
         ("auto a.jpg --to 3", "--to: '3' is not WIDTHxHEIGHT in pixels, such as 3840x2160"),
-        ("auto a.jpg --to 30x20 --megapixels 2", "--to and --megapixels exclude each other"),
-        ("auto a.jpg --model denoise", "--model: not with auto; leave it out"),
+        ("auto a.jpg --to 30x20 --megapixels 2", "--to and --megapixels cannot be combined"),
+        ("auto a.jpg --model denoise", "--model: cannot be combined with auto; leave it out"),
         ("batch folder --skip-good", "--skip-good: only for auto; leave it out"),
-        ("batch folder --task auto --then enhance", "--then: not with auto, which chooses the"),
+        ("batch folder --task auto --then enhance", "--then: cannot be combined with auto, which"),
         ("denoise a.jpg --then blur", "--then blur: unknown task; use enhance, denoise, upscale"),
         ("denoise a.jpg --then enhance:2", "--then enhance:2: '2' is not a number from 0 to 1"),
-        ("upscale a.jpg --then upscale --scale 2", "--scale: more than one step is upscale; say"),
-        ("denoise a.jpg --then upscale:scale=2 --scale 3", "--scale: said of the step already"),
+        ("upscale a.jpg --then upscale --scale 2", "--scale: more than one step is upscale; give"),
+        ("denoise a.jpg --then upscale:scale=2 --scale 3", "--scale: already given for the step"),
         ("doctor --verbose", "--verbose: no such option; 'mirnet enhance', 'mirnet denoise', "),
         *(
             (f"{task} a.jpg {words}", f"{words.split()[0]}: no such option; 'mirnet batch' has it")
@@ -39,14 +39,14 @@ from tests.cli.conftest import Mirnet
         ("models lsit", "lsit: no such command; did you mean 'mirnet models list'?"),
         ("models xyzzy", "xyzzy: no such command; see 'mirnet models --help'"),
         ("models folder", "folder: no such command; see 'mirnet models --help'"),
-        ("denoise .", ".: is a folder; for the photos in it write 'mirnet batch . --task denoise'"),
+        ("denoise .", ".: is a folder; for the photos in it use 'mirnet batch . --task denoise'"),
         (
             "enhance folder folder",
-            "folder: is a folder; for the photos in it write 'mirnet batch fol",
+            "folder: is a folder; for the photos in it use 'mirnet batch fol",
         ),
         (
             "upscale folder/ -o b.jpg",
-            "folder/: is a folder; for the photos in it write 'mirnet bat",
+            "folder/: is a folder; for the photos in it use 'mirnet bat",
         ),
         *(
             (f"denoise a.jpg --device {name}", f"--device: '{name}' is not auto, cpu, cuda, cuda:N")
@@ -54,7 +54,7 @@ from tests.cli.conftest import Mirnet
         ),
         ("batch folder -o a.jpg", "a.jpg: is not a folder; name another with -o"),
         ("batch folder -o a.jpg/out", "a.jpg/out: a.jpg is not a folder; name another with -o"),
-        ("doctor --device cuda", "--device: goes with --tiling; the checks look at all devices"),
+        ("doctor --device cuda", "--device: only works with --tiling; the checks look"),
         ("denoise a.jpg -z", "-z: no such option; see 'mirnet denoise --help'"),
         ("denoise a.jpg --tile", "--tile: needs a value; see 'mirnet denoise --help'"),
         (
@@ -69,12 +69,12 @@ from tests.cli.conftest import Mirnet
         ("denoise a.jpg --max-memory lots", "--max-memory: 'lots' is not an amount of memory"),
         ("denoise a.jpg --precision fp8", "--precision: "),
         ("denoise a.jpg --format gif", "--format: 'gif' files cannot be written; use png"),
-        ("denoise a.jpg -o b.txt", "b.txt: .txt is no format that can be written; name it"),
-        ("denoise a.jpg -o b.png --format jpg", "b.png: --format jpg does not fit this name"),
+        ("denoise a.jpg -o b.txt", "b.txt: .txt files cannot be written; name it"),
+        ("denoise a.jpg -o b.png --format jpg", "b.png: --format jpg does not match this name"),
         ("denoise a.jpg --device cuda:7", "--device cuda:7: no such device; use cpu"),
         (
             "denoise a.jpg --model a --weights b",
-            "--model and --weights (or MIRNET_MODEL, MIRNET_WEIGHTS) exclude each",
+            "--model and --weights (or MIRNET_MODEL, MIRNET_WEIGHTS) cannot be",
         ),
         ("upscale a.jpg --scale 5", "--scale: '5' is not 1, 2, 3 or 4; see 'mirnet upscale --h"),
         ("denois a.jpg", "denois: no such command; did you mean 'mirnet denoise'?"),
@@ -83,7 +83,10 @@ from tests.cli.conftest import Mirnet
         ("xyzzy", "xyzzy: no such command; see 'mirnet --help'"),
         ("--bogus", "--bogus: no such option; see 'mirnet --help'"),
         ("compare a.jpg", "AFTER: needed but not given; see 'mirnet compare --help'"),
-        ("compare a.jpg a.jpg -o b.dng", "b.dng: neither a page nor a picture by its name"),
+        (
+            "compare a.jpg a.jpg -o b.dng",
+            "b.dng: its name is neither that of a page nor of a picture",
+        ),
         ("compare a.jpg a.jpg -o b.png --at 1,1", "--at: places are shown on a page, not in a"),
         ("train", "TASK: needed but not given; see 'mirnet train --help'"),
         *(
@@ -94,7 +97,7 @@ from tests.cli.conftest import Mirnet
             )
         ),
         ("batch folder --shard 3/2", "--shard: '3/2' is not i/n with i from 1 to n"),
-        ("batch folder --cluster local:2 --jobs 2", "--jobs: not with --cluster, where each"),
+        ("batch folder --cluster local:2 --jobs 2", "--jobs: cannot be combined with --cluster"),
         ("batch folder --cluster local:x", "--cluster: 'local:x' is not local:N with a number"),
         ("batch folder --scale 2", "--scale: only upscale has scales"),
         ("batch", "no folder given; name one"),
@@ -192,9 +195,11 @@ def test_jobs_of_the_environment_give_way_to_a_cluster(
     monkeypatch.setenv("MIRNET_JOBS", "2")
     assert "a cluster needs" in mirnet("batch", "in", "--cluster", "local:2").said
     monkeypatch.setenv("MIRNET_CLUSTER", "local:2")
-    assert mirnet("batch", "in").said.startswith("mirnet: --jobs: not with --cluster")
+    assert mirnet("batch", "in").said.startswith(
+        "mirnet: --jobs: cannot be combined with --cluster"
+    )
     # The command line wins; with a cluster this would be refused.
-    assert "not with" not in mirnet("batch", "in", "--jobs", "3", "--dry-run").err
+    assert "combined" not in mirnet("batch", "in", "--jobs", "3", "--dry-run").err
 
 
 @pytest.mark.parametrize(

@@ -247,7 +247,7 @@ def test_pushes_that_fail(
     hub.fault = fault
     ran = real("models", "push", "someone/new", "mine.safetensors")
     assert (ran.code, ran.out, ran.err.count("\n")) == (3, "", 1)
-    assert ("HF_TOKEN to one that may write" in ran.err) == (fault != "500")
+    assert ("HF_TOKEN to a token that may write" in ran.err) == (fault != "500")
     assert hub.uploads == {}
 
 

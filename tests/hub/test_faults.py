@@ -26,21 +26,21 @@ EXPECTED = {
     "404 without a word": "no such repository or file",
     "401": "not public",
     "gated": "accept the terms",
-    "403": "forbids",
-    "429": "slow down",
-    "500": "a problem of its own (500)",
-    "503": "a problem of its own (503)",
-    "500 for the file": "a problem of its own (500)",
-    "429 for the file": "slow down",
+    "403": "denies access",
+    "429": "fewer requests",
+    "500": "failed (500)",
+    "503": "failed (503)",
+    "500 for the file": "failed (500)",
+    "429 for the file": "fewer requests",
     "sign-in page": "sign-in page",
-    "sign-in page for the file": "cut, or another one",
+    "sign-in page for the file": "incomplete, or a different one",
     "redirected elsewhere": "sign-in page",
     "connection closed": "connection broke",
-    "silence": "does not answer in time",
-    "cut": "breaks again and again",
+    "silence": "did not answer in time",
+    "cut": "kept breaking",
     "reset in the middle": "connection broke",
-    "silence in the middle": "breaks again and again",
-    "shorter than announced": "cut, or another one",
+    "silence in the middle": "kept breaking",
+    "shorter than announced": "incomplete, or a different one",
 }
 
 
@@ -94,7 +94,7 @@ def test_a_name_that_does_not_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_an_address_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "huggingface.co")
-    _fails(lambda: place.download(place.parse(NAME)), tmp_path, "address of the Hub is none")
+    _fails(lambda: place.download(place.parse(NAME)), tmp_path, "address is not valid")
 
 
 def test_a_certificate_that_nobody_trusts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,13 +164,13 @@ def test_another_size_than_the_catalogue_s(hub: State, tmp_path: Path) -> None:
 
 PLAIN = {
     "404 without a word": "not there any more",
-    "403": "forbids",
-    "500": "a problem of its own (500)",
+    "403": "denies access",
+    "500": "failed (500)",
     "sign-in page": "sign-in page",
     "connection closed": "broke",
-    "cut": "cut",
+    "cut": "incomplete",
     "reset in the middle": "the connection broke",
-    "silence in the middle": "does not answer in time",
+    "silence in the middle": "did not answer in time",
     "redirected elsewhere": "cannot be reached",
 }
 

@@ -200,17 +200,17 @@ WRONG: dict[str, tuple[str, Callable[[dict[str, Any]], Any], str]] = {
     "aliases that differ": (
         "mirnet_v1",
         _changed(r"blocks\.1\.1\.conv1x1", lambda t: t + 1, first=True),
-        "are one tensor but differ",
+        "should be one tensor but differ",
     ),
     "slopes that differ": (
         "mirnet_v1",
         _changed(r"^body\.1\.body\.1\.blocks\.2\.\d\.body\.1", lambda t: t + 1),
-        "are one tensor but differ",
+        "should be one tensor but differ",
     ),
     "columns that differ": (
         "community_v1",
         _changed(r"dual_attention_units\.0\.1\.final_conv", lambda t: -t, first=True),
-        "are one tensor but differ",
+        "should be one tensor but differ",
     ),
     "another blur": ("mirnet_v1", _changed(r"filt$", lambda t: t * 1.1), "has other values"),
     "a blur of another size": ("mirnet_v1", _changed(r"filt$", lambda t: t[..., :2]), "constant"),

@@ -327,7 +327,7 @@ def _unknown() -> onnx.ModelProto:
 
 
 UNFIT: dict[str, tuple[Any, str]] = {
-    "memory without end": (_expanded, "no network that can be used"),
+    "memory without end": (_expanded, "not a network that can be used"),
     "weights of another shape": (_mismatched, "OpenVINO does not read it"),
     "a mask": (_mask, "takes no size"),
     "half the size": (_smaller, "takes no size"),

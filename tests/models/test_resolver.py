@@ -53,7 +53,7 @@ def test_what_is_asked_for_is_found(
         ("denoise", {"model": "upscale"}, "made for upscale, not for denoise"),
         ("upscale", {"model": "upscale", "scale": 1}, "the model upscale-x1 does that"),
         (None, {}, "no task, model or weights given"),
-        ("denoise", {"model": "denoise", "weights": "x"}, "exclude each other"),
+        ("denoise", {"model": "denoise", "weights": "x"}, "cannot be combined"),
     ],
 )
 def test_wrong_usage(

@@ -116,8 +116,8 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "header nested deeply": (_header(_DEEP), "not JSON"),
     "header a list": (_header([1, 2, 3]), "not a table"),
     "no tensors": (_header({"__metadata__": {}}), "0 tensors"),
-    "metadata not texts": (_header({"__metadata__": {"mirnet": 1}, "a": 1}), "not texts"),
-    "metadata a list": (_header({"__metadata__": [], "a": 1}), "not texts"),
+    "metadata not texts": (_header({"__metadata__": {"mirnet": 1}, "a": 1}), "not text"),
+    "metadata a list": (_header({"__metadata__": [], "a": 1}), "not text"),
     "name twice": (
         _header(
             b'{"a":{"dtype":"F16","shape":[1],"data_offsets":[0,2]},'

@@ -94,7 +94,7 @@ ULTRA = b"<a xmlns:hdrgm='http://ns.adobe.com/hdr-gain-map/1.0/' hdrgm:Version='
 def test_each_is_named_and_none_is_claimed(data: bytes, frames: int, said: list[str]) -> None:
     assert probe(data).frames == frames
     found = decode(data)
-    wanted = [f"what is behind the picture is not kept: {', '.join(said)}"] * bool(said)
+    wanted = [f"what follows the picture in the file is not kept: {', '.join(said)}"] * bool(said)
     left_out = [each for each in found.warnings if "only the first" in each]
     assert [each for each in found.warnings if each not in left_out] == wanted
     assert len(left_out) == frames - 1

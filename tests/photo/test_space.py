@@ -133,7 +133,7 @@ def test_srgb_and_no_profile_are_left_alone() -> None:
 def test_what_cannot_be_computed_with_is_said(icc: bytes) -> None:
     found, warning = space_of(icc, grey=False)
     assert found is None
-    assert "as if they were sRGB" in warning
+    assert "for sRGB:" in warning
 
 
 def png_part(name: str, data: bytes) -> Part:

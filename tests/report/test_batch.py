@@ -130,7 +130,7 @@ def test_names_are_words_not_markup(tmp_path: Path) -> None:
 
 def test_only_a_report_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "mine.html").write_text("<p>mine")
-    with pytest.raises(UsageError, match="is no report of mirnet"):
+    with pytest.raises(UsageError, match="is not a report by mirnet"):
         BatchPage(tmp_path / "mine.html", tmp_path)
     with pytest.raises(UsageError, match="end its name in"):
         BatchPage(tmp_path / "mine.txt", tmp_path)
@@ -175,7 +175,10 @@ def test_as_a_command(real: Real) -> None:
     assert again["a.png"]["seconds"] == rows["a.png"]["seconds"]
     refused = real(*words, "in/page.html")
     assert refused.code == 2
-    assert "its pictures would be taken for some; write it to in-denoised/page.html" in refused.err
+    assert (
+        "its pictures would be taken for photos there; write it to in-denoised/page.html"
+        in refused.err
+    )
 
 
 _USE_IT = """

@@ -117,9 +117,9 @@ def test_a_size_that_is_asked_for_is_reached(tmp_path: Path) -> None:
 
 def test_wrong_options_are_refused() -> None:
     for options, said in (
-        ({"model": "denoise"}, "not with auto"),
-        ({"then": "enhance"}, "not with auto"),
-        ({"auto": {"to": "300x200", "megapixels": 2}}, "exclude each other"),
+        ({"model": "denoise"}, "combined with auto"),
+        ({"then": "enhance"}, "combined with auto"),
+        ({"auto": {"to": "300x200", "megapixels": 2}}, "cannot be combined"),
         ({"auto": {"to": "300"}}, "is not WIDTHxHEIGHT"),
     ):
         with pytest.raises(UsageError, match=said):

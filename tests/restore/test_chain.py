@@ -171,7 +171,7 @@ def test_what_cannot_follow_is_refused(restorer: Make) -> None:
     for steps, said in (
         ((), "no steps"),
         ((large, one, large), "two steps enlarge"),
-        (("enhance",), "str is no restorer"),
+        (("enhance",), "str is not a Restorer"),
         (((one, {"strength": 3}),), "not a number from 0 to 1"),
         ((one, views), "two views"),
     ):

@@ -130,7 +130,7 @@ def test_srgb_profiles_and_none_give_the_same_bytes(restorer: Make) -> None:
 
 
 def test_a_profile_that_cannot_be_computed_with_is_said(restorer: Make) -> None:
-    with pytest.warns(RestoreWarning, match="as if they were sRGB"):
+    with pytest.warns(RestoreWarning, match="for sRGB:"):
         restorer()(photo_like(20, 20), profile=cmyk_profile())
 
 

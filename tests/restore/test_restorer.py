@@ -127,7 +127,7 @@ def test_what_is_no_picture_is_refused(restorer: Make, pixels: np.ndarray) -> No
 
 @pytest.mark.parametrize("pixels", [[[0, 1], [2, 3]], "a.jpg", None])
 def test_what_is_no_array_is_refused(restorer: Make, pixels: Any) -> None:
-    with pytest.raises(UsageError, match="is no array of pixels; give a numpy array"):
+    with pytest.raises(UsageError, match="is not an array of pixels; give a numpy array"):
         restorer()(pixels)
 
 
@@ -228,7 +228,7 @@ def test_out_of_memory_at_the_smallest_tile_is_an_error(
 ) -> None:
     model = restorer()
     runners[0].spoil = too_large(16)
-    with pytest.raises(OutOfMemoryError, match="does not suffice"):
+    with pytest.raises(OutOfMemoryError, match="is not enough"):
         model(photo_like(300, 300))
 
 
@@ -248,7 +248,7 @@ def test_a_full_device_is_not_mended_by_more_of_the_machines_memory(
     restorer: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cutting, "device_ceiling", lambda device: 0)
-    with pytest.raises(OutOfMemoryError, match="end what else computes on cpu, or use device="):
+    with pytest.raises(OutOfMemoryError, match="close other programs that use cpu, or use device="):
         restorer()(photo_like(700, 900))
 
 

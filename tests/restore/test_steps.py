@@ -55,13 +55,13 @@ def test_a_step_is_read(text: str, expected: Then) -> None:
         ("enhance:7", "not a number from 0 to 1"),
         ("enhance:nan", "not a number from 0 to 1"),
         ("enhance:0.5,0.6", "not a number from 0 to 1"),
-        ("enhance:0.5,strength=0.6", "strength is said twice"),
+        ("enhance:0.5,strength=0.6", "strength is given twice"),
         ("enhance:scale=2", "only upscale has scales"),
         ("upscale:scale=5", "is not 1, 2, 3 or 4"),
         ("upscale:scale=", "scale has no value"),
-        ("denoise:model=a,weights=b", "exclude each other"),
-        ("denoise:tile=64", "'tile' is none of"),
-        ("denoise:ensemble=maybe", "ensemble is yes or no"),
+        ("denoise:model=a,weights=b", "cannot be combined"),
+        ("denoise:tile=64", "'tile' is not one of"),
+        ("denoise:ensemble=maybe", "ensemble must be yes or no"),
     ],
 )
 def test_what_is_no_step_is_refused(text: str, said: str) -> None:
@@ -100,7 +100,7 @@ def test_the_scale_is_of_the_step_that_is_upscale() -> None:
     [
         ("denoise", ("enhance",), "only upscale has scales"),
         ("denoise", (), "only upscale has scales"),
-        ("denoise", ("upscale:scale=2",), "said of the step already"),
+        ("denoise", ("upscale:scale=2",), "already given for the step"),
         ("upscale", ("upscale",), "more than one step is upscale"),
     ],
 )

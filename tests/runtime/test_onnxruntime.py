@@ -121,7 +121,7 @@ def test_what_it_does_not_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
                 prepare(spec, runtime=runtime, device=device)
     with pytest.raises(UsageError, match="own precision, not in fp16"):
         prepare(spec, runtime="onnxruntime", device="cpu", precision="fp16")
-    with pytest.raises(UsageError, match="ONNX networks alone"):
+    with pytest.raises(UsageError, match="only ONNX networks"):
         prepare(tiny_network(3), runtime="onnxruntime")
     with pytest.raises(UsageError, match="only ONNX networks run on directml"):
         prepare(tiny_network(3), runtime="torch", device="directml")

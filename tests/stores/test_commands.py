@@ -82,12 +82,12 @@ def test_one_that_fails_does_not_stop_the_others(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["denoise", "foo://a/b.jpg"], "no store that is known here"),
+        (["denoise", "foo://a/b.jpg"], "not a known store"),
         (["denoise", "gs://a/b.jpg"], "gs:// needs gcsfs, which is not installed; "),
         (["denoise", "a.jpg", "-o", "https://h/"], "https:// is only read"),
         (["denoise", "file://photos/a.jpg"], "names another machine"),
         (["denoise", "s3://"], "names no bucket"),
-        (["batch", "https://h/x"], "a web address is no folder"),
+        (["batch", "https://h/x"], "a web address is not a folder"),
         (["batch", S3], "no folder for the results; name one with -o"),
         (["batch", S3, "-o", "https://h/x"], "only read"),
         (["batch", S3, "-o", "o", "--watch"], "--watch: does not go with s3://"),

@@ -109,12 +109,12 @@ def test_of_two_that_write_at_once_one_is_told(bucket: Bucket) -> None:
 
 READING = {
     "403": "the store refuses access",
-    "503": "a problem of its own (503)",
-    "429": "asks to slow down",
-    "reset": "the connection broke",
-    "silent": "the store was silent for 0.5 seconds",
-    "cut": "the connection broke",
-    "stall": "the store was silent for 0.5 seconds",
+    "503": "failed (503)",
+    "429": "asks for fewer requests",
+    "reset": "the connection kept breaking",
+    "silent": "the store did not answer for 0.5 seconds",
+    "cut": "the connection kept breaking",
+    "stall": "the store did not answer for 0.5 seconds",
 }
 
 
@@ -142,9 +142,9 @@ def test_reading_is_tried_again(proxy: Proxy, bucket: Bucket, fault: str) -> Non
 
 WRITING = {
     "403": "the store refuses access",
-    "503": "a problem of its own (503)",
-    "reset": "the connection broke",
-    "silent": "the store was silent",
+    "503": "failed (503)",
+    "reset": "the connection kept breaking",
+    "silent": "the store did not answer",
 }
 
 
@@ -206,7 +206,7 @@ def test_a_server_that_stops_taking_ends_an_upload(
     monkeypatch.setattr(objects, "_longest", lambda size: 1.0)
     monkeypatch.setattr(objects, "_PART", 64 << 20)
     proxy.misbehave("hold", "PUT")
-    with pytest.raises(OutputError, match="the store was silent"):
+    with pytest.raises(OutputError, match="the store did not answer"):
         objects.put(remote("out"), bytes(40 << 20), overwrite=False)
     assert "out" not in bucket
 
@@ -270,7 +270,7 @@ def test_a_store_that_only_renames(tmp_path: object, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("address", "writing", "said"),
     [
-        ("foo://a/b", False, "no store that is known"),
+        ("foo://a/b", False, "not a known store"),
         ("https://host/a.jpg", True, "only read"),
         ("github://a/b", True, "only read"),
         ("s3://", False, "no bucket"),
@@ -324,7 +324,7 @@ def test_a_store_that_passes_over_conditions(proxy: Proxy, bucket: Bucket, elsew
 
 def test_a_store_that_knows_nothing(proxy: Proxy, bucket: Bucket, elsewhere: None) -> None:
     proxy.misbehave("501", "PUT")
-    with pytest.raises(OutputError, match=r"does not know what .* AWS_REQUEST_CHECKSUM_CALC"):
+    with pytest.raises(OutputError, match=r"did not understand .* AWS_REQUEST_CHECKSUM_CALC"):
         objects.put(remote("a"), b"data", overwrite=True)
     proxy.misbehave("400", "PUT")
     with pytest.raises(OutputError):

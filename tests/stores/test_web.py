@@ -55,12 +55,12 @@ def test_what_a_server_says_of_a_file(site: Proxy, heads: bool) -> None:
 
 SAID = {
     "403": "refuses access (403)",
-    "429": "asks to slow down",
-    "503": "a problem of its own (503)",
-    "silent": "silent for 0.5 seconds",
-    "reset": "the connection broke",
-    "cut": "the connection broke",
-    "stall": "silent for 0.5 seconds",
+    "429": "asks for fewer requests",
+    "503": "failed (503)",
+    "silent": "did not answer for 0.5 seconds",
+    "reset": "the connection kept breaking",
+    "cut": "the connection kept breaking",
+    "stall": "did not answer for 0.5 seconds",
 }
 
 
@@ -108,7 +108,7 @@ def test_no_redirection_leads_from_https_to_http() -> None:
     (follow,) = (each for each in handlers if isinstance(each, HTTPRedirectHandler))
     asked = Request("https://a.test/b"), None, 302, "", {}
     assert follow.redirect_request(*asked, "https://c.test/d").full_url == "https://c.test/d"
-    with pytest.raises(TransferError, match="here: the server sends us to an unprotected address"):
+    with pytest.raises(TransferError, match="here: the server redirects to an unprotected address"):
         follow.redirect_request(*asked, "http://c.test/d")
 
 
