@@ -6,7 +6,6 @@
 import contextlib
 import errno
 import os
-import secrets
 import stat
 import time
 import unicodedata
@@ -19,9 +18,9 @@ from mirnet_cli.errors import DiskFullError, OutputError
 from mirnet_cli.places import LONGEST, Place
 
 PART_SUFFIX = ".mirnet-part"
+"""Ends the name of every temporary file this module writes; the name starts with a dot."""
 _temporary: set[Path] = set()
 """What :func:`abandon` removes; some of it was never there."""
-"""Ends the name of every temporary file this module writes; the name starts with a dot."""
 
 _LONGEST = os.pathconf("/", "PC_PATH_MAX") if hasattr(os, "pathconf") else LONGEST
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -99,7 +98,7 @@ def write_replaceable(path: Path, data: bytes | memoryview) -> None:
     Raises:
         OSError: it cannot be written; nothing is left behind.
     """
-    temporary = path.with_name(f".{secrets.token_hex(8)}{PART_SUFFIX}")
+    temporary = path.with_name(f".{os.urandom(8).hex()}{PART_SUFFIX}")
     _temporary.add(temporary)
     try:
         with temporary.open("xb") as file:
@@ -374,7 +373,7 @@ class _Dress:
 def _write(target: Path, pieces: Iterable[bytes], overwrite: bool, dress: _Dress) -> list[str]:
     """Write the file; what the file system does not keep of ``dress``."""
     folder = target.parent
-    temporary = folder / f".{secrets.token_hex(8)}{PART_SUFFIX}"
+    temporary = folder / f".{os.urandom(8).hex()}{PART_SUFFIX}"
     old = target if overwrite else None
     descriptor = _open_unnamed(folder)
     unnamed = descriptor is not None

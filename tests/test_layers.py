@@ -115,13 +115,18 @@ def test_functions_take_few_parameters() -> None:
     assert not found, found
 
 
-def imported(code: str) -> set[str]:
-    """Top-level names of the modules that a fresh Python has after ``code``."""
+def modules_after(code: str) -> set[str]:
+    """The modules that a fresh Python has after ``code``."""
     script = f"import sys, json\n{code}\nprint(json.dumps(sorted(sys.modules)), file=sys.stderr)"
     ran = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
     )
-    return {name.partition(".")[0] for name in json.loads(ran.stderr.splitlines()[-1])}
+    return set(json.loads(ran.stderr.splitlines()[-1]))
+
+
+def imported(code: str) -> set[str]:
+    """Top-level names of the modules that a fresh Python has after ``code``."""
+    return {name.partition(".")[0] for name in modules_after(code)}
 
 
 @pytest.mark.parametrize(
@@ -131,6 +136,13 @@ def imported(code: str) -> set[str]:
 def test_help_imports_nothing_heavy(words: list[str]) -> None:
     found = imported(f"from mirnet_cli.cli import main\nmain({words!r})")
     assert not found & {*HEAVY, "rich"}
+
+
+def test_the_list_of_commands_imports_of_this_project_what_it_needs() -> None:
+    found = modules_after("from mirnet_cli.cli import main\nmain(['--help'])")
+    own = {name for name in found if name.partition(".")[0] == "mirnet_cli"}
+    parts = ("", ".cli", ".cli.app", ".cli.process", ".errors", ".settings", ".signals")
+    assert own <= {f"mirnet_cli{part}" for part in (*parts, "._version")}
 
 
 def test_no_command_imports_anything_heavy_before_it_runs() -> None:

@@ -12,7 +12,6 @@ from types import FrameType
 from typing import Any
 
 from mirnet_cli.errors import ExitCode, MirnetError
-from mirnet_cli.files import abandon
 from mirnet_cli.signals import heeded, say_last_words
 
 _PATIENCE = 1.0
@@ -55,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if received and arguments is None:
             # Before Python ends by itself, it waits for threads of pools, whatever they do. What
             # they would still write was not reported.
-            abandon(code)
+            _abandon(code)
     return code
 
 
@@ -200,7 +199,7 @@ def _signals_raise(*, in_time: bool) -> Iterator[list[int]]:
                 # Not the main thread: whoever started us handles signals.
                 break
     try:
-        with heeded(before, _PATIENCE, _abandon) if in_time else nullcontext():
+        with heeded(before, _PATIENCE, _stop) if in_time else nullcontext():
             yield received
     finally:
         for number, handler in before.items():
@@ -211,7 +210,12 @@ def _code(number: int) -> int:
     return int(ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.TERMINATED)
 
 
-def _abandon(number: int) -> None:
+def _abandon(code: int) -> None:
+    """See :func:`mirnet_cli.files.abandon`; who has not loaded that has written nothing."""
+    getattr(sys.modules.get("mirnet_cli.files"), "abandon", os._exit)(code)
+
+
+def _stop(number: int) -> None:
     """End the process from another thread: the main one is in a library or waits for threads."""
     # A progress bar hides the cursor; the streams may be locked by whoever writes to them.
     bar = "\r\x1b[2K\x1b[?25h" if os.isatty(2) else ""
@@ -220,7 +224,7 @@ def _abandon(number: int) -> None:
     say_last_words(_LAST)
     with contextlib.suppress(OSError):
         os.write(2, f"mirnet: {_STOPPED}\n".encode())
-    abandon(_code(number))
+    _abandon(_code(number))
 
 
 def _forget_interrupt() -> None:
