@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def load(
     task: str | Path | None = None, options: "LoadOptions | None" = None, **named: Any
 ) -> "Restorer":
-    """Loads a network, ready to restore photos.
+    """Load a network, ready to restore photos.
 
     Args:
         task: "denoise", "enhance" or "upscale", the name of a model, or the path of weights; by

@@ -124,7 +124,7 @@ def _home_needed(variable: str) -> Iterator[None]:
 
 
 def quiet_hub() -> None:
-    """Sets what the Hub's client reads when it is imported, where the user has not set it.
+    """Set what the Hub's client reads when it is imported, where the user has not set it.
 
     Nothing is sent but requests for files; and files come over plain HTTP, whose failures can be
     told apart and end soon.

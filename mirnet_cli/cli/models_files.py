@@ -186,7 +186,7 @@ def _elsewhere(target: Path, other: str, *, overwrite: bool) -> str:
 
 
 def fetch_first(loading: LoadOptions, console: "Console") -> None:
-    """Fetches what --model or --weights name and is not here, with a progress bar.
+    """Fetch what --model or --weights name and is not here, with a progress bar.
 
     Args:
         loading: the options; what they do not suit is not fetched.

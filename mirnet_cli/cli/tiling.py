@@ -33,7 +33,7 @@ def check(
     overwrite: bool,
     json: bool,
 ) -> int:
-    """Restores the photo whole and in tiles, compares, and writes pictures of the difference.
+    """Restore the photo whole and in tiles, compare, and write pictures of the difference.
 
     Args:
         photo: the file.

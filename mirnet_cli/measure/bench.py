@@ -91,7 +91,7 @@ _CAUSES: Mapping[int, type[MirnetError]] = {ExitCode.USAGE: UsageError, ExitCode
 
 
 def measure(photo: Path, settings: Settings) -> Iterator[Row]:
-    """Measures one photo, one row after the other; that of plain torch where torch is installed.
+    """Measure one photo, one row after the other; that of plain torch where torch is installed.
 
     Raises:
         UsageError, ModelError: where mirnet itself refuses the options or the weights.
@@ -166,7 +166,7 @@ def _process(kind: str, request: dict[str, Any]) -> tuple[dict[str, Any], int | 
 
 
 def _timed(words: Sequence[str]) -> tuple[float, int | None, str]:
-    """Runs a process.
+    """Run a process.
 
     Returns:
         Its seconds, its peak memory in bytes, and what it printed.
@@ -193,7 +193,7 @@ def _timed(words: Sequence[str]) -> tuple[float, int | None, str]:
 
 
 def _waited(process: "subprocess.Popen[bytes]") -> int | None:
-    """Waits for the end of a process; its peak memory in bytes."""
+    """Wait for the end of a process; its peak memory in bytes."""
     if not hasattr(os, "wait4"):
         process.wait()
         return None

@@ -180,7 +180,7 @@ KINDS: dict[str, Callable[[Request], Figures]] = {
 
 
 def main(arguments: list[str]) -> int:
-    """Measures and prints; see the module's text."""
+    """Measure and print; see the module's text."""
     kind, request = arguments
     try:
         print(json.dumps(KINDS[kind](json.loads(request))))

@@ -123,7 +123,7 @@ def evaluate(
     luma: bool = False,
     max_pixels: int = MAX_PIXELS,
 ) -> Iterator[Row]:
-    """Measures each pair, one after the other; a pair that fails does not stop the others.
+    """Measure each pair, one after the other; a pair that fails does not stop the others.
 
     Results are rounded to the input's depth before they are measured, as in a file.
 

@@ -351,7 +351,7 @@ def _runtime(name: str) -> str:
 
 
 def _runs(device: Any, runtime: str, title: str) -> Iterator[Check]:
-    """Runs a shipped network on the device in each precision and compares with float32 there."""
+    """Run a shipped network on the device in each precision and compare with float32 there."""
     import numpy as np
 
     from mirnet_cli.models.resolver import load_entry

@@ -20,7 +20,7 @@ class Pair:
 
 
 def find_pairs(inputs: Path, targets: Path) -> tuple[list[Pair], list[str]]:
-    """Matches pictures of two folders by their names without extension, sorted by name.
+    """Match pictures of two folders by their names without extension, sorted by name.
 
     Returns:
         The pairs, those without a partner marked by their ``problem``, and warnings.

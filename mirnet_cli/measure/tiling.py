@@ -59,7 +59,7 @@ class Tiling:
 
 
 def compare(whole: Floats, tiled: Floats, plan: TilePlan) -> Tiling:
-    """Compares a tiled result with the one of the uncut picture.
+    """Compare a tiled result with the one of the uncut picture.
 
     Args:
         whole, tiled: ``(scale * H, scale * W[, 3])`` float32 in 0..1.

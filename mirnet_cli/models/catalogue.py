@@ -156,7 +156,7 @@ class VerifyResult:
 
 
 def read(path: Path) -> tuple[Model, ...]:
-    """Parses a catalogue.
+    """Parse a catalogue.
 
     Raises:
         ValueError: where the file breaks its own rules; the shipped one is tested not to.
@@ -278,7 +278,7 @@ def card_path(model: Model) -> Path | None:
 
 
 def verify(model: Model) -> VerifyResult:
-    """Hashes the model's file and compares; never raises for what is wrong with the file."""
+    """Hash the model's file and compare; never raise for what is wrong with the file."""
     path = path_of(model)
     try:
         with path.open("rb") as file:
@@ -293,7 +293,7 @@ def verify(model: Model) -> VerifyResult:
 
 
 def compare(model: Model, path: Path, sha256: str) -> VerifyResult:
-    """Compares a hash that was taken of ``path`` with the catalogue's."""
+    """Compare a hash that was taken of ``path`` with the catalogue's."""
     expected = expected_sha256(model)
     if sha256 == expected:
         return VerifyResult(model, path, "intact", sha256)

@@ -69,7 +69,7 @@ class Described:
 
 
 def describe(data: bytes, path: Path) -> Described:
-    """Reads what a checkpoint claims and checks that the file has it.
+    """Read what a checkpoint claims and check that the file has it.
 
     Args:
         data: the whole file.
@@ -219,7 +219,7 @@ def _state_dict(value: Any) -> Described:
 
 
 def _check_shares(tensors: Iterable[Tensor]) -> None:
-    """Refuses more numbers than the file has: each tensor is given memory of its own."""
+    """Refuse more numbers than the file has: each tensor is given memory of its own."""
     left: dict[Storage, int] = {}
     # Aliases, the same tensor under several keys, stay one.
     for tensor in set(tensors):

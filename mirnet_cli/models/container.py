@@ -98,7 +98,7 @@ def read_file(path: Path) -> tuple[bytes, os.stat_result]:
 
 
 def parse(data: bytes, path: Path, sha256: str | None = None) -> Container:
-    """Checks and reads the bytes of a safetensors file.
+    """Check and read the bytes of a safetensors file.
 
     Args:
         data: the whole file.
@@ -128,7 +128,7 @@ def parse(data: bytes, path: Path, sha256: str | None = None) -> Container:
 
 
 def check_finite(name: str, tensor: NDArray[np.floating[Any]], path: Path) -> None:
-    """Refuses a tensor with a value that is not finite (ModelError)."""
+    """Refuse a tensor with a value that is not finite (ModelError)."""
     if not np.isfinite(tensor).all():
         what = f"the tensor {name[:80]!r} has values that are not finite"
         raise ModelError(what, "the weights are damaged; use others", subject=path)

@@ -15,7 +15,7 @@ from mirnet_cli.models.weights import Weights
 
 
 def convert(source: Path, target: Path, options: ConvertOptions) -> Weights:
-    """Writes a file of weights, whatever its format, in this project's own.
+    """Write a file of weights, whatever its format, in this project's own.
 
     Args:
         source: a file of weights.

@@ -52,7 +52,7 @@ def ensure(
 
 
 def check_licence(model: Model) -> None:
-    """Refuses a licence that forbids commercial use until the user accepts it (LicenceError)."""
+    """Refuse a licence that forbids commercial use until the user accepts it (LicenceError)."""
     if model.commercial or trust_store.accepted(model.licence):
         return
     raise LicenceError(
@@ -134,7 +134,7 @@ def read(path: Path, *, trusted: bool = False) -> tuple[bytes, str]:
 
 
 def remove(model: Model) -> bool:
-    """Removes a fetched model's file, and what the next is held to; whether it was there.
+    """Remove a fetched model's file, and what the next is held to; whether it was there.
 
     Raises:
         ModelError: for one that came with mirnet, or that cannot be removed.

@@ -124,7 +124,7 @@ class Foreign:
 
 
 def from_checkpoint(data: bytes, path: Path, sha256: str) -> Foreign:
-    """Recognises and reads the bytes of a PyTorch checkpoint.
+    """Recognise and read the bytes of a PyTorch checkpoint.
 
     Raises:
         ModelError: for anything that is no complete and intact network of a known family.
@@ -135,7 +135,7 @@ def from_checkpoint(data: bytes, path: Path, sha256: str) -> Foreign:
 
 
 def from_tensors(tensors: Mapping[str, Array], path: Path, sha256: str) -> Foreign:
-    """Recognises tensors that have been read from a safetensors file; as above."""
+    """Recognise tensors that have been read from a safetensors file; as above."""
     fitted = _fit({key: tuple(each.shape) for key, each in tensors.items()}, path)
     return _foreign(fitted, tensors, path, sha256)
 
@@ -159,7 +159,7 @@ class _Fitted:
 
 
 def _fit(shapes: Shapes, path: Path) -> _Fitted:
-    """Accounts for every key and shape, before any number is read."""
+    """Account for every key and shape, before any number is read."""
     # Of whatever held the network: "module." of several GPUs, "_orig_mod." of torch.compile.
     shared = "" if recognise(shapes) else commonprefix(list(shapes))  # noqa: RUF071
     prefix = shared[: shared.rfind(".") + 1]
@@ -196,7 +196,7 @@ def _fit(shapes: Shapes, path: Path) -> _Fitted:
 def _account(
     family: Family, config: Mapping[str, Any], shapes: Shapes, own: Mapping[str, str], path: Path
 ) -> list[str]:
-    """Refuses what is missing, unknown or misshapen; the names of the network."""
+    """Refuse what is missing, unknown or misshapen; the names of the network."""
     expected = expected_shapes(family, config)
     unknown = sorted(key for key, name in own.items() if name not in expected)
     found = set(own.values())
@@ -249,7 +249,7 @@ def _foreign(fitted: _Fitted, tensors: Mapping[str, Array], path: Path, sha256: 
 
 
 def _share(family: Family, names: Sequence[str], network: dict[str, Array], path: Path) -> None:
-    """Gives every name of the one shared tensor its values; a file may have it only once."""
+    """Give every name of the one shared tensor its values; a file may have it only once."""
     shared = [name for name in names if re.search(family.shared, name)]
     there = [name for name in shared if name in network]
     for name in there[1:]:

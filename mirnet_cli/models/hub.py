@@ -125,7 +125,7 @@ def download(
     force: bool = False,
     report: Report | None = None,
 ) -> Path:
-    """Fetches a file into the client's cache.
+    """Fetch a file into the client's cache.
 
     Args:
         address: which.
@@ -181,7 +181,7 @@ def download(
 
 
 def check_online(subject: object) -> None:
-    """Refuses where the network must not be used (DownloadError)."""
+    """Refuse where the network must not be used (DownloadError)."""
     if settings.offline():
         raise DownloadError(
             "not on this machine, and network access is switched off",
@@ -192,7 +192,7 @@ def check_online(subject: object) -> None:
 
 
 def remove(address: Address) -> bool:
-    """Removes a file from the client's cache; whether it was there.
+    """Remove a file from the client's cache; whether it was there.
 
     What the cache keeps for other commits stays.
     """
@@ -228,7 +228,7 @@ def _only_file(address: Address) -> str:
 
 
 def _note_branch(address: Address, commit: str) -> None:
-    """Remembers what a branch meant, as the client does for branches that it is given."""
+    """Remember what a branch meant, as the client does for branches that it is given."""
     path = _folder(address) / "refs" / address.revision
     with contextlib.suppress(OSError):
         make_folder(path.parent)
@@ -249,7 +249,7 @@ def _check_size(address: Address, found: int | None, wanted: int | None, *, room
 
 
 def check_room(folder: Path, size: int, subject: object) -> None:
-    """Refuses what the disk has no room for (DownloadError)."""
+    """Refuse what the disk has no room for (DownloadError)."""
     existing = nearest_folder(folder)
     free = None if existing is None else shutil.disk_usage(existing).free
     if free is not None and free < size:
@@ -323,7 +323,7 @@ class Counter(logging.Handler):
 
 @contextlib.contextmanager
 def patience() -> Iterator[Counter]:
-    """Keeps the client quiet and limits its retries."""
+    """Keep the client quiet and limit its retries."""
     counter = Counter()
     logger = logging.getLogger("huggingface_hub")
     before = logger.handlers[:], logger.level, logger.propagate

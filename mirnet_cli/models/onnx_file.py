@@ -87,7 +87,7 @@ def is_onnx(name: str) -> bool:
 
 
 def read(path: Path, data: bytes | None = None) -> OnnxFile:
-    """Reads and checks a file.
+    """Read and check a file.
 
     Args:
         path: of the file.
@@ -201,7 +201,7 @@ class _Reader:
     def _graph(
         self, graph: Message, outer: frozenset[str], depth: int
     ) -> tuple[list[Port], list[Port], int | None]:
-        """Checks a graph: inputs, outputs, and the channels that its first convolution takes."""
+        """Check a graph: inputs, outputs, and the channels that its first convolution takes."""
         if depth > _DEEPEST:
             raise _BadFileError(f"graphs within graphs, more than {_DEEPEST} deep")
         shapes: dict[str, tuple[int, ...]] = {}
@@ -252,7 +252,7 @@ class _Reader:
     def _attribute(
         self, data: memoryview, known: frozenset[str], depth: int
     ) -> dict[str, unlike.Value]:
-        """Checks an attribute: its name and value, where that is an integer or a short text."""
+        """Check an attribute: its name and value, where that is an integer or a short text."""
         self._count()
         found = self._message(data, "attribute")
         for field in (5, 10):
@@ -291,7 +291,7 @@ class _Reader:
         return Port(name, _number(tensor, 1), tuple(shape))
 
     def _tensor(self, data: memoryview, *, top: bool) -> tuple[str, tuple[int, ...]]:
-        """Checks that a tensor has as many numbers as its shape claims."""
+        """Check that a tensor has as many numbers as its shape claims."""
         self._count()
         found = self._message(data, "tensor")
         name = _text(found.get(8, [b""])[-1])

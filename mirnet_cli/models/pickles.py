@@ -97,7 +97,7 @@ class Walked:
 
 
 def walk(data: bytes, start: int = 0) -> Walked:
-    """Walks the pickle that begins at ``start``.
+    """Walk the pickle that begins at ``start``.
 
     Raises:
         Refused: for anything that weights do not need.

@@ -28,7 +28,7 @@ _LICENCES = frozenset(
 def push(
     repository: str, what: str, *, card: Path | None = None, private: bool = False
 ) -> tuple[str, Weights]:
-    """Uploads weights in mirnet's own format, and a card, in one commit.
+    """Upload weights in mirnet's own format, and a card, in one commit.
 
     Args:
         repository: ``"owner/name"``; made where it does not exist.

@@ -66,7 +66,7 @@ def resolve(
 
 
 def load_entry(entry: Model, *, report: Report | None = None) -> Weights:
-    """Reads a catalogue model's file, fetched if need be, and holds its bytes to its sha256.
+    """Read a catalogue model's file, fetched if need be, and hold its bytes to its sha256.
 
     Raises:
         LicenceError: where the licence has to be accepted before it is fetched.
@@ -83,7 +83,7 @@ def load_entry(entry: Model, *, report: Report | None = None) -> Weights:
 
 
 def read(data: bytes, path: Path, sha256: str | None = None) -> Weights | Foreign | Onnx:
-    """Reads the bytes of a file of weights, whatever its format.
+    """Read the bytes of a file of weights, whatever its format.
 
     Args:
         data: the whole file.
@@ -135,7 +135,7 @@ def names_file(named: str) -> bool:
 def suits(
     name: str, task: str, scales: tuple[int, ...], wanted: str | None, scale: int | None
 ) -> None:
-    """Refuses weights that do not do what is wanted (UsageError).
+    """Refuse weights that do not do what is wanted (UsageError).
 
     Args:
         name: of the weights.

@@ -38,7 +38,7 @@ def sha256_of(path: Path, status: os.stat_result) -> str | None:
 
 
 def remember(path: Path, status: os.stat_result, sha256: str) -> None:
-    """Remembers a file's hash; where that cannot be written, it is computed again next time."""
+    """Remember a file's hash; where that cannot be written, it is computed again next time."""
     tables = _read()
     files = tables["files"]
     name, entry = str(path.resolve()), {"status": _stamp(status), "sha256": sha256}
@@ -59,7 +59,7 @@ def first(source: str) -> str | None:
 
 
 def hold(source: str, sha256: str) -> None:
-    """Remembers what a source gave the first time; later ones are held to it.
+    """Remember what a source gave the first time; later ones are held to it.
 
     Raises:
         ModelError: where that cannot be written.
@@ -72,7 +72,7 @@ def hold(source: str, sha256: str) -> None:
 
 
 def forget(source: str) -> None:
-    """Forgets what a source gave the first time."""
+    """Forget what a source gave the first time."""
     tables = _read()
     if tables["first"].pop(source, None) is not None:
         _write_or_fail(tables)
@@ -84,7 +84,7 @@ def accepted(licence: str) -> bool:
 
 
 def accept(licence: str) -> None:
-    """Remembers that the user accepts a licence (ModelError where that cannot be written)."""
+    """Remember that the user accepts a licence (ModelError where that cannot be written)."""
     import datetime
 
     tables = _read()

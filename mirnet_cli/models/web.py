@@ -23,7 +23,7 @@ _CHUNK = 1 << 20
 
 
 def download(url: str, target: Path, *, size: int = 0, report: hub.Report | None = None) -> None:
-    """Fetches a file; one that is there is replaced.
+    """Fetch a file; one that is there is replaced.
 
     Args:
         url: its address; redirections from https to http are not followed.

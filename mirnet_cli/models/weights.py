@@ -95,7 +95,7 @@ class Weights:
 
 
 def load(path: Path) -> Weights:
-    """Reads and checks a file in this project's format.
+    """Read and check a file in this project's format.
 
     The hash is taken of the very bytes that are read, so that nothing can change in between.
     Whether keys and shapes suit the family is checked by the runtime that builds the network.
@@ -151,7 +151,7 @@ def interpret(content: Container, path: Path) -> Weights:
 
 
 def check_licence(licence: str) -> None:
-    """Checks a licence that a file is to state.
+    """Check a licence that a file is to state.
 
     Raises:
         UsageError: if it is empty or too long.
@@ -161,7 +161,7 @@ def check_licence(licence: str) -> None:
 
 
 def save(path: Path, weights: Weights, *, half: bool = True, overwrite: bool = True) -> Weights:
-    """Writes weights, whole or not at all; an existing file is replaced if ``overwrite``.
+    """Write weights, whole or not at all; an existing file is replaced if ``overwrite``.
 
     Tensors are kept in float16, or in what they are where ``half`` is off.
     The same values give the same bytes. Neither ``weights.path`` nor a ``sha256`` is looked at.

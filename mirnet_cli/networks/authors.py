@@ -63,7 +63,7 @@ class Sizes:
         }
 
     def squeezed(self, key: str, channels: int, reduction: int) -> None:
-        """Checks how far a fusion squeezes: implementations differ in it."""
+        """Check how far a fusion squeezes: implementations differ in it."""
         wanted, found = max(channels // reduction, 4), self.axis(key, 0)
         if found != wanted:
             raise ValueError(f"{key} squeezes to {found} channels, not to {wanted}")

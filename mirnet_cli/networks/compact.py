@@ -57,7 +57,7 @@ class CompactMIRNet(nn.Module):
     def forward(
         self, x: Tensor, pooling: Pooling | None = None, scale: int | None = None
     ) -> Tensor:
-        """Maps ``(N, inputs, H, W)`` in 0..1 to the residual ``(N, 3, scale H, scale W)``.
+        """Map ``(N, inputs, H, W)`` in 0..1 to the residual ``(N, 3, scale H, scale W)``.
 
         Sides must be multiples of ``unshuffle * 2 ** (levels - 1)``; ``scale`` may be left out
         where there is one.

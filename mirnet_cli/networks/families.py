@@ -76,7 +76,7 @@ class Family:
         return bool(self.signature) and any(re.search(self.signature, key) for key in keys)
 
     def check(self, config: Config) -> None:
-        """Checks that a configuration is a plausible one.
+        """Check that a configuration is a plausible one.
 
         Raises:
             ValueError: for an unknown name or a value out of bounds; says which.

@@ -51,7 +51,7 @@ class IntegerConv(nn.Module):
 
 
 def use_integers(network: nn.Module, integers: Mapping[str, NDArray[Any]]) -> None:
-    """Replaces the convolutions of a network that have a version in integers by that.
+    """Replace the convolutions of a network that have a version in integers by that.
 
     Args:
         network: with its numbers.

@@ -41,7 +41,7 @@ class LightNet(nn.Module):
         self.colours = config.colours
 
     def forward(self, x: Tensor, pooling: Pooling | None = None, **_: Any) -> Tensor:
-        """Maps ``(N, inputs, H, W)`` to ``(N, segments + colours + amounts, H / 2, W / 2)``.
+        """Map ``(N, inputs, H, W)`` to ``(N, segments + colours + amounts, H / 2, W / 2)``.
 
         Sides must be multiples of ``2 ** len(widths)``. The amounts are the same everywhere.
         Nothing is pooled that tiles could share: the picture is given whole.

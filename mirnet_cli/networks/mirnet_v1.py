@@ -106,7 +106,7 @@ class MIRNet(nn.Module):
         self.conv_out = conv(features, config.outputs, 3, config.bias)
 
     def forward(self, x: Tensor, pooling: Pooling | None = None) -> Tensor:
-        """Maps ``(N, inputs, H, W)`` in 0..1 to the residual ``(N, outputs, H, W)``."""
+        """Map ``(N, inputs, H, W)`` in 0..1 to the residual ``(N, outputs, H, W)``."""
         pooling = pooling or Pooling()
         features = self.conv_in(x)
         for group in self.groups:

@@ -108,7 +108,7 @@ class MIRNetV2(nn.Module):
         self.conv_out = conv(features, config.outputs, 3, bias)
 
     def forward(self, x: Tensor, pooling: Pooling | None = None) -> Tensor:
-        """Maps ``(N, inputs, H, W)`` in 0..1 to the residual ``(N, outputs, H, W)``.
+        """Map ``(N, inputs, H, W)`` in 0..1 to the residual ``(N, outputs, H, W)``.
 
         With ``feature_skip`` to the picture itself.
         """

@@ -43,7 +43,7 @@ _BLOCK = TypeVar("_BLOCK")
 
 
 def check(compression: int) -> None:
-    """Raises InputError for a compression that is not read, by its name."""
+    """Raise InputError for a compression that is not read, by its name."""
     if compression not in _READ:
         name = _UNREAD.get(compression, f"number {compression}")
         raise InputError(f"its compression ({name}) is not read", _RESAVE)

@@ -40,7 +40,7 @@ def without_hidden(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
 
 
 def enlarged_alpha(alpha: NDArray[Any], scale: int, out: NDArray[Any]) -> None:
-    """Enlarges transparency bicubically, band by band.
+    """Enlarge transparency bicubically, band by band.
 
     Args:
         alpha: ``(H, W)``.

@@ -143,7 +143,7 @@ _HIGHEST_GAIN = 32.0
 
 
 def guided_base(picture: Picture, enhance: Callable[[Floats], Floats], guide: Guide) -> GuidedBase:
-    """Finds the coefficients for a picture.
+    """Find the coefficients for a picture.
 
     Args:
         picture: the full picture.

@@ -53,7 +53,7 @@ class Stitcher:
         return np.empty((len(self._down), width, 3), np.float32)
 
     def add(self, tile: Tile, residual: Floats) -> Finished:
-        """Takes the next tile.
+        """Take the next tile.
 
         Args:
             tile: the next of the plan.

@@ -98,7 +98,7 @@ class Chain(Restorer):
         return tuple(each for step, said in asked for each in step.planned(said))
 
     def release(self) -> None:
-        """Gives back the memory that is held for the next photo, which then takes it again."""
+        """Give back the memory that is held for the next photo, which then takes it again."""
         for step in self.steps:
             step.release()
 
@@ -113,7 +113,7 @@ class Chain(Restorer):
             step.refinement = value
 
     def check(self, options: StepOptions) -> None:
-        """Refuses what no step can be asked for.
+        """Refuse what no step can be asked for.
 
         Raises:
             UsageError: for an amount of light, where no step gives light.

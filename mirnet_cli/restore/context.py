@@ -103,7 +103,7 @@ class Merger:
         self._peaks: list[float] = []
 
     def add(self, record: Record) -> None:
-        """Adds one tile's ``(vector, log_weight)`` for each pool."""
+        """Add one tile's ``(vector, log_weight)`` for each pool."""
         if not self._sums:
             self._sums = [np.zeros(vector.shape) for vector, _ in record]
             self._weights = [0.0] * len(record)

@@ -56,7 +56,7 @@ class Cutter:
     """
 
     def __init__(self, network: Prepared, options: LoadOptions, ceiling: Ceiling) -> None:
-        """Checks what was asked for.
+        """Check what was asked for.
 
         Args:
             network: what computes.
@@ -99,7 +99,7 @@ class Cutter:
         *,
         around: bool = False,
     ) -> Outcome:
-        """Restores a picture, with smaller tiles whenever memory does not suffice.
+        """Restore a picture, with smaller tiles whenever memory does not suffice.
 
         Args:
             picture: what comes in.

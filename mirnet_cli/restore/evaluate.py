@@ -48,7 +48,7 @@ class Evaluator:
     unsafe: int = 0
 
     def __call__(self, x: Floats, pooling: Pooling = Pooling()) -> tuple[Floats, list[Record]]:
-        """Runs the network.
+        """Run the network.
 
         Args:
             x: ``(h, w, C)``.

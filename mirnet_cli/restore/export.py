@@ -23,7 +23,7 @@ _SIDE = 64
 
 
 def export(weights: Weights, target: Path, *, scale: int | None, overwrite: bool) -> float:
-    """Writes a network with what its residual is added to: pictures in 0..1 go in and come out.
+    """Write a network with what its residual is added to: pictures in 0..1 go in and come out.
 
     The input is ``(1, 3, H, W)``, red first; sides are multiples of the network's stride.
 

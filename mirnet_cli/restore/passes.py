@@ -50,7 +50,7 @@ class Progress:
         self._done = 0
 
     def expect(self, further: int) -> None:
-        """Announces how many steps are still to come, at least."""
+        """Announce how many steps are still to come, at least."""
         self._total = max(self._total, self._done + further)
 
     def step(self) -> None:
@@ -97,7 +97,7 @@ class Passes:
         options: StepOptions,
         report: Report | None,
     ) -> None:
-        """Computes what the residual is added to.
+        """Compute what the residual is added to.
 
         Args:
             network: what computes.
@@ -125,7 +125,7 @@ class Passes:
         return self._unsafe + self._evaluate.unsafe
 
     def run(self, context: str, refinement: Refinement) -> bool:
-        """Restores the picture.
+        """Restore the picture.
 
         Args:
             context: one of :data:`mirnet_cli.models.catalogue.CONTEXTS`.
@@ -271,7 +271,7 @@ class Passes:
         return self._picture.space is None and not self._picture.grey
 
     def _finish(self, finished: Finished, tile: Tile, x: Floats) -> None:
-        """Adds base and residual, blends with the original, and writes the pixels."""
+        """Add base and residual, blend with the original, and write the pixels."""
         s = self._network.scale
         top, bottom = finished.rows[0], min(finished.rows[1], self._picture.height)
         margin = self._picture.margin

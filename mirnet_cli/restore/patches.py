@@ -49,7 +49,7 @@ class Sample:
 
 
 def sample(height: int, width: int, halo: int, stride: int, limit: int) -> Sample | None:
-    """Chooses patches, evenly spread.
+    """Choose patches, evenly spread.
 
     Args:
         height, width: of the padded picture, multiples of the stride.

@@ -47,7 +47,7 @@ def within(target: str | Target, source: Source, options: WriteOptions) -> Targe
 
 
 def check_target(source: Source, target: Target, options: WriteOptions) -> None:
-    """Refuses a target before any work is done.
+    """Refuse a target before any work is done.
 
     Raises:
         UsageError: where the target is the source, and may not be overwritten, or is to be of a
@@ -82,7 +82,7 @@ def status_of(source: Source) -> os.stat_result | None:
 
 
 def read(source: Source, options: ReadOptions) -> Photo:
-    """Decodes a photo, or a part of it.
+    """Decode a photo, or a part of it.
 
     Raises:
         InputError: for a photo that cannot be read, or does not reach as far as the crop.
@@ -101,7 +101,7 @@ def read(source: Source, options: ReadOptions) -> Photo:
 def check_crop(
     crop: tuple[int, int, int, int], full_width: int, full_height: int, subject: Place | None
 ) -> None:
-    """Refuses a crop (see :func:`read`) that a photo of this size does not have.
+    """Refuse a crop (see :func:`read`) that a photo of this size does not have.
 
     Raises:
         InputError: for one that reaches beyond it.
@@ -119,7 +119,7 @@ def check_crop(
 def check_size(
     header: Header, source: Source, target: Target, size: tuple[int, int], options: WriteOptions
 ) -> None:
-    """Refuses a result that is too large for the format that it would be written in.
+    """Refuse a result that is too large for the format that it would be written in.
 
     Args:
         header: of the photo.
@@ -145,7 +145,7 @@ def _named(target: Target) -> str | None:
 
 
 def write(work: Work, options: WriteOptions) -> tuple[str, ...]:
-    """Encodes a photo and writes it, whole or not at all.
+    """Encode a photo and write it, whole or not at all.
 
     Returns:
         What was lost.

@@ -225,7 +225,7 @@ def _selector(indices: NDArray[np.int64]) -> Any:
 
 
 def store(values: Floats, out: NDArray[Any]) -> None:
-    """Writes floats in 0..1 to pixels of the type of ``out``, rounded to nearest.
+    """Write floats in 0..1 to pixels of the type of ``out``, rounded to nearest.
 
     Args:
         values: of the shape of ``out``; overwritten.
@@ -241,7 +241,7 @@ def store(values: Floats, out: NDArray[Any]) -> None:
 
 
 def check(pixels: NDArray[Any], *, two_views: bool = False, clip: bool | None = None) -> list[str]:
-    """Checks that an array is a picture that can be restored.
+    """Check that an array is a picture that can be restored.
 
     Args:
         pixels: the array.

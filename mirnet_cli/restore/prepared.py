@@ -50,7 +50,7 @@ class Prepared:
     """
 
     def __init__(self, weights: Weights, scale: int, options: LoadOptions) -> None:
-        """Builds the networks.
+        """Build the networks.
 
         Args:
             weights: which.
@@ -115,7 +115,7 @@ class Prepared:
             self._thumbnail = small, self._prepare(small, None, options.precision), guide
 
     def release(self) -> None:
-        """Gives back the memory that the networks hold for their next run."""
+        """Give back the memory that the networks hold for their next run."""
         runners = [self.runner, *self._safe.values()]
         runners += [] if self._thumbnail is None else [self._thumbnail[1]]
         for runner in runners:
@@ -145,7 +145,7 @@ class Prepared:
         return max(-(-self.halo // self.enlarge), reduced, BICUBIC_REACH)
 
     def watch(self) -> output_checks.Watch:
-        """Looks at the results for one picture."""
+        """Look at the results for one picture."""
         return output_checks.Watch(self.weights.task, known=self.weights.known)
 
     def base(

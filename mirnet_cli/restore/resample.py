@@ -39,7 +39,7 @@ def bicubic_phases(scale: int) -> list[tuple[int, tuple[float, float, float, flo
 
 
 def enlarge(x: Floats, scale: int) -> Floats:
-    """Enlarges by a whole factor with bicubic interpolation (Keys, a = -0.5), without clipping.
+    """Enlarge by a whole factor with bicubic interpolation (Keys, a = -0.5), without clipping.
 
     Args:
         x: ``(h + 4, w + 4)`` or ``(h + 4, w + 4, C)``: the rectangle with a margin of

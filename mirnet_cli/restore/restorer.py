@@ -113,7 +113,7 @@ class Restorer:
         return self.planned(options), ""
 
     def release(self) -> None:
-        """Gives back the memory that is held for the next photo, which then takes it again."""
+        """Give back the memory that is held for the next photo, which then takes it again."""
         self._network.release()
 
     @property
@@ -136,7 +136,7 @@ class Restorer:
         progress: Report | None = None,
         **named: Any,
     ) -> _Pixels:
-        """Restores a picture.
+        """Restore a picture.
 
         Args:
             pixels: an array, ``(H, W)`` grey, ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGB with straight
@@ -240,7 +240,7 @@ class Restorer:
         progress: Report | None = None,
         **named: Any,
     ) -> Result:
-        """Restores a photo from file to file.
+        """Restore a photo from file to file.
 
         Args:
             source: a path, an address (``s3://``, ``https://`` …), or the bytes of a file.
@@ -268,7 +268,7 @@ class Restorer:
         )
 
     def check(self, options: StepOptions) -> None:
-        """Refuses what these weights cannot be asked for.
+        """Refuse what these weights cannot be asked for.
 
         Raises:
             UsageError: for an amount of light, of a network that knows none.
@@ -437,7 +437,7 @@ class Restorer:
     def _restore(
         self, given: "Input", out: NDArray[Any], options: StepOptions, progress: Report | None
     ) -> Outcome:
-        """Fills ``out`` with the restored colours."""
+        """Fill ``out`` with the restored colours."""
         pixels, alpha = given.pixels, given.alpha
         picture = Picture(pixels if alpha is None else without_hidden(pixels, alpha), given.space)
         if options.strength == 0:

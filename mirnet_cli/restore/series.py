@@ -70,7 +70,7 @@ def amounts(
 
 
 def look(restorer: "Restorer", source: Place, options: "PhotoOptions") -> Shot:
-    """Reads a photo and asks the network.
+    """Read a photo and ask the network.
 
     Raises:
         InputError: for a photo that cannot be read.

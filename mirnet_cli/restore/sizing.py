@@ -82,7 +82,7 @@ def fitting_overlap(tile: int, overlap: int, stride: int) -> int:
 
 
 def check_overlap(tile: int, overlap: int, stride: int) -> None:
-    """Checks an overlap that the user asked for.
+    """Check an overlap that the user asked for.
 
     Raises:
         UsageError: where it is negative or leaves no room in a tile.

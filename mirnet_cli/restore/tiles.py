@@ -128,7 +128,7 @@ def plan(
     feather: int | None = None,
     fixed: tuple[int, int] | None = None,
 ) -> TilePlan:
-    """Plans the tiles of a picture.
+    """Plan the tiles of a picture.
 
     Args:
         height, width: of the picture, in pixels, at least 1.

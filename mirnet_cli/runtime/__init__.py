@@ -92,7 +92,7 @@ class Runner(Protocol):
     def precision(self) -> str: ...
 
     def run(self, batch: Floats, pools: Pools = OWN) -> Output:
-        """Runs the network.
+        """Run the network.
 
         Args:
             batch: ``(N, C, H, W)`` float32 in 0..1; sides are multiples of the network's stride.
@@ -105,7 +105,7 @@ class Runner(Protocol):
         ...
 
     def release(self) -> None:
-        """Gives back the memory that is held for further runs, which then take it again."""
+        """Give back the memory that is held for further runs, which then take it again."""
         ...
 
 
@@ -117,7 +117,7 @@ def prepare(
     device: str = "auto",
     precision: str = "auto",
 ) -> Runner:
-    """Makes a network ready to run.
+    """Make a network ready to run.
 
     Args:
         spec: the network.

@@ -67,7 +67,7 @@ class UnfitError(ValueError):
     """The network is none for pictures, or cannot be run here; says why."""
 
     def __init__(self, why: str, needs: str = "") -> None:
-        """Says why, and which library would run it."""
+        """Say why, and which library would run it."""
         super().__init__(why)
         self.needs = needs
 
@@ -82,7 +82,7 @@ def measure(
     bgr: bool | None = None,
     memory: Callable[[Callable[[], object]], int] | None = None,
 ) -> Measured:
-    """Measures a network.
+    """Measure a network.
 
     Args:
         run: runs it.

@@ -32,7 +32,7 @@ _KEPT = 3
 
 
 def main() -> int:
-    """Measures what comes on standard input."""
+    """Measure what comes on standard input."""
     stream = sys.stdin.buffer
     told = json.loads(stream.readline())
     data = stream.read()

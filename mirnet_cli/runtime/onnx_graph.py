@@ -68,7 +68,7 @@ def raw(
 
 
 def write(spec: NetworkSpec, size: tuple[int, int, int] | None) -> Any:
-    """Writes a network down, as :func:`mirnet_cli.runtime.openvino_graph.write` does.
+    """Write a network down, as :func:`mirnet_cli.runtime.openvino_graph.write` does.
 
     Args:
         spec: a network of this family.

@@ -78,7 +78,7 @@ class RawNetwork:
     def __init__(
         self, data: bytes, interface: Interface, settings: Mapping[str, float], device: str = "cpu"
     ) -> None:
-        """Reads the network.
+        """Read the network.
 
         Args:
             data: the ONNX file, without anything beside it.
@@ -122,7 +122,7 @@ class RawNetwork:
         self._process = os.getpid()
 
     def run(self, x: Floats) -> list[Floats]:
-        """Runs the network.
+        """Run the network.
 
         Args:
             x: ``(1, C, H, W)``.
@@ -177,7 +177,7 @@ class OnnxRunner:
             raise ModelError(what, "use --runtime openvino, or another network") from error
 
     def run(self, batch: Floats, pools: Pools = OWN) -> Output:
-        """Runs the network; see :meth:`mirnet_cli.runtime.Runner.run`."""
+        """Run the network; see :meth:`mirnet_cli.runtime.Runner.run`."""
         try:
             residual = np.stack([self._residual(x) for x in batch])
         except RefusedError as error:
@@ -259,7 +259,7 @@ def runs(spec: NetworkSpec, device: str, precision: str) -> bool:
 
 
 def prepare(spec: NetworkSpec, *, scale: int | None, device: str, precision: str) -> OnnxRunner:
-    """Reads the network; see :func:`mirnet_cli.runtime.prepare`."""
+    """Read the network; see :func:`mirnet_cli.runtime.prepare`."""
     if spec.family != FAMILY:
         raise UsageError("onnxruntime runs only ONNX networks", "leave --runtime out")
     wanted = device.strip().lower()

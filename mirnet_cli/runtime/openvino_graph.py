@@ -112,7 +112,7 @@ class Numbers:
         return values
 
     def finish(self, known: str = "") -> None:
-        """Checks that nothing is left over but what starts with ``known``.
+        """Check that nothing is left over but what starts with ``known``.
 
         Raises:
             ModelError: names the first few that are.
@@ -647,7 +647,7 @@ def write(
     size: tuple[int, int, int] | None = None,
     integers: bool = False,
 ) -> Graph:
-    """Writes a network down.
+    """Write a network down.
 
     Args:
         spec: the network.

@@ -105,7 +105,7 @@ class OpenVinoRunner:
         self._compiled: _Compiled | None = None
 
     def run(self, batch: Floats, pools: Pools = OWN) -> Output:
-        """Runs the network; see :meth:`mirnet_cli.runtime.Runner.run`."""
+        """Run the network; see :meth:`mirnet_cli.runtime.Runner.run`."""
         try:
             return self._run(batch, pools)
         except MemoryError as error:
@@ -116,7 +116,7 @@ class OpenVinoRunner:
             raise OutOfDeviceMemoryError(str(error)) from error
 
     def release(self) -> None:
-        """Drops the compiled graph; see :meth:`mirnet_cli.runtime.Runner.release`."""
+        """Drop the compiled graph; see :meth:`mirnet_cli.runtime.Runner.release`."""
         self._compiled = None
 
     def _run(self, batch: Floats, pools: Pools) -> Output:
@@ -312,7 +312,7 @@ def runs(spec: NetworkSpec, device: str, precision: str) -> bool:
 
 
 def prepare(spec: NetworkSpec, *, scale: int | None, device: str, precision: str) -> OpenVinoRunner:
-    """Checks the weights; compiling waits for a size. See :func:`mirnet_cli.runtime.prepare`."""
+    """Check the weights; compiling waits for a size. See :func:`mirnet_cli.runtime.prepare`."""
     if device.strip().lower() not in ("auto", "cpu"):
         raise UsageError(
             f"openvino does not compute on {device}", "use --device cpu, or --runtime torch"

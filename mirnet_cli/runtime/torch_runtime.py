@@ -64,7 +64,7 @@ class TorchRunner:
         self.precision = precision
 
     def run(self, batch: Floats, pools: Pools = OWN) -> Output:
-        """Runs the network; see :meth:`mirnet_cli.runtime.Runner.run`."""
+        """Run the network; see :meth:`mirnet_cli.runtime.Runner.run`."""
         try:
             with _failures_told(self.device), torch.inference_mode(), self._settings():
                 return self._run(batch, pools)
@@ -161,7 +161,7 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 
 
 def prepare(spec: NetworkSpec, *, scale: int | None, device: str, precision: str) -> TorchRunner:
-    """Builds the network and fills in its numbers; see :func:`mirnet_cli.runtime.prepare`."""
+    """Build the network and fill in its numbers; see :func:`mirnet_cli.runtime.prepare`."""
     processor = find(device)
     family = FAMILIES.get(spec.family)
     if family is None:
@@ -193,7 +193,7 @@ def prepare(spec: NetworkSpec, *, scale: int | None, device: str, precision: str
 
 
 def _check(module: nn.Module, spec: NetworkSpec, title: str) -> None:
-    """Compares keys and shapes; the module may have no numbers."""
+    """Compare keys and shapes; the module may have no numbers."""
     expected = module.state_dict()
     missing = sorted(expected.keys() - spec.tensors.keys())
     extra = sorted(spec.tensors.keys() - expected.keys())

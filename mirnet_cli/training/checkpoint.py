@@ -26,7 +26,7 @@ def save(
     optimiser: Optimiser,
     state: Mapping[str, Any],
 ) -> None:
-    """Writes weights, averages, the optimiser's moments and ``state`` (JSON-like) to ``folder``."""
+    """Write weights, averages, the optimiser's moments and ``state`` (JSON-like) to ``folder``."""
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -52,7 +52,7 @@ def save(
 def load(
     folder: Path, model: nn.Module, average: dict[str, Tensor], optimiser: Optimiser
 ) -> dict[str, Any] | None:
-    """Restores what :func:`save` wrote and returns its ``state``; None if there is nothing.
+    """Restore what :func:`save` wrote and return its ``state``; None if there is nothing.
 
     How many updates the optimiser has made is ``state["updates"]``, or else ``state["step"]``.
 

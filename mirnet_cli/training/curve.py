@@ -7,7 +7,7 @@ from mirnet_cli.training.loop import read_log
 
 
 def check_available() -> None:
-    """Finds out before hours of training whether :func:`draw` will work.
+    """Find out before hours of training whether :func:`draw` will work.
 
     Raises:
         UsageError: if matplotlib is not installed.
@@ -16,7 +16,7 @@ def check_available() -> None:
 
 
 def draw(log: Path, picture: Path) -> None:
-    """Draws validation PSNR and SSIM against hours, doing nothing as a line, and the loss below."""
+    """Draw validation PSNR and SSIM against hours, doing nothing as a line, and the loss below."""
     from matplotlib.figure import Figure
 
     lines = list(read_log(log))

@@ -135,7 +135,7 @@ def learning(network: nn.Module) -> dict[str, LearningConv]:
 
 
 def calibrate(network: nn.Module, teacher: nn.Module, runs: Iterable[Any]) -> None:
-    """Sets levels to what suits the teacher's features.
+    """Set levels to what suits the teacher's features.
 
     Args:
         network: of :func:`learner`.

@@ -47,7 +47,7 @@ def run(
     begin: Callable[[Run], None] = lambda run: None,
     report: Callable[[Recipe, Progress], None] = lambda recipe, progress: None,
 ) -> Path:
-    """Trains a model by its recipe and writes ``OUT/NAME.safetensors``.
+    """Train a model by its recipe and write ``OUT/NAME.safetensors``.
 
     Args:
         name: of the recipe, say "denoise".
@@ -144,7 +144,7 @@ def run(
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Keeps other processes from training in this folder.
+    """Keep other processes from training in this folder.
 
     Raises:
         OutputError: if one does so already.
@@ -165,7 +165,7 @@ def _train(
     hours: float | None,
     begin: Callable[[Run], None],
 ) -> dict[str, NetworkSpec]:
-    """Trains one network after the other; their weights."""
+    """Train one network after the other; their weights."""
     longest, total = (f(part.steps for part in chosen.parts) for f in (max, sum))
     if hours is None:
         _check_length(chosen, runs, most)

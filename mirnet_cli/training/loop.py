@@ -213,7 +213,7 @@ class Scores:
 
 
 def validate(model: nn.Module, batches: Sequence[Batch]) -> Scores:
-    """Scores a model."""
+    """Score a model."""
     psnrs, ssims, baselines = [], [], []
     with torch.inference_mode():
         for batch in batches:
@@ -226,7 +226,7 @@ def validate(model: nn.Module, batches: Sequence[Batch]) -> Scores:
 
 
 def train(run: Run) -> dict[str, Tensor]:
-    """Trains to the end, or until the hours are over, and returns the best averaged weights.
+    """Train to the end, or until the hours are over, and return the best averaged weights.
 
     A checkpoint that is in the run's folder is taken up.
 
@@ -330,7 +330,7 @@ def train(run: Run) -> dict[str, Tensor]:
 def _resume(
     run: Run, model: nn.Module, average: dict[str, Tensor], optimiser: Optimiser
 ) -> dict[str, Any] | None:
-    """Takes up the run's checkpoint; where the run is to be longer, the one before the fall."""
+    """Take up the run's checkpoint; where the run is to be longer, the one before the fall."""
     state = checkpoint.load(run.folder / "checkpoint", model, average, optimiser)
     steady = checkpoint.read_state(run.folder / "steady")
     if state is None or state["fall"] is None or steady is None:
@@ -369,12 +369,12 @@ class _Refuge:
         self._kept = copy.deepcopy(now)
 
     def take_up(self) -> int:
-        """Makes the run what it was when it was last sound; the step of then."""
+        """Make the run what it was when it was last sound; the step of then."""
         self._state.update(self._restored())
         return int(self._state["step"])
 
     def go_back(self) -> None:
-        """Takes up the last sound state, to go on at half the rate.
+        """Take up the last sound state, to go on at half the rate.
 
         Raises:
             MirnetError: if that was tried too often.
@@ -434,7 +434,7 @@ def _loss(model: nn.Module, batch: Batch, kind: str, teacher: nn.Module | None) 
 
 
 def _calibration(run: Run, teacher: nn.Module) -> Iterator[None]:
-    """Takes the first batches through the teacher, those of the largest crops."""
+    """Take the first batches through the teacher, those of the largest crops."""
     for step in range(_CALIBRATING):
         batch = make_batch(run, step, run.recipe.stages[-1])
         with torch.no_grad():

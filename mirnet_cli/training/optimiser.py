@@ -83,7 +83,7 @@ class Optimiser:
             self._parts.append(_Part(muon, self._matrices, _MATRIX_RATE, _MUON))
 
     def step(self, rate: float) -> None:
-        """Takes a step along the gradients and forgets them."""
+        """Take a step along the gradients and forget them."""
         with torch.no_grad():
             for name, matrix in self._matrices.items():
                 parameter = self._parameters[name]
@@ -108,7 +108,7 @@ class Optimiser:
         return found
 
     def restore(self, moments: Mapping[str, Mapping[str, Tensor]], updates: int) -> None:
-        """Takes up what it remembered.
+        """Take up what it remembered.
 
         Args:
             moments: as :meth:`moments` gives them.

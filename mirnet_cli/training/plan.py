@@ -56,7 +56,7 @@ class RunPlan:
     integers: bool = False
 
     def settle(self, folder: Path, data: str, *, begun: bool) -> None:
-        """Writes the plan to the run's folder, or compares it with the one that is there.
+        """Write the plan to the run's folder, or compare it with the one that is there.
 
         Runs from before there were plans take it up.
 
