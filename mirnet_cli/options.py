@@ -2,7 +2,7 @@
 
 The command line, the environment, Python, the journal of a batch and its workers all take the
 dataclasses whole. They stand where their options are used: :mod:`mirnet_cli.photo.options`,
-:mod:`mirnet_cli.restore.options`, :mod:`mirnet_cli.batches.options`.
+:mod:`mirnet_cli.restore.options`, :mod:`mirnet_cli.batches.plan`.
 """
 
 import re

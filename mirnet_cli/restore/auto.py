@@ -9,11 +9,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from mirnet_cli.photo import Photo, regions
 from mirnet_cli.photo.options import WriteOptions
-from mirnet_cli.photo.space import space_of, space_of_photo
+from mirnet_cli.photo.space import space_of_photo
 from mirnet_cli.restore import estimates
 from mirnet_cli.restore.alpha import without_hidden
 from mirnet_cli.restore.chain import Chain
@@ -100,13 +99,8 @@ class Auto(Chain):
     def look(self, photo: Photo) -> estimates.Estimates:
         """What a photo is like."""
         space, _ = space_of_photo(photo)
-        return self._look(photo.pixels, photo.alpha, space)
-
-    def _look(
-        self, pixels: NDArray[Any], alpha: NDArray[Any] | None, space: Any
-    ) -> estimates.Estimates:
-        seen = pixels if alpha is None else without_hidden(pixels, alpha)
-        picture = Picture(seen, space)
+        pixels, alpha = photo.pixels, photo.alpha
+        picture = Picture(pixels if alpha is None else without_hidden(pixels, alpha), space)
         return estimates.Estimates(
             noise=estimates.noise(self._denoise, picture),
             light=self._enhance.asks(picture),
@@ -242,22 +236,6 @@ class Auto(Chain):
             estimates=work.estimates,
             decision=work.decision,
         )
-
-    def _made(
-        self,
-        colours: NDArray[Any],
-        alpha: NDArray[Any] | None,
-        options: StepOptions,
-        profile: bytes | None,
-        progress: Report | None,
-    ) -> tuple[NDArray[Any], NDArray[Any] | None, list[str]]:
-        space, _ = space_of(profile, grey=colours.ndim == 2)
-        height, width = colours.shape[:2]
-        found = self._look(colours, alpha, space)
-        chosen = self.decide(found, width, height, options)
-        if not chosen:
-            return colours.copy(), None if alpha is None else alpha.copy(), []
-        return Chain(*chosen)._made(colours, alpha, options, profile, progress)
 
 
 def _said(

@@ -125,31 +125,6 @@ class Chain(Restorer):
         """Stops of light that a photo itself asks for, of the step that gives light."""
         return next(step for step in self.steps if step.light).asked(photo)
 
-    def _made(
-        self,
-        colours: NDArray[Any],
-        alpha: NDArray[Any] | None,
-        options: StepOptions,
-        profile: bytes | None,
-        progress: Report | None,
-    ) -> tuple[NDArray[Any], NDArray[Any] | None, list[str]]:
-        self.check(options)
-        eight = colours.dtype == np.uint8
-        if eight:
-            colours, alpha = _finer(colours), None if alpha is None else _finer(alpha)
-        together = self._together(*colours.shape[1::-1])
-        told = _Told(progress, len(self._parts))
-        said: list[str] = []
-        for step, own in self._parts:
-            asked = _of(options, own, step)
-            colours, alpha, further = step._made(colours, alpha, asked, profile, told.next())
-            said += further
-            if not together:
-                step.release()
-        if eight:
-            colours, alpha = _coarser(colours), None if alpha is None else _coarser(alpha)
-        return colours, alpha, [*dict.fromkeys(said)]
-
     def improve(self, work: Work, options: StepOptions, progress: Report | None = None) -> None:
         """The second step of :meth:`Restorer.file`: through all networks."""
         eight = work.photo.pixels.dtype == np.uint8

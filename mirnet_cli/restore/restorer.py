@@ -3,6 +3,7 @@
 import time
 import warnings
 from dataclasses import dataclass, fields, replace
+from io import BytesIO
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -14,9 +15,9 @@ from mirnet_cli._version import __version__
 from mirnet_cli.errors import UsageError
 from mirnet_cli.models.weights import Weights
 from mirnet_cli.options import as_arguments, in_python
-from mirnet_cli.photo import Photo, regions, xmp_regions
+from mirnet_cli.photo import Header, Metadata, Photo, regions, xmp_regions
 from mirnet_cli.photo.options import WriteOptions
-from mirnet_cli.photo.space import Space, space_of, space_of_photo
+from mirnet_cli.photo.space import Space, space_of_photo
 from mirnet_cli.places import Place, place
 from mirnet_cli.restore import images, notebook, photos
 from mirnet_cli.restore.alpha import enlarged_alpha, without_hidden
@@ -215,20 +216,20 @@ class Restorer:
         profile: bytes | None,
         progress: Report | None,
     ) -> tuple[NDArray[Any], NDArray[Any] | None, list[str]]:
-        """New colours and transparency, and warnings."""
+        """New colours and transparency, and warnings: those of a photo that no file has."""
         self.check(options)
         if self.two_views and options.ensemble:
             raise UsageError("flipping exchanges the two views", "leave ensemble out")
         if self.two_views and profile is not None:
             raise UsageError("two views of a sensor have no profile", "leave it out")
-        out = np.empty(self._shape(colours), colours.dtype)
-        space, doubt = space_of(profile, grey=colours.ndim == 2)
-        outcome = self._restore(Input(colours, alpha, space), out, options, progress)
-        new_alpha = None
-        if alpha is not None:
-            new_alpha = np.empty(out.shape[:2], out.dtype)
-            self._keep_alpha(alpha, new_alpha)
-        return out, new_alpha, [*([doubt] if doubt else []), *outcome.warnings]
+        height, width = colours.shape[:2]
+        photo = Photo(colours, alpha, Header("", width, height), Metadata(icc=profile))
+        work = Work(b"", BytesIO(), None, photo, width, height, [], 0.0)
+        self.improve(work, options, progress)
+        made, new_alpha = work.photo.pixels, work.photo.alpha
+        if made is colours:
+            made, new_alpha = made.copy(), None if new_alpha is None else new_alpha.copy()
+        return made, new_alpha, work.said
 
     @in_python("target")
     def file(

@@ -113,6 +113,10 @@ def test_a_size_that_is_asked_for_is_reached(tmp_path: Path) -> None:
         target = tmp_path / f"{size[0]}.png"
         result = made.file(tmp_path / "a.png", target, ev=0, strength=0)
         assert (result.output_width, result.output_height) == size
+        pixels = decode(tmp_path / "a.png").pixels
+        again = made(pixels, ev=0, strength=0)
+        assert np.array_equal(again, decode(target).pixels)
+        assert not np.shares_memory(again, pixels)
 
 
 def test_wrong_options_are_refused() -> None:
