@@ -361,7 +361,7 @@ def _limits() -> Iterator[Case]:
     made = _into("a.png", "b.png", "c.png")
     yield Case("--max-time, then the rest", "limited time", build, (late, later), made)
     full = Step(_go(), 1, errors=2, says="not started")
-    yield Case("a full disk stops", "full disks and failing ones", build, (full,), patch=_full)
+    yield Case("a full disk stops", "full or failing disks", build, (full,), patch=_full)
     nothing = Step(_go(), counts=(0, 0, 0))
     yield Case("an empty folder", "which photos", lambda f: (f / "in").mkdir(), (nothing,))
     gone = Step(_go(), 1, says="no such folder")

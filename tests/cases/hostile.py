@@ -164,7 +164,7 @@ def _bombs() -> Iterator[Case]:
         )
         name = f"{extension} that claims 60000x60000, allowed"
         words = ("--max-pixels", "4G", "--max-memory", "1G")
-        yield _refused(name, "bombs", _file(file, data), file, *words, memory=400)
+        yield _refused(name, "decompression bombs", _file(file, data), file, *words, memory=400)
     packed = zlib.compressobj(9)
     rows = b"".join(packed.compress(bytes(6251)) for _ in range(50000)) + packed.flush()
     real = _head(50000, 50000, 1, 0) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
@@ -186,11 +186,11 @@ def _bombs() -> Iterator[Case]:
         raw = noise(8, 8).tobytes()
         build = _file("a.png", png((8, 8, 8, 2), raw, part))
         step = Step(denoise("a.png", "-o", "out.png"))
-        yield Case(name, "bombs", build, (step,), ("out.png",), memory=60)
+        yield Case(name, "decompression bombs", build, (step,), ("out.png",), memory=60)
 
 
 def _no_files() -> Iterator[Case]:
-    promise = "FIFOs, devices, folders, loops of links"
+    promise = "FIFOs, devices, folders, circular links"
 
     def linked(folder: Path) -> None:
         (folder / "a.jpg").symlink_to("b.jpg")

@@ -210,7 +210,7 @@ def _faults() -> Iterator[Case]:
                 step = Step(words, 1, says="no space" if full else "b.png: cannot be written")
                 yield Case(
                     label,
-                    "full disks and failing ones",
+                    "full or failing disks",
                     _with(b_png=b"precious") if exists else _photo,
                     (step,),
                     patch=_failing(name, code),
