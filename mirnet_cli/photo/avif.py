@@ -8,20 +8,14 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from mirnet_cli.photo import cicp, exif, isobmff
-from mirnet_cli.photo.codec import Layout, OpenFile, Order, Raster
+from mirnet_cli.photo.codec import Capacity, Layout, OpenFile, Order, Raster
 from mirnet_cli.photo.picture import Metadata
 from mirnet_cli.photo.source import DamageError, Data, whole
 
 if TYPE_CHECKING:
     from PIL import Image
 
-DEPTHS = ("uint8",)
-GREY = True
-ALPHA = True
-GREY_ALPHA = False
-HOLDS = frozenset({"exif", "xmp", "icc"})
-MAX_SIDE = 65535
-PIECEMEAL = False
+CAPACITY = Capacity(frozenset({"exif", "xmp", "icc"}), max_side=65535)
 
 _HEAD = 1 << 16
 """Bytes in which the boxes before the pixels are looked for."""

@@ -4,17 +4,11 @@ import struct
 from io import BytesIO
 
 from mirnet_cli.photo import formats
-from mirnet_cli.photo.codec import Layout, OpenFile, Order, Raster
+from mirnet_cli.photo.codec import Capacity, Layout, OpenFile, Order, Raster
 from mirnet_cli.photo.picture import Array, Metadata
 from mirnet_cli.photo.source import DamageError, Data, whole
 
-DEPTHS = ("uint8",)
-GREY = True
-ALPHA = True
-GREY_ALPHA = False
-HOLDS = frozenset({"dpi"})
-MAX_SIDE = 2**31 - 1
-PIECEMEAL = False
+CAPACITY = Capacity(frozenset({"dpi"}))
 
 _MAX_PROFILE = 16 << 20
 _UNCOMPRESSED = {0, 3, 6}

@@ -51,8 +51,8 @@ class Order:
     """What to write.
 
     Attributes:
-        pixels, alpha: as the codec's ``DEPTHS``, ``GREY`` and ``ALPHA`` allow.
-        metadata: with everything outside the codec's ``HOLDS`` taken out.
+        pixels, alpha: as the codec's ``CAPACITY`` allows.
+        metadata: with everything that its files do not hold taken out.
         options: as asked for.
         jpeg, lossless: how the input was compressed.
         again: whether the input was of this format.
@@ -77,7 +77,13 @@ class OtherFormatError(Exception):
 
 
 class OpenFile(Protocol):
-    """A photo's file, open for reading, and asked in this order; what it parses, it parses once."""
+    """A photo's file, open for reading, and asked in this order; what it parses, it parses once.
+
+    Attributes:
+        piecemeal: pixels are read where they lie, and no file is wanted in memory.
+    """
+
+    piecemeal: bool = False
 
     def header(self) -> Layout:
         """Read sizes, decoding nothing. Raises DamageError or InputError."""
@@ -89,24 +95,31 @@ class OpenFile(Protocol):
         """Decode, once. Raises DamageError, InputError or what Pillow and OpenCV raise."""
 
 
-class Codec(Protocol):
-    """One format's module.
+@dataclass(frozen=True)
+class Capacity:
+    """What files of a format can hold.
 
-    ``DEPTHS`` holds dtype names; ``GREY``, ``ALPHA`` and ``GREY_ALPHA`` say whether one channel, an
-    alpha channel, and both alone can be stored; ``HOLDS`` names fields of
-    :class:`~mirnet_cli.photo.picture.Metadata`; ``MAX_SIDE`` is in pixels.
-    ``PIECEMEAL`` says that pixels are read where they lie, and no file is wanted in memory;
-    ``File`` opens one.
+    Attributes:
+        metadata: names of fields of :class:`~mirnet_cli.photo.picture.Metadata`.
+        depths: dtype names.
+        max_side: in pixels.
+        grey, alpha, grey_alpha: whether one channel, an alpha channel, and both alone can be
+            stored.
     """
 
-    DEPTHS: tuple[str, ...]
-    GREY: bool
-    ALPHA: bool
-    GREY_ALPHA: bool
-    HOLDS: frozenset[str]
-    MAX_SIDE: int
-    PIECEMEAL: bool
+    metadata: frozenset[str]
+    depths: tuple[str, ...] = ("uint8",)
+    max_side: int = 2**31 - 1
+    grey: bool = True
+    alpha: bool = True
+    grey_alpha: bool = False
+
+
+class Codec(Protocol):
+    """One format's module: ``File`` opens a file; the rest only where the format is written."""
+
     File: Callable[[Data], OpenFile]
+    CAPACITY: Capacity
 
     def write(self, order: Order) -> tuple[list[bytes], list[str]]:
         """Encode into the pieces of a file, and say what was lost."""

@@ -4,17 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from mirnet_cli.photo.codec import Layout, OpenFile, Order, Raster
+from mirnet_cli.photo.codec import Layout, OpenFile, Raster
 from mirnet_cli.photo.picture import Metadata
 from mirnet_cli.photo.source import DamageError, Data
-
-DEPTHS = ("uint8",)
-GREY = True
-ALPHA = True
-GREY_ALPHA = False
-HOLDS: frozenset[str] = frozenset()
-MAX_SIDE = 65535
-PIECEMEAL = False
 
 MAX_BLOCKS = 1_000_000
 _FRAME, _EXTENSION, _END = 0x2C, 0x21, 0x3B
@@ -82,11 +74,6 @@ class File(OpenFile):
 
         raster = first_frame(GifImagePlugin.GifImageFile, self._data, layout, orientation)
         return replace(raster, lossless=True)
-
-
-def write(order: Order) -> tuple[list[bytes], list[str]]:
-    """256 colours hold no photo: what is read from a GIF is written as PNG."""
-    raise DamageError("it cannot be written")
 
 
 def _blocks(data: Data) -> Iterator[_Block]:

@@ -10,17 +10,11 @@ import numpy as np
 
 from mirnet_cli.errors import InputError
 from mirnet_cli.photo import cicp, exif, isobmff
-from mirnet_cli.photo.codec import Layout, OpenFile, Order, Raster
+from mirnet_cli.photo.codec import Capacity, Layout, OpenFile, Order, Raster
 from mirnet_cli.photo.picture import Array, Metadata
 from mirnet_cli.photo.source import DamageError, Data, whole
 
-DEPTHS = ("uint8", "uint16")
-GREY = True
-ALPHA = True
-GREY_ALPHA = False
-HOLDS = frozenset({"exif", "xmp", "icc"})
-MAX_SIDE = 65535
-PIECEMEAL = False
+CAPACITY = Capacity(frozenset({"exif", "xmp", "icc"}), depths=("uint8", "uint16"), max_side=65535)
 
 QUALITY = 90
 """HEIC does not state the quality it was written with; from here on it is 4:4:4."""

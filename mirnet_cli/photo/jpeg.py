@@ -9,7 +9,7 @@ from functools import cached_property
 from io import BytesIO
 
 from mirnet_cli.photo import behind, cicp, exif, formats, photoshop, xmp
-from mirnet_cli.photo.codec import Layout, OpenFile, Order, Raster
+from mirnet_cli.photo.codec import Capacity, Layout, OpenFile, Order, Raster
 from mirnet_cli.photo.jpeg_segments import (
     COM,
     FRAMES,
@@ -23,13 +23,11 @@ from mirnet_cli.photo.jpeg_segments import (
 from mirnet_cli.photo.picture import JpegSettings, Metadata, Part
 from mirnet_cli.photo.source import DamageError, Data, whole
 
-DEPTHS = ("uint8",)
-GREY = True
-ALPHA = False
-GREY_ALPHA = False
-HOLDS = frozenset({"exif", "xmp", "icc", "iptc", "dpi", "aspect", "comment", "resources", "parts"})
-MAX_SIDE = 65500
-PIECEMEAL = False
+CAPACITY = Capacity(
+    frozenset({"exif", "xmp", "icc", "iptc", "dpi", "aspect", "comment", "resources", "parts"}),
+    max_side=65500,
+    alpha=False,
+)
 
 QUALITY = 95
 """Where neither the user nor a JPEG input says: no visible loss, and then 4:4:4."""

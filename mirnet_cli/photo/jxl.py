@@ -10,7 +10,7 @@ import numpy as np
 
 from mirnet_cli.errors import InputError
 from mirnet_cli.photo import cicp, exif, jxl_header
-from mirnet_cli.photo.codec import NUMBERS, Layout, OpenFile, Order, Raster
+from mirnet_cli.photo.codec import NUMBERS, Capacity, Layout, OpenFile, Order, Raster
 from mirnet_cli.photo.isobmff import box, boxes, spans
 from mirnet_cli.photo.picture import Array, Metadata
 from mirnet_cli.photo.source import DamageError, Data, whole
@@ -18,13 +18,12 @@ from mirnet_cli.photo.source import DamageError, Data, whole
 if TYPE_CHECKING:
     from mirnet_cli.photo.space import Space
 
-DEPTHS = ("uint8", "uint16", "float32")
-GREY = True
-ALPHA = True
-GREY_ALPHA = True
-HOLDS = frozenset({"exif", "xmp", "icc"})
-MAX_SIDE = 1 << 18
-PIECEMEAL = False
+CAPACITY = Capacity(
+    frozenset({"exif", "xmp", "icc"}),
+    depths=("uint8", "uint16", "float32"),
+    max_side=1 << 18,
+    grey_alpha=True,
+)
 
 QUALITY = 90
 

@@ -9,19 +9,17 @@ import zlib
 from functools import cached_property
 
 from mirnet_cli.photo import exif, photoshop, png_pixels
-from mirnet_cli.photo.codec import Layout, OpenFile, Order, Raster
+from mirnet_cli.photo.codec import Capacity, Layout, OpenFile, Order, Raster
 from mirnet_cli.photo.deflate import inflate
 from mirnet_cli.photo.picture import Metadata, Part, shape_of
 from mirnet_cli.photo.png_chunks import COLOUR, SIGNATURE, Chunk, checked, pack, walk
 from mirnet_cli.photo.source import DamageError, Data
 
-DEPTHS = ("uint8", "uint16")
-GREY = True
-ALPHA = True
-GREY_ALPHA = True
-HOLDS = frozenset({"exif", "xmp", "icc", "iptc", "dpi", "aspect", "comment", "resources", "parts"})
-MAX_SIDE = 2**31 - 1
-PIECEMEAL = False
+CAPACITY = Capacity(
+    frozenset({"exif", "xmp", "icc", "iptc", "dpi", "aspect", "comment", "resources", "parts"}),
+    depths=("uint8", "uint16"),
+    grey_alpha=True,
+)
 
 MAX_TEXT = 16 << 20
 """Bytes a compressed text or profile may unpack to."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mirnet_cli.photo import exif, ifd, isobmff, jpeg, raw_check, xmp
-from mirnet_cli.photo.codec import Layout, OpenFile, Order, Raster
+from mirnet_cli.photo.codec import Layout, OpenFile, Raster
 from mirnet_cli.photo.ifd import Reader, Tree
 from mirnet_cli.photo.picture import Metadata
 from mirnet_cli.photo.source import DamageError, Data, whole
@@ -20,13 +20,6 @@ from mirnet_cli.photo.source import DamageError, Data, whole
 if TYPE_CHECKING:
     import rawpy
 
-DEPTHS = ()
-GREY = True
-ALPHA = False
-GREY_ALPHA = False
-HOLDS: frozenset[str] = frozenset()
-MAX_SIDE = 0
-PIECEMEAL = False
 
 _ABOUT = {0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x4746, 0x4749, 0x8298}
 _ABOUT |= {exif.EXIF_POINTER, 0x8825, *range(0x9C9B, 0x9CA0)}
@@ -238,8 +231,3 @@ def _of_jpeg(data: bytes) -> tuple[bytes | None, bytes | None, bytes | None]:
     except DamageError:
         return None, None, None
     return block, found.xmp, found.iptc
-
-
-def write(order: Order) -> tuple[list[bytes], list[str]]:
-    """Nothing writes camera RAW."""
-    raise DamageError("it cannot be written")

@@ -69,7 +69,7 @@ def decode(source: Place | bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
     with opened(source) as data:
         try:
             format, file, layout = _opened(data, max_pixels)
-            if not codec_of(format).PIECEMEAL:
+            if not file.piecemeal:
                 _take_whole(data, layout)
             metadata, turn, warnings = _metadata(format, file)
             raster = _pixels(file, layout, metadata, turn)

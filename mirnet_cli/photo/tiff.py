@@ -7,19 +7,17 @@ import struct
 from collections.abc import Iterator
 
 from mirnet_cli.photo import ifd, photoshop, stacks, tiff_pixels, tiff_predictors
-from mirnet_cli.photo.codec import Layout, OpenFile, Order, OtherFormatError, Raster
+from mirnet_cli.photo.codec import Capacity, Layout, OpenFile, Order, OtherFormatError, Raster
 from mirnet_cli.photo.deflate import compress_each
 from mirnet_cli.photo.ifd import Directory, Field, Reader, Tree
 from mirnet_cli.photo.picture import Metadata, shape_of
 from mirnet_cli.photo.source import DamageError, Data
 
-DEPTHS = ("uint8", "uint16", "float32")
-GREY = True
-ALPHA = True
-GREY_ALPHA = True
-HOLDS = frozenset({"exif", "xmp", "icc", "iptc", "dpi", "aspect", "resources"})
-MAX_SIDE = 2**31 - 1
-PIECEMEAL = True
+CAPACITY = Capacity(
+    frozenset({"exif", "xmp", "icc", "iptc", "dpi", "aspect", "resources"}),
+    depths=("uint8", "uint16", "float32"),
+    grey_alpha=True,
+)
 
 MAX_FRAMES = 10_000
 _STRIP = 1 << 20
@@ -83,6 +81,8 @@ def _first(data: Data) -> tuple[Reader, int, Directory]:
 
 class File(OpenFile):
     """A TIFF, of which the first picture is read."""
+
+    piecemeal = True
 
     def __init__(self, data: Data) -> None:
         self._reader, self._at, self._top = _first(data)

@@ -6,17 +6,11 @@ from functools import cached_property
 from io import BytesIO
 
 from mirnet_cli.photo import exif
-from mirnet_cli.photo.codec import Layout, OpenFile, Order, Raster
+from mirnet_cli.photo.codec import Capacity, Layout, OpenFile, Order, Raster
 from mirnet_cli.photo.picture import Metadata, Part
 from mirnet_cli.photo.source import DamageError, Data
 
-DEPTHS = ("uint8",)
-GREY = False
-ALPHA = True
-GREY_ALPHA = False
-HOLDS = frozenset({"exif", "xmp", "icc"})
-MAX_SIDE = 16383
-PIECEMEAL = False
+CAPACITY = Capacity(frozenset({"exif", "xmp", "icc"}), max_side=16383, grey=False)
 
 QUALITY = 90
 """Lossy WebP does not state the quality it was written with."""

@@ -63,7 +63,7 @@ def encode(
         metadata = Metadata(icc=metadata.icc, parts=colour)
     else:
         warnings += photo.misplaced
-        done = provenance if "xmp" in codec.HOLDS else None
+        done = provenance if "xmp" in codec.CAPACITY.metadata else None
         metadata = _current(metadata, pixels, done, warnings)
     metadata = _holdable(metadata, codec, name, warnings)
     again = name == photo.header.format
@@ -88,7 +88,7 @@ def format_for(header: Header, width: int, height: int, format: str | None) -> s
         OutputError: the format cannot hold a picture of this size.
     """
     name = format or formats.FORMATS[header.format].written or header.format
-    limit = codec_of(name).MAX_SIDE
+    limit = codec_of(name).CAPACITY.max_side
     if max(height, width) > limit:
         raise OutputError(
             f"{name} holds at most {limit} pixels a side, and these are {width}x{height}",
@@ -114,7 +114,7 @@ def _with_colours(photo: Photo, codec: Codec, name: str, warnings: list[str]) ->
                     photo = photo.with_pixels(raster.in_srgb(photo.pixels, space), photo.alpha)
                 made = None
             photo = replace(photo, metadata=replace(metadata, icc=made, parts=rest))
-    if photo.metadata.icc is None or "icc" in codec.HOLDS:
+    if photo.metadata.icc is None or "icc" in codec.CAPACITY.metadata:
         return photo
     space, _ = space_of_photo(photo)
     if space is not None:
@@ -133,23 +133,24 @@ def _shaped(
     from mirnet_cli.photo.space import space_of_photo
 
     pixels, alpha, metadata = photo.pixels, photo.alpha, photo.metadata
+    holds = codec.CAPACITY
     depth = pixels.dtype.name
-    if depth not in codec.DEPTHS:
-        target = "uint16" if "uint16" in codec.DEPTHS else "uint8"
+    if depth not in holds.depths:
+        target = "uint16" if "uint16" in holds.depths else "uint8"
         bits = {"uint16": "16 bits", "float32": "floating-point samples"}[depth]
         warnings.append(f"{bits} became {target[4:]} bits, which is what {name} holds")
         pixels = raster.to_depth(pixels, target)
         alpha = None if alpha is None else raster.to_depth(alpha, target)
-    if alpha is not None and not codec.ALPHA:
+    if alpha is not None and not holds.alpha:
         warnings.append(f"transparency became white: {name} has none")
         pixels, alpha = raster.on_white(pixels, alpha), None
     space = None if metadata.icc is None else kind_of(metadata.icc)
-    if pixels.ndim == 2 and not (codec.GREY if alpha is None else codec.GREY_ALPHA):
+    if pixels.ndim == 2 and not (holds.grey if alpha is None else holds.grey_alpha):
         if space == "GRAY":
             own, _ = space_of_photo(photo)
             pixels = pixels if own is None else raster.in_srgb(pixels, own)
             metadata = replace(metadata, icc=None)
-            grey = "grey with transparency" if codec.GREY else "grey"
+            grey = "grey with transparency" if holds.grey else "grey"
             warnings.append(f"grey became sRGB, and its profile is not kept: {name} has no {grey}")
         pixels = pixels[..., None].repeat(3, axis=2)
     elif (space == "GRAY" and pixels.ndim == 3) or (
@@ -200,19 +201,19 @@ def _without(metadata: Metadata, field: str) -> Metadata:
 
 def _holdable(metadata: Metadata, codec: Codec, name: str, warnings: list[str]) -> Metadata:
     """Metadata without what the format has no place for."""
-    kept = metadata
+    kept, holds = metadata, codec.CAPACITY.metadata
     for field, meaning in _NAMES.items():
-        if getattr(metadata, field) is not None and field not in codec.HOLDS:
+        if getattr(metadata, field) is not None and field not in holds:
             warnings.append(f"{meaning} cannot be kept in {name}")
             kept = _without(kept, field)
     if kept.exif is not None and kept.note_at is not None and name != "TIFF":
         warnings.append(ifd.NOTE_LOST)
         kept = replace(kept, exif=exif.without_note(kept.exif))
-    if metadata.dpi is not None and "dpi" not in codec.HOLDS:
-        if not ("exif" in codec.HOLDS and exif.has_resolution(metadata.exif)):
+    if metadata.dpi is not None and "dpi" not in holds:
+        if not ("exif" in holds and exif.has_resolution(metadata.exif)):
             warnings.append(f"the resolution (dpi) cannot be kept in {name}")
         kept = replace(kept, dpi=None)
-    own = tuple(part for part in metadata.parts if part.format == name and "parts" in codec.HOLDS)
+    own = tuple(part for part in metadata.parts if part.format == name and "parts" in holds)
     lost = sorted(
         {f"{p.format} {p.kind}" for p in metadata.parts} - {f"{p.format} {p.kind}" for p in own}
     )

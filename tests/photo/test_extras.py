@@ -757,7 +757,7 @@ def test_a_clean_aperture_that_is_no_part_is_said(numbers: tuple[int, ...]) -> N
     data = turned_avif(1, test_regions.source().pixels, icc_profile=PLACE)
     found = decode(with_part(data, numbers))
     assert found.pixels.shape[:2] == (40, 60)
-    assert "clap" in found.warnings[0]
+    assert "clean aperture" in found.warnings[0]
 
 
 @heic

@@ -92,7 +92,7 @@ def test_webp_stays_without_loss_if_it_was() -> None:
 def test_losses_are_said() -> None:
     source = photo(noise(8, 8, 3, np.uint16), noise(8, 8, 1, np.uint16))
     for format, words in (
-        ("JPEG", ("16 bits became 8", "laid on white")),
+        ("JPEG", ("16 bits became 8", "transparency became white")),
         ("WEBP", ("16 bits became 8",)),
         ("AVIF", ("16 bits became 8",)),
         ("BMP", ("16 bits became 8",)),
