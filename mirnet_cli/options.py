@@ -80,6 +80,11 @@ class Options:
             what = str(error).partition("() ")[2] or str(error)
             raise UsageError(what, f"see help(mirnet_cli.{cls.__name__})") from error
 
+    def part(self, kind: "type[_Kind]", **named: Any) -> "_Kind":
+        """Those options that are of ``kind`` too, some with the values of ``named``."""
+        own = {field.name: getattr(self, field.name) for field in fields(kind)}
+        return kind(**(own | named))
+
     def given(self) -> dict[str, Any]:
         """The values that are not the defaults."""
         return {
@@ -87,6 +92,9 @@ class Options:
             for field in fields(self)
             if getattr(self, field.name) != field.default
         }
+
+
+_Kind = TypeVar("_Kind", bound=Options)
 
 
 def like(kind: type, name: str, panel: str | None = None, help: str | None = None) -> Setting:

@@ -1,7 +1,7 @@
 """Several networks one after the other on one decoded photo."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -218,7 +218,7 @@ def _parts(step: Part) -> list[tuple[Restorer, dict[str, Any]]]:
     if not isinstance(restorer, Restorer):
         raise UsageError(f"{type(restorer).__name__} is not a Restorer", "give what load() returns")
     if isinstance(own, StepOptions):
-        own = {each.name: getattr(own, each.name) for each in fields(StepOptions)}
+        own = vars(own.part(StepOptions))
     restorer.check(StepOptions(**own))
     inner = restorer._parts if isinstance(restorer, Chain) else [(restorer, {})]
     return [(each, {**own, **said}) for each, said in inner]
@@ -226,10 +226,7 @@ def _parts(step: Part) -> list[tuple[Restorer, dict[str, Any]]]:
 
 def _of(options: StepOptions, own: Mapping[str, Any], step: Restorer) -> StepOptions:
     """What one step is asked for."""
-    given = {each.name: getattr(options, each.name) for each in fields(StepOptions)}
-    if not step.light:
-        del given["ev"]
-    return StepOptions(**(given | dict(own)))
+    return options.part(StepOptions, **({} if step.light else {"ev": "auto"}) | dict(own))
 
 
 def _joined(values: Iterable[str]) -> str:

@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any, TypeVar, cast
 
@@ -104,8 +104,7 @@ class Restorer:
 
     def planned(self, options: StepOptions) -> tuple[Step, ...]:
         """The networks that a photo goes through, and what is asked of each."""
-        given = {each.name: getattr(options, each.name) for each in fields(StepOptions)}
-        asked = StepOptions(**given).given()
+        asked = options.part(StepOptions).given()
         what = (self.task, self.scale, self.model, self.sha256)
         return (Step(*what, self.runtime, self.device, self.precision, asked),)
 

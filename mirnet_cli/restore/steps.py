@@ -190,7 +190,7 @@ class ChainOptions(LoadOptions):
         Raises:
             UsageError: the scale is of no step, or of more than one.
         """
-        first = LoadOptions(**{each.name: getattr(self, each.name) for each in fields(LoadOptions)})
+        first = self.part(LoadOptions)
         if first.task == "auto" and self.then:
             raise UsageError(
                 "cannot be combined with auto, which chooses the steps",
