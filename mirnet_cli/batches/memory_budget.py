@@ -17,11 +17,9 @@ if TYPE_CHECKING:
     from mirnet_cli.restore import Restorer
 
 _READING = {"JPEG": 10, "BMP": 13, "AVIF": 13, "WEBP": 18, "PNG": 35, "TIFF": 35}
-"""Bytes a pixel at the peak of decoding, measured on 16 megapixels: JPEG 9.3, BMP 12.1, AVIF 11.5,
-WebP 17.2, PNG 10.8 (8 bits) and 34.2 (16 bits with alpha), TIFF 6.8; of floats with alpha more."""
+"""Bytes a pixel at the peak of decoding (docs/measurements.md)."""
 _WRITING = {"JPEG": 10, "BMP": 12, "WEBP": 14, "PNG": 21, "TIFF": 21, "AVIF": 44}
-"""Bytes a pixel at the peak of encoding, the pixels included, measured likewise: JPEG 9.3, BMP
-10.4, WebP 12.5, PNG 4.2 and 20.7, TIFF 5.1 and 15.8, AVIF 43.2."""
+"""Bytes a pixel at the peak of encoding, the pixels included."""
 _HELD = {"JPEG": 3, "BMP": 4, "AVIF": 4, "WEBP": 4, "PNG": 8}
 _UNKNOWN = 48
 _HELD_UNKNOWN = 16

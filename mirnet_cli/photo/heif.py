@@ -20,10 +20,8 @@ QUALITY = 90
 """HEIC does not state the quality it was written with; from here on it is 4:4:4."""
 
 _PRESET = "ultrafast"
-"""Of x265. pillow-heif's own is "slow", which takes seven times as long (2.3 s of processor time a
-megapixel instead of 0.3, more than the networks). At the same quality files are 10 to 16 % larger
-and 0.7 to 1.1 dB nearer to the picture (90), 8 to 15 % and the same (75), -5 to 7 % and 0.4 to 0.6
-dB (50); "superfast" to "medium" take three times as long for 2 to 6 %. Measured on two photos."""
+"""Of x265. pillow-heif's own is "slow", which takes seven times as long, more than the networks,
+for files a little smaller (docs/measurements.md)."""
 
 _DEEP = 12
 """Bits that 16-bit samples are written with, the most that HEVC encoders take."""

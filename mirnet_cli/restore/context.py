@@ -31,11 +31,8 @@ from mirnet_cli.runtime import Record, Vectors
 class Refinement:
     """When refinement ends: when one more pass would change next to nothing.
 
-    That is seen from the vectors or, because many of them hardly matter, from a few tiles computed
-    again with the new ones. Measured with partly trained weights, tiles of 256, PSNR against the
-    whole picture after one, two and three passes: denoise 86, 105, 105; upscale 91, 130, 150;
-    enhance 58, 80, 107 (tiles on their own 82, 85, 55). The last pass alone moved the largest
-    component of a vector by up to 3 % and the result not at all, hence a tolerance of the result.
+    That is seen from the vectors or, because many of them hardly matter (docs/measurements.md),
+    from a few tiles computed again with the new ones.
 
     Attributes:
         rounds: passes over the tiles, at most.
@@ -66,9 +63,8 @@ _INT8_DEVIATION = 5e-3
 def refinement(precision: str) -> Refinement:
     """When refinement ends in a precision.
 
-    In half precision other vectors round all features otherwise: results are some 65 dB apart then,
-    and asking for more takes passes that bring little. (With the very same vectors, tiles in
-    bfloat16 are 78 to 87 dB from the picture in one piece.) In 8-bit integers any difference,
+    In half precision other vectors round all features otherwise, and asking for more takes passes
+    that bring little (docs/measurements.md). In 8-bit integers any difference,
     however small, ends as a step of theirs: results are as far apart as they are from float32's.
     """
     if precision == "fp32":

@@ -34,15 +34,10 @@ class Footprint:
 
 
 TORCH = Footprint(fixed=420 << 20, copies=2, whole=20, tile=36, largest=768)
-"""Measured as the growth of the process's peak over runs and stitching, one thread, torch 2.13.
+"""Measured as the growth of the process's peak over runs and stitching (docs/measurements.md).
 
-The process: 280 MiB with a compact network. One run, in streams of float32 at the body's size:
-compact (32, 64, 128) on the unshuffled picture 20 at 512x512, 17 at 1000x1000, 14 at 2000x2000; for
-scale 2 without unshuffling 19 at 256x256 and 13 at 720x720; mirnet_v1 with 64 or 32 features 16 to
-21. Many runs: 36 for tiles of 512 and of 720 (668 and 1010 MiB in all, of which 360 without tiles).
-That is more, because recording takes masked copies, and because glibc keeps tensors below 32 MiB on
-a heap that fragments. Taking each from the system instead, or giving back what is free after each
-run, was measured too: less memory, 15 to 80 % more time.
+Many runs take more than one, because recording takes masked copies, and because glibc keeps tensors
+below 32 MiB on a heap that fragments.
 """
 
 OPENVINO = {
@@ -50,23 +45,14 @@ OPENVINO = {
     "bf16": Footprint(fixed=256 << 20, copies=4, whole=11, tile=13, largest=1536),
     "int8": Footprint(fixed=256 << 20, copies=4, whole=13, tile=16, largest=1536),
 }
-"""Measured likewise with OpenVINO 2026.4 by precision, graphs compiled for one size.
+"""Measured likewise by precision, graphs compiled for one size.
 
-The process: 100 MiB with a compact network written down, 440 MiB with mirnet_v1, whose weights are
-121 MiB in float32; the rest is for what compiling and keeping a graph leave. Beyond that and the
-weights, compact (32, 64, 128), in streams: in bfloat16 6 in one piece (2048x2048), recording 10.5
-(the context "whole" does that to an uncut picture, so it is what is planned), replaying and
-recording 12 in tiles of 1024 and 14 of 768; in float32 12, 12 and 14 to 15.5. CPU seconds a
-megapixel in bfloat16, replaying: 0.84 in tiles of 512, 0.94 of 768, 0.86 of 1024, 0.87 of 1536,
-0.85 of 2048; so the fewer the overlaps the better.
+The context "whole" records on an uncut picture, so that is what is planned. The fewer the overlaps
+of tiles, the better.
 """
 
 OPENVINO_DEEP = Footprint(fixed=256 << 20, copies=4, whole=14, tile=18, largest=768)
-"""The same for networks of other families than compact, in any precision.
-
-In float32 at 256x256, replaying and recording: mirnet_v1 17 streams, mirnet_v2 15.5; at 384x384 14
-and 11; without recording 2 to 3 fewer. (With sizes left open it was 123 and 78.)
-"""
+"""The same for networks of other families than compact, in any precision."""
 
 
 def footprint(runtime: str, precision: str, family: str) -> Footprint:

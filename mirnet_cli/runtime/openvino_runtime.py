@@ -28,11 +28,8 @@ from mirnet_cli.runtime.openvino_library import openvino, ops
 AUTO_BF16 = ("compact",)
 """Families that run in bfloat16 unless asked otherwise, where the CPU computes in it.
 
-Measured against float32 with the weights that ship, on six photos, dark and noisy ones among them:
-denoise 69 to 77 dB, enhance 63 to 68, upscale (x2) 79 to 83, upscale-x1 77 to 81, and never more
-than one level off after rounding to 8 bits, in half the time. Untrained mirnet_v1 and mirnet_v2 are
-off by 2 % of their residual (compact: 1 %), which may show where the residual is large, as in low
-light; of trained ones nothing is known.
+Half the time, for never more than one level after rounding to 8 bits with the weights that ship. Of
+trained networks of other families nothing is known (docs/measurements.md).
 """
 
 _MOST_KEPT = 8
