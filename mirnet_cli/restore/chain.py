@@ -21,10 +21,6 @@ from mirnet_cli.restore.tiles import TilePlan
 from mirnet_cli.restore.work import Work
 from mirnet_cli.runtime.memory import USEFUL
 
-_BAND = 256
-_FINER = 257
-"""Levels of 16 bits for each of 8."""
-
 Part = Restorer | tuple[Restorer, StepOptions | Mapping[str, Any]]
 
 
@@ -127,13 +123,12 @@ class Chain(Restorer):
 
     def improve(self, work: Work, options: StepOptions, progress: Report | None = None) -> None:
         """The second step of :meth:`Restorer.file`: through all networks."""
-        eight = work.photo.pixels.dtype == np.uint8
         together = self._together(work.width, work.height)
-        if eight:
-            _convert(work, _finer)
         told = _Told(progress, len(self._parts))
         provenance = {"tool": f"mirnet {__version__}"}
-        for number, (step, own) in enumerate(self._parts, 1):
+        kinds = self._kinds(work.photo.pixels, work.kind)
+        for number, ((step, own), kind) in enumerate(zip(self._parts, kinds, strict=True), 1):
+            work.kind = kind
             step.improve(work, _of(options, own, step), told.next())
             provenance |= {
                 f"step{number}.{k}": v for k, v in work.provenance.items() if k != "tool"
@@ -141,10 +136,14 @@ class Chain(Restorer):
             if not together:
                 # What a network holds for the next photo is what the next network needs for this.
                 step.release()
-        if eight:
-            _convert(work, _coarser)
         work.provenance = provenance
         work.said[:] = dict.fromkeys(work.said)
+
+    def _kinds(self, pixels: NDArray[Any], last: type | None) -> list[type]:
+        """The type of the samples that each step makes: from 8 bits on, 16 between steps."""
+        own: type = pixels.dtype.type
+        between = np.uint16 if own == np.uint8 else own
+        return [between] * (len(self._parts) - 1) + [last or own]
 
     def foresee(self, width: int, height: int) -> Forecast:
         """What a photo of this size will take: the memory of the largest step, the work of all.
@@ -177,10 +176,11 @@ class Chain(Restorer):
 
     def _forecasts(self, width: int, height: int) -> list[Forecast]:
         found = []
-        for step, (w, h) in self._sizes(width, height):
+        last = len(self._parts) - 1
+        for number, (step, (w, h)) in enumerate(self._sizes(width, height)):
             forecast = step.foresee(w, h)
-            # Of 16 bits: a byte more for each sample that goes in and out.
-            deeper = 3 * w * h * (1 + step.scale**2)
+            # Of 16 bits: a byte more for each sample that comes from a step or goes to one.
+            deeper = 3 * w * h * ((number > 0) + (number < last) * step.scale**2)
             found.append(replace(forecast, memory=forecast.memory + deeper))
         return found
 
@@ -233,23 +233,3 @@ def _joined(values: Iterable[str]) -> str:
     """What all have, or what each has."""
     every = list(values)
     return every[0] if len({*every}) == 1 else "+".join(every)
-
-
-def _convert(work: Work, convert: Any) -> None:
-    photo = work.photo
-    alpha = None if photo.alpha is None else convert(photo.alpha)
-    work.photo = photo.with_pixels(convert(photo.pixels), alpha)
-
-
-def _finer(pixels: NDArray[Any]) -> NDArray[Any]:
-    """8 bits as 16, exactly."""
-    return pixels.astype(np.uint16) * np.uint16(_FINER)
-
-
-def _coarser(pixels: NDArray[Any]) -> NDArray[Any]:
-    """16 bits as 8, rounded to nearest."""
-    out = np.empty(pixels.shape, np.uint8)
-    for start in range(0, len(pixels), _BAND):
-        band = pixels[start : start + _BAND].astype(np.uint32)
-        out[start : start + _BAND] = (band + _FINER // 2) // _FINER
-    return out

@@ -5,6 +5,7 @@ follow from it without cliffs. They cost little: noise is looked at in a few fla
 thumbnail, blur in a reduced copy.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,9 +28,22 @@ _GRID = 24
 """Candidates along each side of the picture."""
 _BLOCK = 16
 
-_REMOVED = (0.0, 0.50, 1.0, 1.6, 4.5, 9.1, 17.8, 31.0, 43.0, 80.0)
-_SIGMA = (0.0, 0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 35.0, 50.0, 96.0)
-"""What ``denoise`` removes of white noise, and the noise: measured on 23 photos kept apart."""
+_CELL = 8
+"""Side of the blocks that noise is measured in; JPEG's."""
+_ALONG = 96
+"""Blocks along each side of the picture."""
+_FLATTEST = 0.05
+_SMALLEST = {3: 0.93, 1: 0.87}
+"""What the flattest twentieth of blocks has of white noise, by the number of channels."""
+_KEPT = 0.65, 0.85
+"""Fine detail over all detail in the flattest blocks: below, coding took the noise's away."""
+_LEAST = (0.0, 0.3, 1.36, 3.73, 11.7, 22.7, 32.0, 255.0)
+_LEFT = (0.0, 0.3, 2.94, 5.9, 14.2, 24.8, 33.5, 255.0)
+"""What the flattest blocks have of noise after JPEG, and flat parts: measured at quality 75."""
+_EDGES = 1.0, 3.0
+"""Change from pixel to pixel, of 255, of which edges have more."""
+_CLIPPED = 3 / 255
+_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True)
@@ -38,11 +52,13 @@ class Estimates:
 
     Attributes:
         noise: standard deviation in flat parts, of 255, after gamma.
+        removed: what ``denoise`` takes from the light and shade of a usual place, of 255.
         light: stops of light that it asks for, 0 to 5.
         blur: 0 is sharp and 1 is blurred.
     """
 
     noise: float
+    removed: float
     light: float
     blur: float
 
@@ -56,54 +72,134 @@ class Estimates:
         return int(100 * 2 ** max(0, min(10, round(np.log2(max(exact, 1) / 100)))))
 
 
-def noise(denoise: "Restorer", picture: Picture) -> float:
-    """The standard deviation of a picture's noise in its flattest places, of 255.
+def noise(picture: Picture) -> float:
+    """The standard deviation of a picture's noise in its flat parts, of 255.
 
-    A denoising network is shown these places side by side, and what it removes is measured: texture
-    and grain that it knows for detail do not count, blotches and remains of JPEG do. What a given
-    noise makes it remove was measured with white noise (:data:`_SIGMA`).
-
-    Finding flat places is that of Liu, Freeman, Szeliski and Kang, "Noise estimation from a single
-    image" (CVPR 2006): the lowest variances are those of noise alone.
+    Blocks of eight pixels all over the picture are freed of what a quadratic surface explains; the
+    flattest twentieth has noise alone (Liu, Freeman, Szeliski and Kang, "Noise estimation from a
+    single image", CVPR 2006: the lowest variances are those of noise), and of it the finest detail
+    has least of the picture (Ponomarenko, Lukin, Zriakhov, Kaarna and Astola, "An automatic
+    approach to lossy compression of AVIRIS images", IGARSS 2007: the DCT's high frequencies of such
+    blocks). Where that is missing, JPEG took it: what is left then is known by the rest.
 
     Args:
-        denoise: with the weights that the measure was made with, or others of the kind.
         picture: of any size.
 
     Returns:
-        0 to 96. Places that are all but black or white are left out where there are others.
+        0 to 255. Blocks that touch black or white are left out where there are others.
     """
-    mosaic, side = _flat(picture)
+    blocks = _blocks(picture)
+    within = (blocks.min(axis=(1, 2)) > _CLIPPED) & (blocks.max(axis=(1, 2)) < 1 - _CLIPPED)
+    if within.sum() >= _ALONG:
+        blocks = blocks[within]
+    rest = blocks * np.float32(255)
+    rest -= (rest @ _SMOOTH) @ _SMOOTH.T
+    channels = rest.shape[1]
+    variances = np.square(rest).sum(axis=(1, 2)) / (channels * (_CELL**2 - _SMOOTH.shape[1]))
+    order = np.argsort(variances, kind="stable")
+    flattest = order[: max(len(order) // 10, 1)]
+    fine = float(np.sqrt(np.square(rest[flattest] @ _FINE).mean()))
+    least = float(np.sqrt(variances[order[int(_FLATTEST * (len(order) - 1))]]))
+    least, fine = least / _SMALLEST[channels], fine / _SMALLEST[channels]
+    coded = float(np.interp(least, _LEAST, _LEFT))
+    white = _ramp(fine / max(least, 1e-6), _KEPT)
+    return white * min(fine, least) + (1 - white) * coded
+
+
+def _blocks(picture: Picture) -> Floats:
+    """``(N, C, 64)`` in 0..1: blocks evenly spaced all over a picture; one channel of grey."""
+    if min(picture.height, picture.width) < _CELL:
+        picture = picture.mirrored(_CELL)
+    rows, columns = (
+        np.unique(np.linspace(0, side // _CELL - 1, min(side // _CELL, _ALONG)).astype(np.int64))
+        for side in (picture.height, picture.width)
+    )
+    lines, places = ((each[:, None] * _CELL + np.arange(_CELL)).ravel() for each in (rows, columns))
+    pixels = picture.read(lines, places)[..., : 1 if picture.grey else 3]
+    cells = pixels.reshape(len(rows), _CELL, len(columns), _CELL, -1)
+    made: Floats = cells.transpose(0, 2, 4, 1, 3).reshape(-1, cells.shape[-1], _CELL**2)
+    return made
+
+
+def _surfaces() -> Floats:
+    """``(64, 6)``: orthonormal quadratic surfaces on a block."""
+    y, x = (each.ravel() / _CELL for each in np.mgrid[:_CELL, :_CELL])
+    made, _ = np.linalg.qr(np.stack([np.ones_like(x), x, y, x * y, x * x, y * y], axis=1))
+    return made.astype(np.float32)
+
+
+def _finest() -> Floats:
+    """``(64, 21)``: the DCT's functions on a block whose frequencies sum to nine or more."""
+    k = np.arange(_CELL)
+    waves = np.cos(np.pi * (2 * k + 1) * k[:, None] / (2 * _CELL)) * np.sqrt(2 / _CELL)
+    waves[0] /= np.sqrt(2)
+    chosen = [np.outer(waves[u], waves[v]).ravel() for u in k for v in k if u + v > _CELL]
+    return np.stack(chosen, axis=1).astype(np.float32)
+
+
+_SMOOTH, _FINE = _surfaces(), _finest()
+
+
+def _ramp(value: float, bounds: tuple[float, float]) -> float:
+    return min(max((value - bounds[0]) / (bounds[1] - bounds[0]), 0.0), 1.0)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Places of a picture, the flattest first.
+
+    Attributes:
+        picture: whose they are.
+        side: of one, in pixels.
+        corners: top and left of each.
+    """
+
+    picture: Picture
+    side: int
+    corners: list[tuple[int, int]]
+
+    @classmethod
+    def of(cls, picture: Picture) -> "Places":
+        """Places all over a picture, of any size."""
+        height, width = picture.height, picture.width
+        side = min(_PATCH, height, width) // 2 * 2
+        if side < _BLOCK:
+            picture = picture.mirrored(_BLOCK)
+            height, width, side = picture.height, picture.width, _BLOCK
+        found = []
+        for top in _places(height, side):
+            for left in _places(width, side):
+                part = picture.pixels[top : top + side : 2, left : left + side : 2]
+                green = part if part.ndim == 2 else part[..., 1]
+                found.append((_unrest(green), int(top), int(left)))
+        found.sort()
+        return cls(picture, side, [(top, left) for _, top, left in found])
+
+    def shown(self, wanted: Sequence[int]) -> list[Floats]:
+        """``(side, side, 3)`` in 0..1 of each of those wanted, by their rank."""
+        span = np.arange(self.side)
+        return [
+            self.picture.read(top + span, left + span)
+            for top, left in (self.corners[n % len(self.corners)] for n in wanted)
+        ]
+
+
+def removed(denoise: "Restorer", places: Places) -> float:
+    """What ``denoise`` takes from the light and shade of a picture's usual places, of 255.
+
+    The network is shown twelve places side by side, from the flattest to the least flat, and the
+    median counts: noise is everywhere, while texture and grain that are taken for noise are in few.
+    Colours are left aside, which pictures without noise lose more of than light and shade.
+    """
+    count = _ROWS * _COLUMNS
+    ranks = [(2 * n + 1) * len(places.corners) // (2 * count) for n in range(count)]
+    tiles, side = places.shown(ranks), places.side
+    mosaic = np.vstack([np.hstack(tiles[n : n + _COLUMNS]) for n in range(0, count, _COLUMNS)])
     made, _ = denoise.array(mosaic, StepOptions(), clip=True)
-    removed = (mosaic - made) * 255
+    taken = ((mosaic - made) * 255) @ _LUMINANCE
     halo = min(_HALO, side // 6)
-    parts = removed.reshape(_ROWS, side, _COLUMNS, side, 3)[:, halo:-halo, :, halo:-halo]
-    variances = parts.var(axis=(1, 3)).mean(axis=2)
-    return float(np.interp(np.sqrt(np.median(variances)), _REMOVED, _SIGMA))
-
-
-def _flat(picture: Picture) -> tuple[Floats, int]:
-    """The flattest places of a picture, side by side, and the side of one."""
-    height, width = picture.height, picture.width
-    side = min(_PATCH, height, width) // 2 * 2
-    if side < _BLOCK:
-        picture = picture.mirrored(_BLOCK)
-        height, width, side = picture.height, picture.width, _BLOCK
-    found = []
-    for top in _places(height, side):
-        for left in _places(width, side):
-            part = picture.pixels[top : top + side : 2, left : left + side : 2]
-            green = part if part.ndim == 2 else part[..., 1]
-            found.append((_unrest(green), top, left))
-    found.sort()
-    wanted = _ROWS * _COLUMNS
-    chosen = [found[n % len(found)] for n in range(wanted)]
-    tiles = [
-        picture.read(np.arange(top, top + side), np.arange(left, left + side))
-        for _, top, left in chosen
-    ]
-    rows = [np.hstack(tiles[n : n + _COLUMNS]) for n in range(0, wanted, _COLUMNS)]
-    return np.vstack(rows), side
+    parts = taken.reshape(_ROWS, side, _COLUMNS, side)[:, halo:-halo, :, halo:-halo]
+    return float(np.median(parts.std(axis=(1, 3))))
 
 
 def _places(length: int, side: int) -> NDArray[np.int64]:
@@ -124,7 +220,8 @@ def blur(picture: Picture) -> float:
     """How blurred a picture is, 0 to 1, by how little it changes when it is blurred again.
 
     Crete, Dolmiere, Ladret and Nicolas, "The blur effect: perception and estimation with a new
-    no-reference perceptual blur metric" (SPIE 6492, 2007), on the middle of the picture.
+    no-reference perceptual blur metric" (SPIE 6492, 2007), on the middle of the picture. Where that
+    has no edges, as in a sky, nothing is known to be blurred.
     """
     side = 512
     height, width = picture.height, picture.width
@@ -133,10 +230,12 @@ def blur(picture: Picture) -> float:
         np.arange(top, min(height, top + side)), np.arange(left, min(width, left + side))
     )
     grey = np.ascontiguousarray(part.mean(axis=2))
-    worst = 0.0
+    worst = steepest = 0.0
     for axis, size in ((0, (1, 9)), (1, (9, 1))):
         again = cv2.blur(grey, size)
         before, after = np.abs(np.diff(grey, axis=axis)), np.abs(np.diff(again, axis=axis))
+        if before.size:
+            steepest = max(steepest, float(np.quantile(before, 0.99)) * 255)
         lost = np.maximum(before - after, 0).sum()
         worst = max(worst, 1 - float(lost) / max(float(before.sum()), 1e-6))
-    return worst
+    return worst * _ramp(steepest, _EDGES)

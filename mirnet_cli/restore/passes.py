@@ -16,7 +16,7 @@ from mirnet_cli.restore.gamut import in_own_space
 from mirnet_cli.restore.light import LightBase
 from mirnet_cli.restore.options import StepOptions
 from mirnet_cli.restore.patches import sample
-from mirnet_cli.restore.picture import Picture, store
+from mirnet_cli.restore.picture import Picture, copied, store
 from mirnet_cli.restore.prepared import Prepared
 from mirnet_cli.restore.resample import Floats
 from mirnet_cli.restore.tiles import Tile, TilePlan
@@ -317,7 +317,7 @@ def enlarged(picture: Picture, scale: int, out: NDArray[Any]) -> None:
         out: ``(scale * H, scale * W[, 3])``; filled band by band.
     """
     if scale == 1:
-        np.copyto(out, picture.pixels)
+        copied(picture.pixels, out)
         return
     base = BicubicBase(picture, scale)
     columns = (picture.margin, picture.width - picture.margin)

@@ -240,6 +240,28 @@ def store(values: Floats, out: NDArray[Any]) -> None:
     out[...] = values
 
 
+def copied(pixels: NDArray[Any], out: NDArray[Any], where: NDArray[np.bool_] | None = None) -> None:
+    """Copies pixels into others, perhaps of another type: 8 bits as 16 are exact, back too.
+
+    Args:
+        pixels: uint8, uint16 or float32.
+        out: of the same shape; filled.
+        where: the pixels that are copied; None is all.
+    """
+    if pixels.dtype == out.dtype and where is None:
+        out[...] = pixels
+        return
+    for start in range(0, len(pixels), _BAND):
+        band = np.s_[start : start + _BAND]
+        part = pixels[band]
+        if part.dtype != out.dtype:
+            made = np.empty(part.shape, out.dtype)
+            store(part.astype(np.float32) / np.float32(PEAKS[part.dtype.name]), made)
+            part = made
+        chosen: Any = True if where is None else where[band]
+        np.copyto(out[band], part, where=chosen)
+
+
 def check(pixels: NDArray[Any], *, two_views: bool = False, clip: bool | None = None) -> list[str]:
     """Check that an array is a picture that can be restored.
 

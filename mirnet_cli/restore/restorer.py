@@ -25,7 +25,7 @@ from mirnet_cli.restore.context import Refinement
 from mirnet_cli.restore.cutting import Cutter, Outcome
 from mirnet_cli.restore.options import LoadOptions, PhotoOptions, StepOptions
 from mirnet_cli.restore.passes import Report, enlarged
-from mirnet_cli.restore.picture import Picture, check
+from mirnet_cli.restore.picture import Picture, check, copied
 from mirnet_cli.restore.prepared import Prepared
 from mirnet_cli.restore.resample import BICUBIC_REACH
 from mirnet_cli.restore.result import Result, Step
@@ -313,7 +313,7 @@ class Restorer:
         """The second step: the photo's pixels become those of the result."""
         started = time.monotonic()
         photo = work.photo
-        out = np.empty(self._shape(photo.pixels), photo.pixels.dtype)
+        out = np.empty(self._shape(photo.pixels), work.kind or photo.pixels.dtype)
         alpha = None
         space, doubt = space_of_photo(photo)
         work.said += [doubt] if doubt else []
@@ -430,7 +430,7 @@ class Restorer:
 
     def _keep_alpha(self, alpha: NDArray[Any], out: NDArray[Any]) -> None:
         if self.scale == 1:
-            out[...] = alpha
+            copied(alpha, out)
         else:
             enlarged_alpha(alpha, self.scale, out)
 
@@ -450,7 +450,7 @@ class Restorer:
         if alpha is not None and self.scale == 1:
             # What nobody sees stays what it was.
             hidden = alpha == 0
-            np.copyto(out, pixels, where=hidden if pixels.ndim == 2 else hidden[..., None])
+            copied(pixels, out, hidden if pixels.ndim == 2 else hidden[..., None])
         return outcome
 
 

@@ -31,6 +31,7 @@ class Work:
         provenance: what was done.
         estimates, decision: what the photo was found to be like, and what was done for it.
         untouched: the file may be written as it is.
+        kind: the type of the samples that the next step makes; None is what it gets.
     """
 
     source: Source
@@ -47,3 +48,4 @@ class Work:
     estimates: Mapping[str, float] | None = None
     decision: str | None = None
     untouched: bool = False
+    kind: type | None = None

@@ -25,8 +25,10 @@ def auto() -> Auto:
     return made
 
 
-def decided(auto: Auto, noise: float, light: float, **options: Any) -> dict[str, Any]:
-    chosen = auto.decide(Estimates(noise, light, 0.3), 600, 400, StepOptions(**options))
+def decided(
+    auto: Auto, removed: float, light: float, blur: float = 0.3, **options: Any
+) -> dict[str, Any]:
+    chosen = auto.decide(Estimates(removed, removed, light, blur), 600, 400, StepOptions(**options))
     return {step.task: asked for step, asked in chosen}
 
 
@@ -51,7 +53,7 @@ def test_strengths_follow_without_cliffs(auto: Auto) -> None:
             decided(auto, noise, light).get("denoise", {}).get("strength", 0) for noise in steps
         ]
         assert np.all(np.diff(strengths) >= 0)
-        assert np.diff(strengths).max() < 0.03
+        assert np.diff(strengths).max() < 0.035
     stops = [decided(auto, 0, light).get("enhance", {}).get("ev", 0) for light in steps[:1001]]
     assert np.all(np.diff(stops) >= 0)
     assert np.diff(stops).max() < 0.05
@@ -59,9 +61,30 @@ def test_strengths_follow_without_cliffs(auto: Auto) -> None:
 
 def test_options_overrule(auto: Auto) -> None:
     assert decided(auto, 5, 3, ev=0) == {"denoise": {"strength": 1.0}}
-    assert decided(auto, 0, 0, ev=1.5) == {"enhance": {}}
+    assert decided(auto, 0, 0, ev=1.5) == {"enhance": {"ev": 1.5}}
     assert decided(auto, 5, 0, strength=0.5) == {"denoise": {"strength": 0.5}}
     assert decided(auto, 5, 3, strength=0) == {}
+
+
+def test_blur_without_noise_is_sharpened(auto: Auto) -> None:
+    assert decided(auto, 0.2, 0, 0.35) == {}
+    assert decided(auto, 0.2, 0, 0.55) == {"upscale": {"strength": 1.0}}
+    assert 0.3 < decided(auto, 0.2, 0, 0.47)["upscale"]["strength"] < 0.7
+    # What denoise leaves of noise would be sharpened, too.
+    assert [*decided(auto, 3, 0, 0.55)] == ["denoise"]
+    larger = mirnet_cli.load("auto", auto={"megapixels": 0.9}, device="cpu")
+    assert isinstance(larger, Auto)
+    (chosen,) = larger.decide(Estimates(0.2, 0.2, 0, 0.55), 600, 400, StepOptions())
+    assert (chosen[0].scale, chosen[1]) == (2, {})
+
+
+@pytest.mark.parametrize("ev", ["auto", 0.0, 1.0])
+@pytest.mark.parametrize("noise", [0, 12])
+def test_arrays_become_what_files_do(auto: Auto, tmp_path: Path, noise: int, ev: Any) -> None:
+    photo(tmp_path / "a.png", 128, noise)
+    auto.file(tmp_path / "a.png", tmp_path / "b.png", ev=ev)
+    pixels = decode(tmp_path / "a.png").pixels
+    assert np.array_equal(auto(pixels, ev=ev), decode(tmp_path / "b.png").pixels)
 
 
 def photo(path: Path, level: int, noise: float) -> None:
