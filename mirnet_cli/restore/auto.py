@@ -226,17 +226,11 @@ class Auto(Chain):
     def write(self, work: Work, options: WriteOptions) -> Result:
         """The third step: writes the result; as it is, or not at all, where nothing was needed."""
         if not work.steps and self._auto.skip_good:
-            result = Result(
-                input="-" if isinstance(work.source, bytes) else str(work.source),
+            result = Result.by(
+                self,
+                work.source,
                 output=None,
                 status="skipped",
-                task=self.task,
-                scale=1,
-                model=None,
-                sha256=None,
-                runtime=self.runtime,
-                device=self.device,
-                precision=self.precision,
                 width=work.width,
                 height=work.height,
                 seconds=work.seconds,

@@ -121,17 +121,11 @@ def make_result(
     reason: str | None = None,
 ) -> Result:
     """A result for a photo that no network has seen: skipped or failed."""
-    return Result(
-        input="-" if isinstance(source, bytes) else str(source),
+    return Result.by(
+        restorer,
+        source,
         output=str(target) if isinstance(target, Place) and status == "skipped" else None,
         status=status,
-        task=None if restorer is None else restorer.task,
-        scale=None if restorer is None else restorer.scale,
-        model=None if restorer is None else restorer.model,
-        sha256=None if restorer is None else restorer.sha256,
-        runtime=None if restorer is None else restorer.runtime,
-        device=None if restorer is None else restorer.device,
-        precision=None if restorer is None else restorer.precision,
         warnings=warnings,
         error=error,
         reason=reason,

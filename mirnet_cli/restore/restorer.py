@@ -348,17 +348,11 @@ class Restorer:
         started = time.monotonic()
         said = photos.write(work, options)
         height, width = work.photo.pixels.shape[:2]
-        return Result(
-            input="-" if isinstance(work.source, bytes) else str(work.source),
+        return Result.by(
+            self,
+            work.source,
             output=str(work.target) if isinstance(work.target, Place) else "-",
             status="done",
-            task=self.task,
-            scale=self.scale,
-            model=self.model,
-            sha256=self.sha256,
-            runtime=self.runtime,
-            device=self.device,
-            precision=self.precision,
             tile=work.outcome.tile,
             overlap=work.outcome.overlap,
             context=work.outcome.context,

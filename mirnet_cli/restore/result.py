@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 Status = Literal["done", "skipped", "failed"]
 
@@ -12,6 +12,7 @@ NOT_STARTED = "not started"
 UNREADABLE = "unreadable"
 REASONS = {DONE_BEFORE: "skipped", KEPT: "skipped", NOT_STARTED: "skipped", UNREADABLE: "failed"}
 """Why no work was done on a photo, and the status that it has."""
+_OF_A_RESTORER = ("task", "scale", "model", "sha256", "runtime", "device", "precision")
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,20 @@ class Result:
     warnings: tuple[str, ...] = ()
     error: str | None = None
     reason: str | None = None
+
+    @classmethod
+    def by(cls, restorer: Any, source: Any, **known: Any) -> Self:
+        """The result of a photo: what its restorer (None: nobody knows) is, and what is known.
+
+        Args:
+            restorer: what it went through, or was to go through.
+            source: where it comes from; bytes have no path.
+            **known: further fields.
+        """
+        own = {
+            name: None if restorer is None else getattr(restorer, name) for name in _OF_A_RESTORER
+        }
+        return cls(**{"input": "-" if isinstance(source, bytes) else str(source), **own, **known})
 
     @property
     def outcome(self) -> str:
