@@ -110,7 +110,7 @@ def _check_temporary() -> None:
     try:
         tempfile.gettempdir()
     except OSError as error:
-        what = "no folder for temporary files can be written to"
+        what = "there is no writable folder for temporary files"
         raise OutputError(what, "set TMPDIR to one") from error
 
 

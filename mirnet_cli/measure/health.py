@@ -233,7 +233,7 @@ def _memory() -> Iterator[Check]:
         yield Check("memory", "free", "problem", f"only {_gib(free)} is free now", remedy)
     yield Check(
         "memory",
-        "ceiling",
+        "limit",
         "info",
         f"{_gib(usual)} for a process unless --max-memory says otherwise",
     )

@@ -18,7 +18,7 @@ from mirnet_cli.photo.screen import jpeg as jpeg
 from mirnet_cli.photo.screen import png as png
 from mirnet_cli.photo.screen import shown as shown
 
-CROP = 384
+CROP = 360
 """Side of a crop at 100 %, in pixels."""
 
 _TOLERANCE = 0.01

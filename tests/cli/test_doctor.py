@@ -208,7 +208,7 @@ def test_the_picture_of_a_tiling_goes_where_it_is_told(real: Run, tmp_path: Path
     assert real(*words, str(tmp_path / "mine.png")).code == 0
     assert (tmp_path / "mine.png").exists()
     ran = real("doctor", "--tiling", str(photo), "-o", str(tmp_path / "mine2.png"))
-    assert (ran.code, "holds one difference" in ran.err) == (2, True)
+    assert (ran.code, "is one picture" in ran.err) == (2, True)
     assert real(*words, str(photo / "in")).err.endswith(
         f"cannot be written: {photo} is not a folder; choose another place with -o\n"
     )
