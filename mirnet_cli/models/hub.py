@@ -160,7 +160,8 @@ def download(
         if found.commit_hash is None or not _COMMIT.fullmatch(found.commit_hash):
             raise not_the_hub(address)
         pinned = path_of(replace(address, revision=found.commit_hash))
-        _check_size(address, found.size, size, room=force or not pinned.is_file())
+        room = settings.hub_cache() if force or not pinned.is_file() else None
+        check_size(address, found.size, size, room)
         huggingface_hub.hf_hub_download(
             address.repository,
             address.file,
@@ -235,25 +236,27 @@ def _note_branch(address: Address, commit: str) -> None:
         path.write_text(commit, encoding="ascii")
 
 
-def _check_size(address: Address, found: int | None, wanted: int | None, *, room: bool) -> None:
+def check_size(address: object, found: int | None, wanted: int | None, room: Path | None) -> None:
+    """Refuse a file that is not as large as it has to be, or larger than can be (DownloadError).
+
+    Args:
+        address: where it is.
+        found: its bytes; None where that is not known.
+        wanted: bytes that it must have, where that is known.
+        room: the folder that it goes to, whose disk has to have room for it; None asks for none.
+    """
     if found is None:
         return
-    if wanted is not None and found != wanted:
+    if wanted and found != wanted:
         what = f"the file there has {found:,} bytes, not {wanted:,}"
         raise DownloadError(what, "it has been replaced; update mirnet", subject=address)
     if found > MAX_FILE:
         what = f"too large for weights ({found / 2**30:.1f} GiB)"
         raise DownloadError(what, f"files up to {MAX_FILE >> 30} GiB are read", subject=address)
-    if room:
-        check_room(settings.hub_cache(), found, address)
-
-
-def check_room(folder: Path, size: int, subject: object) -> None:
-    """Refuse what the disk has no room for (DownloadError)."""
-    existing = nearest_folder(folder)
+    existing = None if room is None else nearest_folder(room)
     free = None if existing is None else shutil.disk_usage(existing).free
-    if free is not None and free < size:
-        raise disk_full(folder, subject, f" ({size / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free)")
+    if room is not None and free is not None and free < found:
+        raise disk_full(room, address, f" ({found / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free)")
 
 
 def disk_full(folder: Path, subject: object, detail: str = "") -> DownloadError:

@@ -41,8 +41,7 @@ def download(url: str, target: Path, *, size: int = 0, report: hub.Report | None
             length = int(response.headers.get("Content-Length") or 0)
             if "html" in (response.headers.get("Content-Type") or ""):
                 raise not_the_hub(url)
-            _check(url, length, size)
-            hub.check_room(target.parent, length, url)
+            hub.check_size(url, length or None, size, target.parent)
             make_folder(target.parent)
             pieces = _pieces(url, response, length or size, report)
             write_atomically(target, pieces, overwrite=True)
@@ -82,15 +81,6 @@ def _pieces(url: str, response: Any, length: int, report: hub.Report | None) -> 
         yield piece
     if done == 0 or done < length:
         raise DownloadError("the downloaded file is incomplete", "try again later", subject=url)
-
-
-def _check(url: str, length: int, size: int) -> None:
-    if size and length and length != size:
-        what = f"the file there has {length:,} bytes, not {size:,}"
-        raise DownloadError(what, "it has been replaced; update mirnet", subject=url)
-    if length > hub.MAX_FILE:
-        what = f"too large for weights ({length / 2**30:.1f} GiB)"
-        raise DownloadError(what, subject=url)
 
 
 def _status(url: str, status: int) -> DownloadError:
