@@ -42,6 +42,8 @@ _BLUR = 0.42, 0.52
 City100's photos from afar are at 0.38 to 0.58, their close ones at 0.21 to 0.35, clean photos below
 0.48. Noisy photos of PolyU are at 0.22 to 0.49: what sharpens them costs 3 dB.
 """
+_WILD = 11.0, 20.0
+"""Levels by which sharpening changes a place when it makes things up; City100 has 2 to 10."""
 _LEAST = 0.02
 """Strength and stops below which a step changes nothing that can be seen."""
 _LARGEST = 4
@@ -110,11 +112,16 @@ class Auto(Chain):
         pixels, alpha = photo.pixels, photo.alpha
         picture = Picture(pixels if alpha is None else without_hidden(pixels, alpha), space)
         places = estimates.Places.of(picture)
+        removed, blur = estimates.removed(self._denoise, places), estimates.blur(picture)
+        sharpened = 0.0
+        if blur > _BLUR[0] and removed < _REMOVED[1]:
+            sharpened = estimates.sharpened(self._upscale(1), places)
         return estimates.Estimates(
             noise=estimates.noise(picture),
-            removed=estimates.removed(self._denoise, places),
+            removed=removed,
             light=self._enhance.asks(picture),
-            blur=estimates.blur(picture),
+            blur=blur,
+            sharpened=sharpened,
         )
 
     def decide(
@@ -142,8 +149,9 @@ class Auto(Chain):
         elif options.ev == "auto" and stops >= _LEAST and options.strength > 0:
             chosen.append((self._enhance, {"ev": stops}))
         scale = min(ceil(self._factor(width, height) - 0.01), _LARGEST)
-        # Of what had noise, remains of it would be sharpened.
-        sharpen = ramp(found.blur, _BLUR) * (1 - ramp(shown, _REMOVED)) * options.strength
+        # Of what had noise, remains of it would be sharpened; what changes too much is no blur.
+        sharpen = ramp(found.blur, _BLUR) * (1 - ramp(shown, _REMOVED))
+        sharpen *= (1 - ramp(found.sharpened, _WILD)) * options.strength
         if scale > 1:
             chosen.append((self._upscale(scale), {}))
         elif sharpen >= _LEAST:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mirnet_cli.errors import ResultError
 from mirnet_cli.restore.options import StepOptions
 from mirnet_cli.restore.picture import PEAKS, Picture
 from mirnet_cli.restore.resample import Floats
@@ -55,12 +56,15 @@ class Estimates:
         removed: what ``denoise`` takes from the light and shade of a usual place, of 255.
         light: stops of light that it asks for, 0 to 5.
         blur: 0 is sharp and 1 is blurred.
+        sharpened: how much ``upscale`` to the same size changes a place at most, of 255; 0 where
+            that was not looked at.
     """
 
     noise: float
     removed: float
     light: float
     blur: float
+    sharpened: float = 0.0
 
     @property
     def iso(self) -> int:
@@ -191,15 +195,33 @@ def removed(denoise: "Restorer", places: Places) -> float:
     median counts: noise is everywhere, while texture and grain that are taken for noise are in few.
     Colours are left aside, which pictures without noise lose more of than light and shade.
     """
+    return float(np.median(_changed(denoise, places)))
+
+
+def sharpened(upscale: "Restorer", places: Places) -> float:
+    """How much ``upscale`` to the same size changes a place at most, of 255.
+
+    What is blurred changes by some levels; by far more where a network makes things up, as it may
+    of a regular pattern.
+    """
+    return float(_changed(upscale, places).max())
+
+
+def _changed(step: "Restorer", places: Places) -> Floats:
+    """Standard deviation, of 255, of what a network changes of the luminance of twelve places."""
     count = _ROWS * _COLUMNS
     ranks = [(2 * n + 1) * len(places.corners) // (2 * count) for n in range(count)]
     tiles, side = places.shown(ranks), places.side
     mosaic = np.vstack([np.hstack(tiles[n : n + _COLUMNS]) for n in range(0, count, _COLUMNS)])
-    made, _ = denoise.array(mosaic, StepOptions(), clip=True)
-    taken = ((mosaic - made) * 255) @ _LUMINANCE
+    try:
+        made, _ = step.array(mosaic, StepOptions(), clip=True)
+    except ResultError:
+        return np.full(count, 255, np.float32)
+    changed = ((mosaic - made) * 255) @ _LUMINANCE
     halo = min(_HALO, side // 6)
-    parts = taken.reshape(_ROWS, side, _COLUMNS, side)[:, halo:-halo, :, halo:-halo]
-    return float(np.median(parts.std(axis=(1, 3))))
+    parts = changed.reshape(_ROWS, side, _COLUMNS, side)[:, halo:-halo, :, halo:-halo]
+    found: Floats = parts.std(axis=(1, 3)).ravel()
+    return found
 
 
 def _places(length: int, side: int) -> NDArray[np.int64]:

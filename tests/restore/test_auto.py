@@ -72,10 +72,20 @@ def test_blur_without_noise_is_sharpened(auto: Auto) -> None:
     assert 0.3 < decided(auto, 0.2, 0, 0.47)["upscale"]["strength"] < 0.7
     # What denoise leaves of noise would be sharpened, too.
     assert [*decided(auto, 3, 0, 0.55)] == ["denoise"]
+    wild = Estimates(0.2, 0.2, 0, 0.55, sharpened=30)
+    assert auto.decide(wild, 600, 400, StepOptions()) == []
     larger = mirnet_cli.load("auto", auto={"megapixels": 0.9}, device="cpu")
     assert isinstance(larger, Auto)
     (chosen,) = larger.decide(Estimates(0.2, 0.2, 0, 0.55), 600, 400, StepOptions())
     assert (chosen[0].scale, chosen[1]) == (2, {})
+
+
+def test_a_pattern_that_sharpening_would_spoil_stays(auto: Auto, tmp_path: Path) -> None:
+    y, x = np.mgrid[:96, :128] / 96
+    scene = 130 + 60 * np.sin(40 * x)[..., None] * np.cos(30 * y)[..., None] * np.ones(3)
+    Image.fromarray(np.rint(scene).astype(np.uint8)).save(tmp_path / "a.png")
+    result = auto.file(tmp_path / "a.png", tmp_path / "b.png", ev=0)
+    assert (result.status, result.steps) == ("done", ())
 
 
 @pytest.mark.parametrize("ev", ["auto", 0.0, 1.0])
