@@ -98,7 +98,7 @@ def test_unknown_names_get_a_hint(shipped: Callable[..., Model]) -> None:
     assert caught.value.exit_code == ExitCode.MODEL
     with pytest.raises(ModelError, match="there are: denoise"):
         catalogue.find("zzz")
-    with pytest.raises(ModelError, match="with --weights"):
+    with pytest.raises(ModelError, match="for a file use --weights"):
         catalogue.find("runs/denoise.safetensors")
 
 

@@ -118,7 +118,7 @@ def test_unknown_recipe_and_no_data(tmp_path: Path, photos: Path) -> None:
         run("sharpen", data=[photos])
     with pytest.raises(UsageError, match="--data"):
         run("denoise")
-    with pytest.raises(UsageError, match="no licence"):
+    with pytest.raises(UsageError, match="not a licence name"):
         run("denoise", data=[photos], out=tmp_path / "run", licence="x" * 201)
 
 
@@ -206,7 +206,7 @@ def test_names_that_do_not_say_the_partner_are_refused(tmp_path: Path) -> None:
         (tmp_path / part).mkdir()
         for name in ("a.png", "a.bmp"):
             Image.new("RGB", (8, 8)).save(tmp_path / part / name)
-    with pytest.raises(InputError, match="one name"):
+    with pytest.raises(InputError, match="the same name"):
         load_pairs(tmp_path)
 
 
