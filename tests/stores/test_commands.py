@@ -184,6 +184,30 @@ def test_a_killed_upload_leaves_nothing_under_the_name(
     assert len(bucket["out.jpg"]) == size + len(b"denoise 1:")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_batch_is_stopped_while_the_store_is_silent(
+    tmp_path: Path, proxy: Proxy, bucket: Bucket
+) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / "in" / name).write_text("photo")
+    proxy.held.clear()
+    proxy.misbehave("hold", "PUT")
+    words = ("batch", "in", "-o", f"{S3}/done", "--json")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MIRNET_STORE_TIMEOUT": "60"}
+    with subprocess.Popen(
+        command(*words), cwd=tmp_path, env=environment, stdout=-1, stderr=-1
+    ) as running:
+        assert proxy.held.wait(30)
+        running.send_signal(signal.SIGTERM)
+        out, said = running.communicate(timeout=20)
+    assert running.returncode == 143
+    assert [json.loads(line)["reason"] for line in out.splitlines()] == ["not started"] * 2
+    assert b"2 photos were not started" in said
+    assert said.endswith(b"mirnet: stopped; files already written are whole\n")
+    assert not any(f"done/{name}" in bucket for name in ("a.jpg", "b.jpg"))
+
+
 def told(out: str) -> dict[str, str]:
     lines = [json.loads(line) for line in out.splitlines()]
     return {line["input"].removeprefix(f"{S3}/"): line["status"] for line in lines}
