@@ -128,8 +128,8 @@ def command(
 ) -> int:
     """Process a whole folder; run it again to continue where it stopped.
 
-    Results go to DIR-enhanced, DIR-denoised or DIR-x2 unless -o names another folder. What the
-    journal there knows to be done is skipped; one bad photo does not stop the others.
+    Results go to DIR-enhanced, DIR-denoised or DIR-x2 unless -o names another folder. Photos
+    that the journal there lists as done are skipped; one bad photo does not stop the others.
     """
     from mirnet_cli.batches.run import Batch
     from mirnet_cli.cli.console import Console

@@ -16,9 +16,9 @@ from mirnet_cli.photo.options import ReadOptions, WriteOptions
 from mirnet_cli.restore.options import LoadOptions
 
 EPILOG = (
-    "Exit code 0 where all is well, 1 where something is not (with --tiling: where tiles differ), "
-    "3 where weights are not intact. With --tiling, environment variables set options as they do "
-    "for photos, say MIRNET_DEVICE."
+    "Exit code: 0 if all is well, 1 if not (with --tiling: if tiles differ), 3 if weights are not "
+    "intact. With --tiling, environment variables set options as they do for photos, such as "
+    "MIRNET_DEVICE."
 )
 
 _MARKS = {"ok": "ok", "info": "-", "problem": "PROBLEM", "broken": "PROBLEM"}
@@ -91,8 +91,8 @@ class Tiling:
             *("-o", "--output"),
             metavar="PATH",
             panel=TILING,
-            help="A folder for PHOTO-tiling-256.png and the like, named by the tiles used, or the "
-            "name of the one .png. [default: beside the photo]",
+            help="A folder for the pictures (PHOTO-tiling-256.png …, by tile size), or the name of "
+            "the only one. [default: beside the photo]",
         ),
     ] = None
     overwrite: Annotated[bool, same(WriteOptions, "overwrite", panel=TILING)] = False
@@ -104,9 +104,9 @@ def command(
     wanted: Tiling,
     json: Annotated[bool, option("--json", help="One JSON object on stdout.")] = False,
 ) -> int:
-    """Check versions, devices, precisions, memory, cache and weights, and say what to do.
+    """Check versions, devices, precisions, memory, cache and weights; say how to fix problems.
 
-    With --tiling: measure whether a photo of yours comes out the same in tiles as in one piece.
+    With --tiling: measure whether your photo comes out the same in tiles as in one piece.
     """
     if wanted.tiling is not None:
         from mirnet_cli.cli.tiling import check as check_tiling

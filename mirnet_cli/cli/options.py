@@ -32,8 +32,8 @@ __all__ = [
 
 WORDS = "Messages"
 EPILOG = (
-    "Each option can be set by an environment variable too, say --tile by MIRNET_TILE; "
-    "all but --overwrite. Messages go to stderr, data to stdout."
+    "Every option except --overwrite can also be set by an environment variable, such as "
+    "MIRNET_TILE for --tile. Messages go to stderr, data to stdout."
 )
 
 Task = Literal["enhance", "denoise", "upscale"]
@@ -138,7 +138,7 @@ class Words:
         option(
             "--json",
             panel=WORDS,
-            help="One JSON object a line for each file on stdout (stderr if a picture goes there).",
+            help="One JSON object per file, on stdout (on stderr if a picture goes to stdout).",
         ),
     ] = False
     quiet: Annotated[bool, option("-q", "--quiet", panel=WORDS, help="Print errors only.")] = False

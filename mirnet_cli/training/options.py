@@ -78,8 +78,8 @@ class TrainOptions(Options):
     int8: Annotated[
         bool,
         Setting(
-            "Keep the weights of --from, or those that ship, as they are, and train a version "
-            "of them in 8-bit integers for --precision int8.",
+            "Keep the weights (of --from, or the shipped ones) and add a version in 8-bit "
+            "integers, for --precision int8.",
             RUN,
         ),
     ] = False
