@@ -259,7 +259,9 @@ def test_other_weights_are_refused(clustered: Clustered, tmp_path: Path) -> None
 def test_other_versions_are_refused(clustered: Clustered, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = {**cluster_worker.versions(), "mirnet": "9.9"}
     monkeypatch.setattr(cluster_worker, "versions", lambda: ours)
-    with pytest.raises(UsageError, match=r"has mirnet .*, but the batch has 9\.9; install the same"):
+    with pytest.raises(
+        UsageError, match=r"has mirnet .*, but the batch has 9\.9; install the same"
+    ):
         clustered.statuses(clustered.executor())
 
 
