@@ -20,7 +20,7 @@ from mirnet_cli.errors import MirnetError, ModelError
 from mirnet_cli.files import write_atomically
 from mirnet_cli.networks.described import Interface, Measured
 
-VERSION = 2
+VERSION = 3
 """Of the measurements; another one measures anew."""
 
 SECONDS = 300

@@ -38,7 +38,8 @@ _SIDES = (96, 192, 384)
 _PERIODS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
 _NOTHING = 1e-4
 """Root mean square, of the range, of a change that is none: 80 dB."""
-_NOISE = 15 / 255
+_NOISE = {"noisy": 15 / 255, "grainy": 50 / 255}
+"""Standard deviation of noise; a network for one strength of it may do harm where it is another."""
 _KINDS = ("noisy", "blurred", "noisy", "coded")
 """How photos are made worse for a network that keeps their size."""
 _PREFERRED = 0.5
@@ -59,6 +60,8 @@ _RESTORES = 14.0
 """PSNR in dB below which a result has little to do with what went in."""
 _IMPROVES = 0.3
 """What a residual has to gain of a noisy photo, in dB."""
+_CLEANS = 3.0
+"""What it has to gain where the network seems to make pictures, too."""
 _PATIENCE = 40.0
 """Seconds of processors after which what is left is measured on less."""
 
@@ -309,6 +312,10 @@ class _Probe:
             kind = _KINDS[index % len(_KINDS)]
             poor = _worse(good, kind, generator)
             cases.append(_Case(kind, poor, good, _psnr(poor, good)))
+        if self.scale == 1:
+            good = self.canvas(height, width)
+            poor = _worse(good, "grainy", generator)
+            cases.append(_Case("grainy", poor, good, _psnr(poor, good)))
         return cases
 
     def read(self, given: str | None, bgr: bool | None) -> tuple[Reading, float, float]:
@@ -333,16 +340,20 @@ class _Probe:
         gains = {
             each: gain
             for each, values in scores.items()
-            if (gain := _gain(values, cases)) > _IMPROVES or each.gives == "picture"
+            if (gain := _gain(values, cases, each)) > _IMPROVES or each.gives == "picture"
         }
         pictures = [
-            float(np.mean(scores[each]))
+            _usual(scores[each], cases)
             for each in gains
             if each.gives == "picture" and float(np.mean(alike[each.range])) > _ALIKE
         ]
         # Where it makes pictures of some kind, residuals next to nothing are none.
         if max(pictures, default=0.0) > _RESTORES:
-            gains = {each: gain for each, gain in gains.items() if each.gives == "picture"}
+            gains = {
+                each: gain
+                for each, gain in gains.items()
+                if each.gives == "picture" or gain > _CLEANS
+            }
         best = {
             range_: max(
                 (each for each in gains if each.range == range_),
@@ -355,8 +366,8 @@ class _Probe:
             # Without biases it does the same at any brightness: black is 0 then.
             chosen = best["0..1"]
         others = [scores[each] for range_, each in best.items() if range_ != chosen.range]
-        second = max((float(np.mean(values)) for values in others), default=0.0)
-        psnr = float(np.mean(scores[chosen]))
+        second = max((_usual(values, cases) for values in others), default=0.0)
+        psnr = _usual(scores[chosen], cases)
         if bgr is None and colours(self._interface) > 1 and psnr > _FAITHFUL:
             swapped = replace(chosen, bgr=True)
             gained = [
@@ -550,7 +561,7 @@ def _worse(good: Floats, kind: str, generator: np.random.Generator) -> Floats:
         _, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 20])
         coded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))[..., ::-1]
         return _held(coded.astype(np.float32) / np.float32(255))
-    noise = generator.standard_normal(good.shape, np.float32) * np.float32(_NOISE)
+    noise = generator.standard_normal(good.shape, np.float32) * np.float32(_NOISE[kind])
     return _held(good + noise)
 
 
@@ -559,12 +570,22 @@ def _held(x: Floats) -> Floats:
     return held
 
 
-def _gain(scores: Sequence[float], cases: Sequence[_Case]) -> float:
-    """What is gained, in dB, where the photos were made worse in the way that it is best at."""
+def _gain(scores: Sequence[float], cases: Sequence[_Case], reading: Reading) -> float:
+    """What is gained, in dB, where the photos were made worse in the way that it is best at.
+
+    Of grain nearly anything that is made is better; what is added to it, or taken off, is not.
+    """
     gained: dict[str, list[float]] = {}
     for score, case in zip(scores, cases, strict=True):
-        gained.setdefault(case.kind, []).append(score - case.psnr)
+        if case.kind != "grainy" or reading.gives != "picture":
+            gained.setdefault(case.kind, []).append(score - case.psnr)
     return max(float(np.mean(values)) for values in gained.values())
+
+
+def _usual(scores: Sequence[float], cases: Sequence[_Case]) -> float:
+    """Mean over the photos that were made worse a little."""
+    paired = zip(scores, cases, strict=True)
+    return float(np.mean([score for score, case in paired if case.kind != "grainy"]))
 
 
 def _alike(y: Floats, good: Floats) -> float:

@@ -103,6 +103,15 @@ def noise() -> onnx.ModelProto:
     return graph.model(graph.add("Sub", "x", shrunk(graph, "x", 3, 0.1)))
 
 
+def strong_noise() -> onnx.ModelProto:
+    """For much noise alone: of little it makes more than there is."""
+    graph = Graph()
+    held = graph.add("Clip", "x", graph.constant(0.0), graph.constant(1.0))
+    detail = graph.add("Sub", held, graph.conv(held, gaussian(3, 4)))
+    more = graph.add("Add", detail, graph.number("Mul", graph.add("Sign", detail), 0.07))
+    return graph.model(graph.add("Clip", more, graph.constant(-0.4), graph.constant(0.4)))
+
+
 def residual() -> onnx.ModelProto:
     graph = Graph()
     return graph.model(graph.add("Sub", shrunk(graph, "x", 3, 0.1), "x"))
@@ -210,6 +219,7 @@ KNOWN: dict[str, tuple[Make, dict[str, Any], Reading]] = {
     "signed": (signed, {"scale": 1}, Reading("-1..1", "-1..1")),
     "blue first": (swapped, {"scale": 1}, Reading(bgr=True)),
     "noise": (noise, {"scale": 1}, Reading(gives="noise")),
+    "strong noise": (strong_noise, {"scale": 1}, Reading(gives="noise")),
     "residual": (residual, {"scale": 1}, Reading(gives="residual")),
     "grey": (grey, {"scale": 1, "field": 1}, Reading()),
     "alpha": (with_alpha, {"scale": 1}, Reading()),
