@@ -45,6 +45,17 @@ def strength(text: float | str) -> float:
     return number
 
 
+def tilt(text: float | str) -> float:
+    """-1 to 1."""
+    try:
+        number = float(text)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not -1 <= number <= 1:
+        raise ValueError(f"{text!r} is not a number from -1 to 1")
+    return number + 0.0
+
+
 def ev(text: float | str) -> float | str:
     """Stops of light, ``auto``, or ``auto`` and stops more or less, such as ``auto+0.7``.
 

@@ -81,7 +81,8 @@ class Restorer:
         return (self,)
 
     def check(self, options: StepOptions) -> None:
-        if options.ev != "auto" and self.task != "enhance":
+        asked = options.ev != "auto" or options.shadows or options.highlights
+        if asked and self.task != "enhance":
             raise errors.UsageError("cannot be asked for light", "leave --ev out")
 
     def planned(self, options: StepOptions) -> tuple[Step, ...]:

@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import mirnet_cli as mirnet  # noqa: E402
+from mirnet_cli.photo.space import srgb_encoded, srgb_light  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 LARGEST = 300_000
@@ -88,16 +89,20 @@ def enhance(photos: Path) -> None:
             result = restorer.file(given, made, ev=ev)
             return Image.open(made).convert("RGB").copy(), float(result.ev or 0)
 
+    def darker(photo: Image.Image) -> Image.Image:
+        light = srgb_light(np.asarray(photo, np.float32) / np.float32(255)) / np.float32(8)
+        return Image.fromarray(np.rint(srgb_encoded(light) * 255).astype(np.uint8))
+
     meadow = opened("dandelions-16mp.jpg")
-    bright, amount = lit(meadow)
+    bright, _ = lit(meadow, 1.5)
     before, after = (p.resize((640, 360), Image.Resampling.LANCZOS) for p in (meadow, bright))
-    label = f"mirnet enhance ({amount:+.1f} EV)"
+    label = "mirnet enhance --ev 1.5"
     save(labelled(("against the light", before), (label, after)), "enhance")
     box = (900, 1150, 1860, 1910)
     before, after = (
         p.crop(box).resize((480, 380), Image.Resampling.LANCZOS) for p in (meadow, bright)
     )
-    save(labelled(("50 %", before), ("mirnet enhance", after)), "enhance-crop")
+    save(labelled(("50 %", before), (label, after)), "enhance-crop")
 
     rocket = opened("rocket-dusk.jpg").resize((320, 214), Image.Resampling.LANCZOS)
     amounts = [(f"--ev {ev}", lit(rocket, ev)[0]) for ev in ("-1", "0", "1", "2")]
@@ -106,9 +111,12 @@ def enhance(photos: Path) -> None:
     rows = []
     for name in ("dandelions-16mp.jpg", "night-bridge.jpg", "rocket-dusk.jpg", "coffee.png"):
         photo = opened(name)
-        photo.thumbnail((480, 480), Image.Resampling.LANCZOS)
-        bright, amount = lit(photo)
-        rows.append(labelled(("as it was", photo), (f"auto: {amount:+.1f} EV", bright)))
+        photo.thumbnail((300, 300), Image.Resampling.LANCZOS)
+        row = []
+        for label, given in (("as it was", photo), ("3 stops darker", darker(photo))):
+            bright, amount = lit(given)
+            row += [(label, given), (f"auto: {amount:+.1f} EV", bright)]
+        rows.append(labelled(*row))
     sheet = Image.new("RGB", (rows[0].width, sum(row.height + _GAP for row in rows)), "white")
     top = 0
     for row in rows:

@@ -5,11 +5,11 @@ from functools import partial
 
 from mirnet_cli.cli.options import EPILOG as EPILOG
 from mirnet_cli.cli.options import Files, FurtherScale, OutputPath, Words, flat
-from mirnet_cli.restore.options import PhotoOptions
+from mirnet_cli.restore.options import LIGHT, PhotoOptions
 from mirnet_cli.restore.steps import ChainOptions
 
 
-@partial(flat, without=("ev",))
+@partial(flat, without=LIGHT)
 def command(
     *,
     output: OutputPath = None,

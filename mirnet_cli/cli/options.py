@@ -16,6 +16,7 @@ import typer
 
 from mirnet_cli import values
 from mirnet_cli.options import COMPUTING, HOW, WEIGHTS, WHERE, WHICH, Setting, declared, like
+from mirnet_cli.restore.options import LIGHT, PhotoOptions
 
 __all__ = [
     "COMPUTING",
@@ -225,8 +226,12 @@ def _settled(given: Mapping[str, Any], context: typer.Context) -> dict[str, Any]
     tasks = {str(each).partition(":")[0] for each in given.get("then") or ()}
     tasks.add(str(given.get("task") or context.info_name))
     if tasks <= {"denoise", "upscale"}:
-        unasked = {"ev": "auto", "same_light": False}
-        settled |= {name: value for name, value in unasked.items() if from_environment(name)}
+        unasked = PhotoOptions()
+        settled |= {
+            name: getattr(unasked, name)
+            for name in (*LIGHT, "same_light")
+            if from_environment(name)
+        }
     if from_environment("scale") and tasks <= {"enhance", "denoise"}:
         settled["scale"] = None
     return settled

@@ -14,10 +14,12 @@ from mirnet_cli.training.options import TrainOptions
 
 if TYPE_CHECKING:
     from mirnet_cli.cli.console import Console, Display
-    from mirnet_cli.training.loop import Progress, Run
     from mirnet_cli.training.recipe import Recipe
+    from mirnet_cli.training.run import Progress, Run
 
 _SAY_EVERY = 60.0
+_COMMANDS = {"upscale-x1": "upscale --scale 1", "enhance-lol": "enhance"}
+"""That take the weights, where they are not named as the recipe."""
 
 
 @flat
@@ -27,7 +29,7 @@ def command(
         str,
         typer.Argument(
             metavar="TASK",
-            help="denoise, enhance, upscale or upscale-x1: the recipe to follow.",
+            help="denoise, enhance, enhance-lol, upscale or upscale-x1: the recipe to follow.",
             show_default=False,
         ),
     ],
@@ -47,10 +49,11 @@ def command(
     """Train weights with the recipe that made those that ship, or fine-tune on your own pairs."""
     from mirnet_cli.cli.console import Console
 
-    for folder in (*options.data, *options.pairs):
+    folders = (*options.data, *options.pairs, *options.panoramas)
+    for folder in folders:
         if not is_folder(folder):
             raise UsageError("no such folder", "check --data and --pairs", subject=folder)
-    if not options.data and not options.pairs:
+    if not folders:
         raise UsageError("nothing to train on", "give --data DIR, --pairs DIR, or both")
     extras.require("torch", "training")
     console = Console(json=words.json, quiet=words.quiet, verbose=words.verbose)
@@ -63,8 +66,14 @@ def command(
         torch.set_num_threads(threads)
     with console.display(files=1) as display:
         reporter = _Reporter(console, display)
-        made = run(task, options, begin=reporter.begin, report=reporter.tell)
-    command = {"upscale-x1": "upscale --scale 1"}.get(task, task)
+        made = run(
+            task,
+            options,
+            begin=reporter.begin,
+            report=reporter.tell,
+            prepared=reporter.prepare,
+        )
+    command = _COMMANDS.get(task, task)
     console.note(f"weights in {made}; try 'mirnet {command} FILE --weights {made}'")
     console.record({"task": task, "status": "done", "weights": str(made)})
     return 0
@@ -81,11 +90,16 @@ class _Reporter:
         self._every = 1
         self._first: tuple[int, float] | None = None
 
+    def prepare(self, done: int, total: int) -> None:
+        """Say that views of panoramas are made, which takes some time once."""
+        self._display.start("panoramas", doing=f"views of {done + 1} of {total}")
+
     def begin(self, run: "Run") -> None:
         """Say what a network is trained on, and what is kept apart."""
         kinds = (
             ("photos", run.photos, run.held_out_photos),
             ("pairs", run.pairs, run.held_out_pairs),
+            ("panoramas", run.panoramas, run.held_out_panoramas),
         )
         told = [
             f"{kind} {len(used)} (to validate {len(apart)})" for kind, used, apart in kinds if used

@@ -6,11 +6,11 @@ from typing import Annotated
 
 from mirnet_cli.cli.options import EPILOG as EPILOG
 from mirnet_cli.cli.options import Files, OutputPath, Words, flat, scale_option
-from mirnet_cli.restore.options import PhotoOptions
+from mirnet_cli.restore.options import LIGHT, PhotoOptions
 from mirnet_cli.restore.steps import ChainOptions
 
 
-@partial(flat, without=("ev",))
+@partial(flat, without=LIGHT)
 def command(
     *,
     files: Files = None,

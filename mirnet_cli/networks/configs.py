@@ -107,6 +107,8 @@ class LightConfig:
         segments: of the curve that each place gets.
         colours: numbers of the correction of colour, for each place.
         amounts: numbers for the whole picture.
+        judges: numbers that the first of them, the light that is asked for, follows from alone; 0
+            where it follows from the hidden ones like the others.
     """
 
     inputs: int = 4
@@ -115,6 +117,7 @@ class LightConfig:
     segments: int = 5
     colours: int = 3
     amounts: int = 3
+    judges: int = 0
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:

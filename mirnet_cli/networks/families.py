@@ -182,6 +182,7 @@ _LIGHT_FIELDS: Mapping[str, Field] = {
     "segments": Whole(5, 5),
     "colours": Whole(3, 3),
     "amounts": Whole(3, 3),
+    "judges": Whole(0, 512),
 }
 
 

@@ -39,6 +39,9 @@ class LightNet(nn.Module):
         self.colour = nn.Conv2d(ends[2], config.colours, 3, padding=1)
         self.curve = nn.Conv2d(widths[0], config.segments, 3, padding=1)
         self.colours = config.colours
+        if config.judges:
+            sizes = (2 * widths[-1], config.judges, config.judges, 1)
+            self.judge = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in pairwise(sizes))
 
     def forward(self, x: Tensor, pooling: Pooling | None = None, **_: Any) -> Tensor:
         """Map ``(N, inputs, H, W)`` to ``(N, segments + colours + amounts, H / 2, W / 2)``.
@@ -46,11 +49,8 @@ class LightNet(nn.Module):
         Sides must be multiples of ``2 ** len(widths)``. The amounts are the same everywhere.
         Nothing is pooled that tiles could share: the picture is given whole.
         """
-        skips = []
-        for layer in self.down:
-            x = layer(x)
-            skips.append(x)
-        pooled = torch.cat([x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)], 1)
+        skips, pooled = self.looked(x)
+        x = skips[-1]
         known = F.leaky_relu(self.mix(F.leaky_relu(self.squeeze(pooled), 0.2)), 0.2)
         x = self.up[0](torch.cat([x, known.expand(-1, -1, *x.shape[2:])], 1))
         whole = self.whole(known)
@@ -60,5 +60,23 @@ class LightNet(nn.Module):
             if index == 2:
                 colour = self.colour(x) + whole[:, : self.colours]
         colour = F.interpolate(colour, x.shape[2:], mode="bilinear", align_corners=False)
-        amounts = whole[:, self.colours :].expand(-1, -1, *x.shape[2:])
+        amounts = whole[:, self.colours :]
+        if hasattr(self, "judge"):
+            amounts = torch.cat([self.judged(pooled), amounts[:, 1:]], 1)
+        amounts = amounts.expand(-1, -1, *x.shape[2:])
         return torch.cat([self.curve(x), colour, amounts], 1)
+
+    def looked(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Features of all sizes, and means and maxima of the deepest, one behind the other."""
+        skips = []
+        for layer in self.down:
+            x = layer(x)
+            skips.append(x)
+        return skips, torch.cat([x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)], 1)
+
+    def judged(self, pooled: Tensor) -> Tensor:
+        """The light that is asked for ``(N, 1, 1, 1)``; features do not learn from it."""
+        first, second, last = self.judge
+        x = F.leaky_relu(first(pooled.detach()), 0.2)
+        judged: Tensor = last(F.leaky_relu(second(x), 0.2))
+        return judged

@@ -144,9 +144,10 @@ class Auto(Chain):
         strength = ramp(shown, _REMOVED) * options.strength
         if strength >= _LEAST:
             chosen.append((self._denoise, {"strength": round(strength, 3)}))
-        if options.ev not in ("auto", 0):
+        tilted = bool(options.shadows or options.highlights)
+        if options.ev not in ("auto", 0) or (tilted and options.ev == 0):
             chosen.append((self._enhance, {"ev": options.ev}))
-        elif options.ev == "auto" and stops >= _LEAST and options.strength > 0:
+        elif options.ev == "auto" and (stops >= _LEAST or tilted) and options.strength > 0:
             chosen.append((self._enhance, {"ev": stops}))
         scale = min(ceil(self._factor(width, height) - 0.01), _LARGEST)
         # Of what had noise, remains of it would be sharpened; what changes too much is no blur.

@@ -12,7 +12,7 @@ from mirnet_cli.errors import UsageError
 from mirnet_cli.options import in_python
 from mirnet_cli.photo import Photo
 from mirnet_cli.restore.context import Refinement
-from mirnet_cli.restore.options import StepOptions
+from mirnet_cli.restore.options import LIGHT, StepOptions
 from mirnet_cli.restore.passes import Report
 from mirnet_cli.restore.restorer import Restorer
 from mirnet_cli.restore.result import Step
@@ -226,7 +226,9 @@ def _parts(step: Part) -> list[tuple[Restorer, dict[str, Any]]]:
 
 def _of(options: StepOptions, own: Mapping[str, Any], step: Restorer) -> StepOptions:
     """What one step is asked for."""
-    return options.part(StepOptions, **({} if step.light else {"ev": "auto"}) | dict(own))
+    unasked = StepOptions()
+    plain = {} if step.light else {name: getattr(unasked, name) for name in LIGHT}
+    return options.part(StepOptions, **plain | dict(own))
 
 
 def _joined(values: Iterable[str]) -> str:

@@ -40,13 +40,13 @@ _RED, _GREEN, _BLUE = np.float32(0.2126), np.float32(0.7152), np.float32(0.0722)
 """Shares of the luminance (Rec. 709)."""
 _SEEN = 1e-3
 """Linear light added before logarithms; a level of 8 bits is a third of it in the dark."""
-_CAST, _COLOURFUL = 0.5, 0.7
+CAST, COLOURFUL = 0.5, 0.7
 """Stops that red and blue can be moved, and the logarithm (base 2) of the chroma."""
 _UNCLIPPED = 0.1
 """Below white, linear light of the darkest channel from which casts are corrected in full."""
-_FADE = 0.05
+FADE = 0.05
 """Share of the chroma that a stop takes: noise and saturation grow with the gain."""
-_PALEST = 0.7
+PALEST = 0.7
 _HUELESS = 4e-4
 """Linear light of which half of the chroma is believed where gains reveal it."""
 _DARKEST = 0.006
@@ -55,13 +55,20 @@ _BLACKEST = 0.004
 """Linear light above which the darkest pixels are no black."""
 _BLACK, _HIGHEST_BLACK = 0.005, 1 / 6
 """Share of the pixels that become black where black is set, and the highest grey that does."""
-_BOLD, _MILD = 0.16, 0.8
-"""Share that is added to what a photo asks for beyond so many stops: few miss less light."""
-_MORE, _LITTLE, _SOME = 0.2, 0.15, 0.5
-"""Stops that are added besides, from so few on to so many: below them a photo is well exposed."""
-_CONTRAST = 0.6
-_SET = 0.4
+_BOLD, _MILD, _MORE = 1.3, 0.5, 1.2
+"""Share that is added to what a photo asks for beyond so many stops, and stops that are at most."""
+_NEXT_TO_NOTHING, _LITTLE = 0.12, 0.2
+"""Stops that are none, and from which on they are given in full."""
+CONTRAST = 0.6
+SET = 0.4
 """Stops from which black and contrast are set in full; at none the exposure is left as it is."""
+_OPENED, _DEEP, _DIM = 1.5, -5.5, -2.5
+"""Stops that shadows are opened or closed by at most, in full below one luminance (base 2), not
+above the other."""
+_BROUGHT, _FAIR, _BRIGHT = 1.2, -3.0, -0.3
+"""The same of highlights: not below the first, in full above the second."""
+_PLAIN = 5
+"""Coefficients of a pixel without shadows and highlights."""
 _KNEE, _WHITEST = 0.8, 0.97
 """Linear light of the brightest channel: gains fade from the first and end at the second."""
 _RADIUS = 3
@@ -83,6 +90,20 @@ _ALONE, _ROWS = 1 << 18, 64
 _PATCH, _BLOCK = 96, 16
 _SHADE = (4 / 255, 0.3)
 """Where noise is looked for: in blocks of patches of a 4x4 grid, if they are dark but not black."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How much light a picture is to be given.
+
+    Attributes:
+        ev: stops, :data:`LOWEST` to :data:`HIGHEST`.
+        shadows, highlights: more or less for what is then dark or bright, -1 to 1.
+    """
+
+    ev: float
+    shadows: float = 0.0
+    highlights: float = 0.0
 
 
 def stops_for(wanted: float | str, asked: float) -> float:
@@ -146,6 +167,11 @@ def _luminance(light: Floats) -> Floats:
     return total
 
 
+def luminance(pixels: Floats) -> Floats:
+    """Linear luminance of sRGB: ``(h, w, 3)`` -> ``(h, w)``."""
+    return _luminance(srgb_light(pixels))
+
+
 def _logarithm(pixels: Floats) -> Floats:
     luminance = _luminance(srgb_light(pixels))
     logarithm: Floats = np.log2(luminance + np.float32(_SEEN))
@@ -183,14 +209,19 @@ def answer(reduced: Floats, raw: Floats) -> Answer:
         colour=np.tanh(full[..., _SEGMENTS:-3]),
         asked=_boldly(asked),
         black=_share(black),
-        contrast=_CONTRAST * _share(contrast),
+        contrast=CONTRAST * _share(contrast),
     )
 
 
 def _boldly(asked: float) -> float:
-    """What the network expects a photo to ask for, and what is given beyond it."""
-    more = _MORE * min(max((asked - _LITTLE) / (_SOME - _LITTLE), 0.0), 1.0)
-    return min(max(asked + more + _BOLD * max(asked - _MILD, 0.0), 0.0), HIGHEST)
+    """What is given to a photo that the network expects to ask for so much.
+
+    Next to nothing is nothing. Good photos count so much where the amount is learned that what does
+    lack light is expected to ask for too little: beyond half a stop that is made up for.
+    """
+    least = min(max((asked - _NEXT_TO_NOTHING) / (_LITTLE - _NEXT_TO_NOTHING), 0.0), 1.0)
+    given = least * asked + min(_BOLD * max(asked - _MILD, 0.0), _MORE)
+    return min(max(given, 0.0), HIGHEST)
 
 
 def _share(value: float) -> float:
@@ -209,7 +240,8 @@ class LightBase:
     """A picture with so much more light, at any rectangle; see :class:`.base.Base`.
 
     Attributes:
-        coefficients: ``(h, w, 5)``: stops for each stop of luminance, stops, and the colour.
+        coefficients: ``(h, w, 5 or 7)``: stops for each stop of luminance, stops, and the colour;
+            then the stops of shadows and highlights in the same way, where they are asked for.
         ev: stops asked for; below none the picture is darkened.
         darkest: linear luminance that stays what it is.
         black: brightness (sRGB) that becomes black.
@@ -255,6 +287,9 @@ class LightBase:
         before = srgb_light(x)
         luminance = _luminance(before)
         gain = _gain(values, luminance)
+        tilt = _tilt(values, luminance)
+        if tilt is not None:
+            gain += np.maximum(tilt, 0)
         if self.picture is not None:
             reach = (rows[0] - _REACH, rows[1] + _REACH), (columns[0] - _REACH, columns[1] + _REACH)
             calm = _denoised(self.picture.clamped(*reach), self.noise)
@@ -264,11 +299,16 @@ class LightBase:
             before = srgb_light(np.maximum(calm, 0, out=calm))
             luminance = _luminance(before)
             gain = _gain(values, luminance)
-        light = _coloured(before, luminance, values[..., 2:], gain)
+            tilt = _tilt(values, luminance)
+            if tilt is not None:
+                gain += np.maximum(tilt, 0)
+        light = _coloured(before, luminance, values[..., 2:5], gain)
         light *= self._ratio(luminance, gain)[..., None]
         _held(light, _brightest(before))
+        if tilt is not None:
+            _darkened(light, np.exp2(np.minimum(tilt, 0)))
         if self.ev < 0:
-            _darkened(light, self.ev)
+            _darkened(light, np.float32(2**self.ev))
         return srgb_encoded(np.clip(light, 0, 1, out=light))
 
     def means(self, x: Floats, rows: Range, columns: Range) -> Means | None:
@@ -294,32 +334,35 @@ class LightBase:
         return (bright + floor) / (luminance + floor)
 
 
-def light_base(picture: Picture, reduced: Floats, said: Answer, ev: float) -> LightBase:
-    """The base of a picture with ``ev`` stops more light.
+def light_base(picture: Picture, reduced: Floats, said: Answer, wanted: Wanted) -> LightBase:
+    """The base of a picture with so much more light.
 
     Args:
         picture: the full picture.
         reduced: the same reduced, ``(h, w, 3)`` in sRGB.
         said: what the network said of it.
-        ev: stops asked for, :data:`LOWEST` to :data:`HIGHEST`.
+        wanted: what is asked for.
     """
     guide = _logarithm(reduced)[..., 0].astype(np.float64)
-    wanted = stops(said.slopes, max(ev, 0.0)).astype(np.float64)
-    slope, offset = _guided(guide, _orderly(guide, wanted))
+    given = _orderly(guide, stops(said.slopes, max(wanted.ev, 0.0)).astype(np.float64))
+    parts = [*_guided(guide, given)]
+    tilted = bool(wanted.shadows or wanted.highlights)
+    tilt = _tilted(guide + given, wanted) if tilted else given
+    coefficients = [each[..., None] for each in parts] + [said.colour]
+    if tilted:
+        coefficients += [each[..., None] for each in _guided(guide, tilt)]
     darkest = float(np.quantile(_luminance(srgb_light(reduced)), _DARKEST))
     base = LightBase(
-        np.concatenate(
-            [slope[..., None], offset[..., None], said.colour], axis=2, dtype=np.float32
-        ),
-        ev=ev,
+        np.concatenate(coefficients, axis=2, dtype=np.float32),
+        ev=wanted.ev,
         darkest=min(darkest, _BLACKEST),
         black=0.0,
         contrast=0.0,
         height=picture.height,
         width=picture.width,
     )
-    fully = min(max(ev / _SET, 0.0), 1.0)
-    if fully == 0:
+    fully = min(max(wanted.ev / SET, 0.0), 1.0)
+    if fully == 0 and wanted.shadows <= 0:
         return base
     shown = srgb_encoded(_luminance(srgb_light(base.reduced(reduced))))
     black = min(float(np.quantile(shown, _BLACK)), _HIGHEST_BLACK)
@@ -331,6 +374,23 @@ def light_base(picture: Picture, reduced: Floats, said: Answer, ev: float) -> Li
         picture=picture if noise > _QUIET else None,
         noise=noise,
     )
+
+
+def _tilted(level: NDArray[np.float64], wanted: Wanted) -> NDArray[np.float64]:
+    """Stops more or less of places whose luminance is ``2 ** level`` once they are lit.
+
+    Either curve changes by less than a stop in a stop: what was brighter stays brighter.
+    """
+    dark = _step((_DIM - level) / (_DIM - _DEEP))
+    bright = _step((level - _FAIR) / (_BRIGHT - _FAIR))
+    return wanted.shadows * _OPENED * dark + wanted.highlights * _BROUGHT * bright
+
+
+def _step(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """0 below 0, 1 above 1, smooth between."""
+    x = np.clip(x, 0, 1)
+    risen: NDArray[np.float64] = x * x * (3 - 2 * x)
+    return risen
 
 
 def noise_of(picture: Picture) -> float:
@@ -394,6 +454,14 @@ def _gain(values: Floats, luminance: Floats) -> Floats:
     return np.clip(gain, 0, KNOTS[-1], out=gain)
 
 
+def _tilt(values: Floats, luminance: Floats) -> Floats | None:
+    """Stops of each pixel for shadows and highlights; None where none are asked for."""
+    if values.shape[2] == _PLAIN:
+        return None
+    tilt: Floats = values[..., 5] * np.log2(luminance + np.float32(_SEEN)) + values[..., 6]
+    return np.clip(tilt, -_OPENED, _OPENED, out=tilt)
+
+
 def _orderly(guide: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
     """Stops drawn towards those of a curve of the luminance that rises throughout."""
     low, high = guide.min(), guide.max()
@@ -431,12 +499,12 @@ def _coloured(light: Floats, luminance: Floats, colour: Floats, gain: Floats) ->
     result = light.copy()
     # White is white, whatever lit it.
     least = np.minimum(np.minimum(light[..., 0], light[..., 1]), light[..., 2])
-    cast = np.float32(_CAST) * np.minimum((1 - least) * np.float32(1 / _UNCLIPPED), 1)
+    cast = np.float32(CAST) * np.minimum((1 - least) * np.float32(1 / _UNCLIPPED), 1)
     for channel, value in ((0, colour[..., 0]), (2, colour[..., 1])):
         result[..., channel] *= np.exp2(cast * value)
     result *= (luminance / (_luminance(result) + np.float32(1e-6)))[..., None]
-    chroma = np.exp2(np.float32(_COLOURFUL) * colour[..., 2])
-    chroma *= np.clip(1 - np.float32(_FADE) * gain, _PALEST, 1)
+    chroma = np.exp2(np.float32(COLOURFUL) * colour[..., 2])
+    chroma *= np.clip(1 - np.float32(FADE) * gain, PALEST, 1)
     # Of what is nearly black the colour is that of rounding.
     unsure = np.float32(_HUELESS) / (luminance + np.float32(_HUELESS))
     chroma *= 1 - unsure * np.minimum(gain * np.float32(1 / _REVEALED), 1)
@@ -462,8 +530,7 @@ def _held(light: Floats, before: Floats) -> None:
     light *= (kept / np.maximum(brightest, np.float32(1e-6)))[..., None]
 
 
-def _darkened(light: Floats, ev: float) -> None:
-    """Takes stops away below white, which stays white."""
+def _darkened(light: Floats, factor: Floats | np.float32) -> None:
+    """Takes light away below white, which stays white."""
     brightest = np.minimum(_brightest(light), 1)
-    factor = np.float32(2**ev)
     light *= (factor / (1 - brightest + factor * brightest))[..., None]

@@ -31,12 +31,34 @@ class StepOptions(Options):
             parse=values.ev,
         ),
     ] = "auto"
+    shadows: Annotated[
+        float,
+        Setting(
+            "Light for what is dark in enhance's result: 1 opens it, -1 closes it. [default: 0]",
+            HOW,
+            metavar="-1..1",
+            parse=values.tilt,
+        ),
+    ] = 0.0
+    highlights: Annotated[
+        float,
+        Setting(
+            "Light for what is bright in it: -1 brings back its shades. [default: 0]",
+            HOW,
+            metavar="-1..1",
+            parse=values.tilt,
+        ),
+    ] = 0.0
     ensemble: Annotated[
         bool,
         Setting(
             "Average over the eight flips and rotations: a little better, 8 times slower.", HOW
         ),
     ] = False
+
+
+LIGHT = ("ev", "shadows", "highlights")
+"""Options of a step that only networks of light know."""
 
 
 @dataclass(frozen=True)

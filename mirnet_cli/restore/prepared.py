@@ -163,9 +163,10 @@ class Prepared:
         """
         if self.light:
             reduced, said, unsafe = self._asked(picture, options.ensemble)
-            return light.light_base(
-                picture, reduced, said, light.stops_for(options.ev, said.asked)
-            ), unsafe
+            wanted = light.Wanted(
+                light.stops_for(options.ev, said.asked), options.shadows, options.highlights
+            )
+            return light.light_base(picture, reduced, said, wanted), unsafe
         if self.weights.base == "bicubic":
             return BicubicBase(picture, self.scale), 0
         if self.two_views:

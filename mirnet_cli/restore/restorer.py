@@ -23,7 +23,7 @@ from mirnet_cli.restore import images, notebook, photos
 from mirnet_cli.restore.alpha import enlarged_alpha, without_hidden
 from mirnet_cli.restore.context import Refinement
 from mirnet_cli.restore.cutting import Cutter, Outcome
-from mirnet_cli.restore.options import LoadOptions, PhotoOptions, StepOptions
+from mirnet_cli.restore.options import LIGHT, LoadOptions, PhotoOptions, StepOptions
 from mirnet_cli.restore.passes import Report, enlarged
 from mirnet_cli.restore.picture import Picture, check, copied
 from mirnet_cli.restore.prepared import Prepared
@@ -273,10 +273,12 @@ class Restorer:
         Raises:
             UsageError: for an amount of light, of a network that knows none.
         """
-        same = isinstance(options, PhotoOptions) and options.same_light
-        if (options.ev != "auto" or same) and not self.light:
+        unasked = PhotoOptions()
+        names = ("same_light", *LIGHT) if isinstance(options, PhotoOptions) else LIGHT
+        asked = [name for name in names if getattr(options, name) != getattr(unasked, name)]
+        if asked and not self.light:
             what = f"the model {self.weights.name} cannot be asked for light"
-            raise UsageError(what, f"leave {'--same-light' if same else '--ev'} out")
+            raise UsageError(what, f"leave --{asked[0].replace('_', '-')} out")
 
     def asked(self, photo: Photo) -> float:
         """Stops of light that a photo itself asks for, 0 to 5; of a network of light."""
@@ -413,6 +415,9 @@ class Restorer:
             said["scale"] = str(self.scale)
         if ev is not None:
             said["ev"] = f"{ev:g}"
+            for name in ("shadows", "highlights"):
+                if value := getattr(options, name):
+                    said[name] = f"{value:g}"
         if options.strength != 1:
             said["strength"] = f"{options.strength:g}"
         return said | ({"ensemble": "8"} if options.ensemble else {})

@@ -590,7 +590,7 @@ def _light(w: Writer, x: Stream, config: Mapping[str, Any]) -> Any:
     pooled = ops.concat(
         [ops.reduce_mean(x.node, [2, 3], True), ops.reduce_max(x.node, [2, 3], True)], 1
     )
-    known = Stream(pooled, 2 * x.channels, x.factor)
+    known = judged = Stream(pooled, 2 * x.channels, x.factor)
     for name in ("squeeze", "mix"):
         known = w.leaky(w.conv(known, name, sizes.hidden, 1, bias=True))
     whole = w.conv(known, "whole", sizes.colours + sizes.amounts, 1, bias=True)
@@ -601,6 +601,12 @@ def _light(w: Writer, x: Stream, config: Mapping[str, Any]) -> Any:
     joined = Stream(ops.concat([x.node, spread], 1), x.channels + sizes.hidden, x.factor)
     x = layer(joined, "up.0", ends[0])
     tone, amounts = ops.variadic_split(whole.node, 1, [sizes.colours, sizes.amounts]).outputs()
+    if sizes.judges:
+        for name in ("judge.0", "judge.1"):
+            judged = w.leaky(w.conv(judged, name, sizes.judges, 1, bias=True))
+        judged = w.conv(judged, "judge.2", 1, 1, bias=True)
+        others = ops.variadic_split(amounts, 1, [1, sizes.amounts - 1]).outputs()[1]
+        amounts = ops.concat([judged.node, others], 1)
     colour = whole
     for index, width in enumerate(ends[1:], 1):
         skip = skips[-1 - index]

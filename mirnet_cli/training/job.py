@@ -21,17 +21,26 @@ from mirnet_cli.models import catalogue, resolver
 from mirnet_cli.models import weights as weights_file
 from mirnet_cli.models.weights import UNKNOWN_LICENCE, Weights
 from mirnet_cli.networks import NetworkSpec
-from mirnet_cli.networks.compact import CompactMIRNet
-from mirnet_cli.networks.configs import CompactConfig
+from mirnet_cli.networks.configs import CompactConfig, LightConfig
+from mirnet_cli.networks.families import FAMILIES
 from mirnet_cli.runtime import devices
 from mirnet_cli.runtime.torch_runtime import is_out_of_memory
-from mirnet_cli.training import checkpoint, integers, loop, plan, recipe
+from mirnet_cli.training import (
+    amount,
+    checkpoint,
+    integers,
+    loop,
+    panoramas,
+    plan,
+    recipe,
+    residual,
+)
 from mirnet_cli.training.curve import check_available, draw
-from mirnet_cli.training.loop import Progress, Run
 from mirnet_cli.training.options import TrainOptions
 from mirnet_cli.training.photos import Pair, load_pairs, load_photos, split
 from mirnet_cli.training.plan import RunPlan
 from mirnet_cli.training.recipe import Recipe
+from mirnet_cli.training.run import Progress, Run
 
 _ELSEWHERE = "free some space or choose another place with --out"
 _UNLIMITED = 10**9
@@ -46,6 +55,7 @@ def run(
     *,
     begin: Callable[[Run], None] = lambda run: None,
     report: Callable[[Recipe, Progress], None] = lambda recipe, progress: None,
+    prepared: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
     """Train a model by its recipe and write ``OUT/NAME.safetensors``.
 
@@ -54,6 +64,7 @@ def run(
         options: on what, how long and where.
         begin: is told of each network's run before it.
         report: is told of progress, every 50 steps.
+        prepared: is told of how many panoramas there are views.
 
     Returns:
         The path of the weights file.
@@ -68,8 +79,18 @@ def run(
         OutOfMemoryError: if memory does not suffice for a step.
     """
     recipes = recipe.find(name)
-    if not options.data and not options.pairs:
+    sources = (*options.data, *options.pairs, *options.panoramas)
+    if not sources:
         raise UsageError("nothing to train on", "give --data DIR, --pairs DIR, or both")
+    of_light = all(part.family == "light" for part in recipes)
+    if options.panoramas and not of_light:
+        raise UsageError(
+            f"{name} does not learn from panoramas",
+            "leave --panoramas out",
+            subject=options.panoramas[0],
+        )
+    if options.int8 and of_light:
+        raise UsageError(f"{name} has no version in integers", "leave --int8 out")
     if options.pairs and any(part.scales != (1,) for part in recipes):
         raise UsageError(
             f"{name} makes its small pictures itself; pairs have one size",
@@ -81,7 +102,7 @@ def run(
         weights_file.check_licence(options.licence)
     check_available()
     device = torch.device(devices.find(options.device).name)
-    origin = _origin(start) if start else None
+    origin = _origin(start, recipes[0].family) if start else None
     chosen = plan.make(
         name,
         config=options.config,
@@ -98,11 +119,16 @@ def run(
     cache = settings.cache_folder() / "training"
     photos = [photo for path in options.data for photo in load_photos(path, cache)]
     given = [pair for path in options.pairs for pair in load_pairs(path, cache)]
+    around = [
+        each
+        for path in options.panoramas
+        for each in panoramas.load_panoramas(path, cache, prepared)
+    ]
     runs = {
         part.part: Run(
             recipe=part,
             folder=folder / part.part,
-            **_data(part, photos, given),
+            **_data(part, photos, given, around),
             steps=0,
             seed=options.seed,
             device=device,
@@ -116,7 +142,7 @@ def run(
     try:
         make_folder(folder)
         with _alone(folder):
-            chosen.settle(folder, _digest(photos, given), begun=begun)
+            chosen.settle(folder, _digest(photos, given, around), begun=begun)
             trained = _train(chosen, runs, most, options.hours, begin)
             history: dict[str, Any] = {"recipe": name}
             if chosen.origin is not None:
@@ -182,6 +208,8 @@ def _train(
             # What the clock chose for the first network decides for the others: then the number of
             # steps alone gives all of them again.
             most = round(loop.steps_done(this.folder) * longest / part.steps)
+        if isinstance(part.config, LightConfig) and part.config.judges:
+            best = amount.learned(this, best)
         trained[part.part] = _spec(part, best)
         draw(this.folder / "log.jsonl", this.folder / "curve.png")
     return trained
@@ -214,7 +242,12 @@ def _check_length(chosen: RunPlan, runs: Mapping[str, Run], most: int) -> None:
             )
 
 
-def _data(part: Recipe, photos: Sequence[Pair], pairs: Sequence[Pair]) -> dict[str, Any]:
+def _data(
+    part: Recipe,
+    photos: Sequence[Pair],
+    pairs: Sequence[Pair],
+    around: Sequence[panoramas.Panorama],
+) -> dict[str, Any]:
     """What a network is trained on and validated with."""
     low, high = part.brightness
     suitable = [photo for photo in photos if low <= photo.brightness() <= high]
@@ -224,19 +257,26 @@ def _data(part: Recipe, photos: Sequence[Pair], pairs: Sequence[Pair]) -> dict[s
         )
     training, held_out = split(suitable) if suitable else ([], [])
     training_pairs, held_out_pairs = split(pairs) if pairs else ([], [])
+    places, held_out_places = panoramas.split(around) if around else ([], [])
     return {
         "photos": training,
         "pairs": training_pairs,
         "held_out_photos": held_out,
         "held_out_pairs": held_out_pairs,
+        "panoramas": places,
+        "held_out_panoramas": held_out_places,
     }
 
 
-def _digest(photos: Sequence[Pair], pairs: Sequence[Pair]) -> str:
-    """What tells these photos and pairs from others, wherever they lie."""
+def _digest(
+    photos: Sequence[Pair], pairs: Sequence[Pair], around: Sequence[panoramas.Panorama]
+) -> str:
+    """What tells these photos, pairs and panoramas from others, wherever they lie."""
     digests = "".join(each.digest() for each in (*photos, *pairs))
+    digests += "".join(each.name + each.sha256 for each in around)
     digest = hashlib.sha256(digests.encode()).hexdigest()
-    return f"{len(photos)} photos and {len(pairs)} pairs, {digest[:12]}"
+    more = f", {len(around)} panoramas" if around else ""
+    return f"{len(photos)} photos and {len(pairs)} pairs{more}, {digest[:12]}"
 
 
 def adopt(given: Mapping[str, Any], part: Recipe) -> dict[str, Tensor]:
@@ -245,7 +285,7 @@ def adopt(given: Mapping[str, Any], part: Recipe) -> dict[str, Tensor]:
     Where this one has more input channels (the base beside the picture), the given ones take the
     last, and the others start at zero; tensors of other shapes are left as made.
     """
-    adopted = CompactMIRNet(part.config).state_dict()
+    adopted = loop.network(part).state_dict()
     for key, value in adopted.items():
         if key not in given:
             continue
@@ -258,20 +298,25 @@ def adopt(given: Mapping[str, Any], part: Recipe) -> dict[str, Tensor]:
     return adopted
 
 
-def _origin(start: str) -> Weights:
+def _origin(start: str, family: str) -> Weights:
     """The weights of a model or file.
 
+    Args:
+        start: its name or path.
+        family: of the network that is trained.
+
     Raises:
-        UsageError: if they are of a network that the recipes do not train.
+        UsageError: if they are of another one.
     """
     if resolver.names_file(start):
         found = resolver.read_named(start)
     else:
         found = resolver.load_entry(catalogue.find(start))
-    if not isinstance(found, Weights) or found.network.family != "compact":
+    if not isinstance(found, Weights) or found.network.family != family:
+        title = FAMILIES[family].title
         raise UsageError(
-            "of a network that cannot be trained here",
-            "start from a compact MIRNet, such as one of the models that ship",
+            "of a network that cannot be trained by this recipe",
+            f"start from weights of a {title}, such as those that ship",
             subject=start,
         )
     return found
@@ -283,8 +328,8 @@ def _given(origin: Weights, part: Recipe) -> NetworkSpec:
     return thumbnail or origin.network
 
 
-def _sizes(origin: Weights, parts: Sequence[Recipe]) -> dict[str, CompactConfig]:
-    return {p.part: CompactConfig.from_mapping(_given(origin, p).config) for p in parts}
+def _sizes(origin: Weights, parts: Sequence[Recipe]) -> dict[str, CompactConfig | LightConfig]:
+    return {p.part: type(p.config).from_mapping(_given(origin, p).config) for p in parts}
 
 
 def _initial(origin: Weights, parts: Sequence[Recipe]) -> dict[str, dict[str, Tensor]]:
@@ -313,7 +358,7 @@ def _spec(part: Recipe, tensors: Mapping[str, Tensor]) -> NetworkSpec:
     config = {k: list(v) if isinstance(v, tuple) else v for k, v in _fields(part.config).items()}
     arrays = {name: tensor.cpu().float().numpy() for name, tensor in tensors.items()}
     digest = hashlib.sha256(b"".join(array.tobytes() for array in arrays.values())).hexdigest()
-    return NetworkSpec("compact", config, arrays, digest)
+    return NetworkSpec(part.family, config, arrays, digest)
 
 
 def _fields(value: Any) -> dict[str, Any]:
@@ -328,6 +373,7 @@ def _summary(this: Run) -> dict[str, Any]:
     return {
         "photos": len(this.photos),
         "pairs": len(this.pairs),
+        **({"panoramas": len(this.panoramas)} if this.panoramas else {}),
         "seed": this.seed,
         "steps": lines[-1]["step"] if best else 0,
         "best_step": best["step"] if best else 0,
@@ -366,7 +412,7 @@ def _with_integers(
     """The weights that were started from, with what was learnt beside them."""
     parts: dict[str, Any] = {"network": origin.network, "thumbnail": origin.thumbnail}
     for part in chosen.parts:
-        network = integers.learner(CompactMIRNet(part.config))
+        network = integers.learner(residual.network(part))
         network.load_state_dict(
             {key: torch.from_numpy(np.array(v)) for key, v in trained[part.part].tensors.items()}
         )

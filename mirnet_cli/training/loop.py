@@ -17,9 +17,9 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -27,13 +27,11 @@ from torch import Tensor, nn
 from mirnet_cli.errors import MirnetError
 from mirnet_cli.files import make_folder, write_replaceable
 from mirnet_cli.measure import metrics
-from mirnet_cli.networks.compact import CompactMIRNet
 from mirnet_cli.runtime.torch_runtime import layout
-from mirnet_cli.training import checkpoint, integers
-from mirnet_cli.training.losses import LOSSES
+from mirnet_cli.training import checkpoint, integers, light, residual
 from mirnet_cli.training.optimiser import Optimiser
-from mirnet_cli.training.photos import Pair, random_crops
-from mirnet_cli.training.recipe import Batch, Recipe, Stage, as_batch
+from mirnet_cli.training.recipe import Recipe, Stage
+from mirnet_cli.training.run import Progress, Run
 
 _AVERAGE_DECAY = 0.999
 _WARM_UP = 300
@@ -42,8 +40,6 @@ _CALIBRATING = 16
 STEADY = 0.7
 """Share of a run before the learning rate falls."""
 _CLIP = 0.5
-VALIDATION_CROP = 192
-"""Sides of the validation's pictures."""
 _BEST = "best.safetensors"
 _KEEP_EVERY = 300.0
 """Seconds of training that a crash may cost; a signal costs those since the last report."""
@@ -53,52 +49,6 @@ _SOUND = 1.5
 """Times its usual value that the mean loss may be where a run is kept."""
 _RETREATS = 10
 """Times that a run goes back, each time to half the learning rate."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What the loop tells while it runs; ``psnr`` and ``ssim`` only after a validation.
-
-    ``loss`` is the mean since the last report; None where nothing was learned since then.
-    """
-
-    step: int
-    steps: int
-    seconds: float
-    loss: float | None
-    learning_rate: float
-    psnr: float | None = None
-    ssim: float | None = None
-    baseline: float | None = None
-
-
-@dataclass
-class Run:
-    """A training run: what is trained, on what, for how long, and where it is kept.
-
-    It ends after ``steps``, or after about ``hours`` of training, whichever comes first: the number
-    of steps that hours turned out to be is in the log, and gives the same weights again.
-
-    With ``integers`` it trains what starts as ``initial`` for 8-bit integers, with that as teacher.
-    """
-
-    recipe: Recipe
-    folder: Path
-    photos: Sequence[Pair]
-    pairs: Sequence[Pair]
-    held_out_photos: Sequence[Pair]
-    held_out_pairs: Sequence[Pair]
-    steps: int
-    seed: int = 0
-    hours: float = math.inf
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    initial: dict[str, Tensor] | None = None
-    integers: bool = False
-    validate_every: int = 1000
-    report_every: int = 50
-    report: Callable[[Progress], None] = lambda progress: None
-    stepped: Callable[[Progress], None] = lambda progress: None
-    """Told of every step, with the usual loss by then."""
 
 
 @dataclass
@@ -147,44 +97,14 @@ class Schedule:
         return next((stage for stage in stages if step < stage.until * self.steps), stages[-1])
 
 
-def make_batch(run: Run, step: int, stage: Stage) -> Batch:
+def network(recipe: Recipe) -> nn.Module:
+    """What a recipe trains, before it has learned anything."""
+    return _LESSONS[recipe.family].network(recipe)
+
+
+def make_batch(run: Run, step: int, stage: Stage) -> Any:
     """The batch of a step, on the run's device; the same whenever it is asked for."""
-    generator = torch.Generator(run.device)
-    generator.manual_seed((run.seed << 32) + step)
-    choice = torch.Generator().manual_seed((run.seed << 32) + step + (1 << 62))
-    scales = run.recipe.scales
-    scale = scales[int(torch.randint(len(scales), (1,), generator=choice))]
-    use_pairs = bool(run.pairs) and (
-        not run.photos or float(torch.rand(1, generator=choice)) < run.recipe.pair_share
-    )
-    source = run.pairs if use_pairs else run.photos
-    crops = random_crops(
-        source, stage.batch, stage.crop, (run.seed, step), whole=run.recipe.whole
-    ).to(run.device)
-    return _as_batch(run.recipe, crops, generator, scale)
-
-
-def _as_batch(recipe: Recipe, crops: Tensor, generator: torch.Generator, scale: int) -> Batch:
-    with torch.no_grad():
-        if crops.shape[1] == 6:
-            return as_batch(recipe, crops[:, :3], crops[:, 3:])
-        return recipe.degrade(recipe, crops, generator, scale)
-
-
-def validation_batches(run: Run) -> list[Batch]:
-    """Fixed batches from the held-out photos and pairs: the same in every run of a seed."""
-    batches = []
-    for source in (run.held_out_photos, run.held_out_pairs):
-        for index, pair in enumerate(source[:16]):
-            key = (12345, index)
-            crops = random_crops([pair], 2, VALIDATION_CROP, key, whole=run.recipe.whole).to(
-                run.device
-            )
-            generator = torch.Generator(run.device)
-            generator.manual_seed(index)
-            scale = run.recipe.scales[index % len(run.recipe.scales)]
-            batches.append(_as_batch(run.recipe, crops, generator, scale))
-    return batches
+    return _LESSONS[run.recipe.family].make_batch(run, step, stage)
 
 
 def psnr(result: Tensor, target: Tensor) -> float:
@@ -212,17 +132,39 @@ class Scores:
     baseline: float
 
 
-def validate(model: nn.Module, batches: Sequence[Batch]) -> Scores:
+def validate(model: nn.Module, batches: Sequence[Any], lesson: "Lesson") -> Scores:
     """Score a model."""
     psnrs, ssims, baselines = [], [], []
     with torch.inference_mode():
         for batch in batches:
-            result = batch.base + model(_laid_out(batch.inputs), scale=batch.scale).float()
-            psnrs.append(psnr(result, batch.targets))
-            ssims.append(ssim(result, batch.targets))
-            baselines.append(psnr(batch.base, batch.targets))
+            result, before, target = lesson.results(model, batch)
+            psnrs.append(psnr(result, target))
+            ssims.append(ssim(result, target))
+            baselines.append(psnr(before, target))
     means = (sum(values) / len(values) for values in (psnrs, ssims, baselines))
     return Scores(*means)
+
+
+class Lesson(Protocol):
+    """How networks of one family learn; :mod:`.residual` and :mod:`.light` are two."""
+
+    def network(self, recipe: Recipe) -> nn.Module:
+        """One that has not learned anything."""
+
+    def make_batch(self, run: Run, step: int, stage: Stage) -> Any:
+        """What a step sees, on the run's device; the same whenever it is asked for."""
+
+    def validation_batches(self, run: Run) -> list[Any]:
+        """Fixed batches of what is held out: the same in every run."""
+
+    def results(self, model: nn.Module, batch: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """What comes out, what it would be if nothing were done, and what should: sRGB."""
+
+    def loss(self, model: nn.Module, batch: Any, kind: str, teacher: nn.Module | None) -> Tensor:
+        """What is brought down; ``kind`` is the stage's, ``teacher`` that of integers."""
+
+
+_LESSONS: dict[str, Lesson] = {"compact": residual, "light": light}
 
 
 def train(run: Run) -> dict[str, Tensor]:
@@ -234,14 +176,14 @@ def train(run: Run) -> dict[str, Tensor]:
         MirnetError: if the loss explodes again and again.
     """
     torch.manual_seed(run.seed)
-    network = CompactMIRNet(run.recipe.config)
+    lesson = _LESSONS[run.recipe.family]
+    model = lesson.network(run.recipe)
     if run.initial is not None:
-        network.load_state_dict(run.initial)
-    network = network.to(run.device, memory_format=layout(run.device))  # type: ignore[call-overload]
-    model: nn.Module = network
+        model.load_state_dict(run.initial)
+    model = model.to(run.device, memory_format=layout(run.device))  # type: ignore[call-overload]
     teacher = None
     if run.integers:
-        teacher = network.eval().requires_grad_(False)
+        teacher = model.eval().requires_grad_(False)
         model = integers.learner(teacher)
         integers.calibrate(model, teacher, _calibration(run, teacher))
     average = {name: value.detach().clone() for name, value in model.state_dict().items()}
@@ -258,7 +200,7 @@ def train(run: Run) -> dict[str, Tensor]:
     schedule = Schedule(run.steps, run.hours, state["fall"])
     average = {name: value.to(run.device) for name, value in average.items()}
     judge = copy.deepcopy(model).eval()
-    batches = validation_batches(run)
+    batches = lesson.validation_batches(run)
     log = _Log(run.folder / "log.jsonl", state["step"])
     started = time.monotonic() - state["seconds"]
     kept = time.monotonic()
@@ -286,7 +228,7 @@ def train(run: Run) -> dict[str, Tensor]:
                 break
             rate = schedule.rate(step, run.recipe.learning_rate) * 0.5 ** state["retreats"]
             stage = schedule.stage(run.recipe.stages, step)
-            loss = _loss(model, make_batch(run, step, stage), stage.loss, teacher)
+            loss = lesson.loss(model, make_batch(run, step, stage), stage.loss, teacher)
             value = float(loss.detach())
             sound = not _exploded(value, state["usual"])
             if not (sound and _descend(model, optimiser, average, loss, rate, step)):
@@ -421,24 +363,12 @@ def _usual(before: float | None, loss: float) -> float:
     return loss if before is None else 0.98 * before + 0.02 * loss
 
 
-def _loss(model: nn.Module, batch: Batch, kind: str, teacher: nn.Module | None) -> Tensor:
-    inputs = _laid_out(batch.inputs)
-    with torch.autocast(batch.inputs.device.type, torch.bfloat16):
-        residual = model(inputs, scale=batch.scale).float()
-    loss = LOSSES[kind](batch.base + residual, batch.targets)
-    if teacher is None:
-        return loss
-    with torch.no_grad(), torch.autocast(batch.inputs.device.type, torch.bfloat16):
-        taught = teacher(inputs, scale=batch.scale).float()
-    return integers.TARGET * loss + integers.TEACHER * LOSSES["rmse"](residual, taught)
-
-
 def _calibration(run: Run, teacher: nn.Module) -> Iterator[None]:
     """Take the first batches through the teacher, those of the largest crops."""
     for step in range(_CALIBRATING):
         batch = make_batch(run, step, run.recipe.stages[-1])
         with torch.no_grad():
-            teacher(_laid_out(batch.inputs), scale=batch.scale)
+            teacher(residual.laid_out(batch.inputs), scale=batch.scale)
         yield
 
 
@@ -470,14 +400,14 @@ def _judged(
     progress: Progress,
     judge: nn.Module,
     average: dict[str, Tensor],
-    batches: Sequence[Batch],
+    batches: Sequence[Any],
     run: Run,
     state: dict[str, Any],
 ) -> Progress:
     from safetensors.torch import save_file
 
     judge.load_state_dict(average)
-    scores = validate(judge, batches)
+    scores = validate(judge, batches, _LESSONS[run.recipe.family])
     if not alike(scores.baseline, state["baseline"]):
         # The validation's pictures are others than before: old scores do not compare.
         state["best"] = -math.inf
@@ -515,10 +445,6 @@ def best_weights(folder: Path) -> dict[str, Tensor]:
         return load_file(folder / _BEST)
     except (SafetensorError, FileNotFoundError) as error:
         raise checkpoint.not_intact(folder / _BEST) from error
-
-
-def _laid_out(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=layout(x.device))
 
 
 class _Log:

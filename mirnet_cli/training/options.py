@@ -19,6 +19,8 @@ class TrainOptions(Options):
     Attributes:
         data: folders of good photos, degraded while training.
         pairs: folders with ``input/`` and ``target/``.
+        panoramas: folders of HDR panoramas, for enhance; see
+            :func:`mirnet_cli.training.panoramas.read`.
         out: for checkpoints, the log, curves and weights; ``runs/NAME`` by default.
         start: a model's name or a weights file to start from.
         int8: leave the weights to start from (else the model of that name) as they are, and train a
@@ -52,6 +54,15 @@ class TrainOptions(Options):
         tuple[Path, ...],
         Setting(
             "A folder with input/ and target/, the same names in both; may be repeated.",
+            DATA,
+            metavar="DIR",
+            parse=values.paths,
+        ),
+    ] = ()
+    panoramas: Annotated[
+        tuple[Path, ...],
+        Setting(
+            "A folder of HDR panoramas (.hdr, .jxl), for enhance; may be repeated.",
             DATA,
             metavar="DIR",
             parse=values.paths,

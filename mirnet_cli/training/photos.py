@@ -164,14 +164,14 @@ def split(pairs: Sequence[Pair], share: float = 0.08) -> tuple[list[Pair], list[
     if len(set(scenes)) == 1:
         # All begin alike: a camera's prefix, not a scene.
         scenes = [pair.name for pair in pairs]
-    held_out = {scene for scene in scenes if _drawn(scene) < share}
+    held_out = {scene for scene in scenes if drawn(scene) < share}
     if not held_out or held_out.issuperset(scenes):
-        held_out = {min(scenes, key=_drawn)}
+        held_out = {min(scenes, key=drawn)}
     counts = Counter(scenes)
     if 2 * sum(counts[scene] for scene in held_out) > len(pairs):
         # A large scene, or all photos of one of two cameras.
         small = [scene for scene, count in counts.items() if 2 * count <= len(pairs)]
-        held_out = {min(small, key=_drawn)}
+        held_out = {min(small, key=drawn)}
     apart = [scene in held_out for scene in scenes]
     training = [pair for pair, held in zip(pairs, apart, strict=True) if not held]
     return training, [pair for pair, held in zip(pairs, apart, strict=True) if held]
@@ -181,7 +181,7 @@ def _scene(pair: Pair) -> str:
     return (len(pair.parts) > 1 and pair.name.rpartition("_")[0]) or pair.name
 
 
-def _drawn(name: str) -> float:
+def drawn(name: str) -> float:
     """A number in 0..1 that the name alone decides."""
     return int(hashlib.sha256(os.fsencode(name)).hexdigest()[:8], 16) / 2**32
 

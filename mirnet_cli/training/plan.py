@@ -10,12 +10,12 @@ from typing import Any
 
 from mirnet_cli.errors import UsageError
 from mirnet_cli.files import write_replaceable
-from mirnet_cli.networks.configs import CompactConfig, with_tuples
+from mirnet_cli.networks.configs import CompactConfig, LightConfig, with_tuples
 from mirnet_cli.networks.families import FAMILIES
-from mirnet_cli.training import optimiser, recipe
+from mirnet_cli.training import light, optimiser, recipe
 from mirnet_cli.training.checkpoint import not_intact
-from mirnet_cli.training.loop import VALIDATION_CROP
 from mirnet_cli.training.recipe import Recipe, Stage
+from mirnet_cli.training.run import VALIDATION_CROP
 
 _FILE = "run.json"
 _FINE_TUNING_RATE = 0.25
@@ -32,7 +32,11 @@ _LONGEST = 10**9
 _CROP = (16, 4096)
 """Sides in pixels: degradations look at neighbours, some of pictures reduced eight times."""
 _LARGEST_BATCH = 4096
-_SIZES = ("widths", "groups", "blocks", "unshuffle", "reduction")
+_SIZES = {
+    "compact": ("widths", "groups", "blocks", "unshuffle", "reduction"),
+    "light": ("widths", "hidden", "judges"),
+}
+"""Of networks of each family, those that a user may change."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ def make(
     config: Path | None,
     seed: int,
     origin: str | None,
-    sizes: Mapping[str, CompactConfig],
+    sizes: Mapping[str, CompactConfig | LightConfig],
     integers: bool = False,
 ) -> RunPlan:
     """The recipe of a model with a user's changes.
@@ -131,9 +135,9 @@ def make(
     parts = []
     for part in recipe.find(name):
         if network is not None:
-            changes["config"] = dataclasses.replace(part.config, **network)
+            changes["config"] = dataclasses.replace(part.config, **_fitting(network, part, config))
         elif part.part in sizes:
-            body = {size: getattr(sizes[part.part], size) for size in _SIZES}
+            body = {size: getattr(sizes[part.part], size) for size in _SIZES[part.family]}
             changes["config"] = dataclasses.replace(part.config, **body)
         if integers:
             part = dataclasses.replace(part, **_INTEGERS)
@@ -203,11 +207,23 @@ def _stages(value: Any) -> tuple[Stage, ...]:
 def _network(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("network is a table")
-    for name in value:
-        if name not in _SIZES:
-            raise ValueError(f"network has no {name!r}, only {', '.join(_SIZES)}")
-    FAMILIES["compact"].check(value)
-    return with_tuples(value)
+    return value
+
+
+def _fitting(network: Mapping[str, Any], part: Recipe, path: Path | None) -> dict[str, Any]:
+    """Sizes that a user asks for, as a configuration has them.
+
+    Raises:
+        UsageError: for one that this network does not have, or that it cannot have.
+    """
+    try:
+        for name in network:
+            if name not in _SIZES[part.family]:
+                raise ValueError(f"network has no {name!r}, only {', '.join(_SIZES[part.family])}")
+        FAMILIES[part.family].check(network)
+    except ValueError as error:
+        raise UsageError(f"not a recipe: {error}", _NAMES, subject=path) from error
+    return with_tuples(network)
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
@@ -230,8 +246,15 @@ def _number(name: str, value: Any, allowed: Callable[[float], bool]) -> float:
 
 
 def _check(part: Recipe, path: Path | None) -> None:
-    """Whether crops suit the network."""
-    stride = FAMILIES["compact"].stride(dataclasses.asdict(part.config))
+    """Whether stages suit the network."""
+    if part.family == "light":
+        if any(stage.crop > light.LARGEST for stage in part.stages):
+            what = f"pictures of at most {light.LARGEST} pixels are learned from here"
+            raise UsageError(what, "use a smaller crop in stages", subject=path)
+        if any(stage.loss != Stage.loss for stage in part.stages):
+            what = f"{part.task} is trained by losses of its own"
+            raise UsageError(what, "leave loss out of stages", subject=path)
+    stride = FAMILIES[part.family].stride(dataclasses.asdict(part.config))
     for crop in (VALIDATION_CROP, *(stage.crop for stage in part.stages)):
         for scale in part.scales:
             if crop % (stride * scale):

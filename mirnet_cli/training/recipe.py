@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mirnet_cli.errors import UsageError
-from mirnet_cli.networks.configs import CompactConfig
+from mirnet_cli.networks.configs import CompactConfig, LightConfig
 from mirnet_cli.training import degrade
 from mirnet_cli.training.degrade import draw
 from mirnet_cli.training.degrade.resize import matrix
@@ -64,7 +64,7 @@ class Recipe:
         part: its place in the weights file, "network" or "thumbnail".
         base: what the residual is added to, by the name in the weights file.
         config: sizes of the network.
-        degrade: clean crops -> batch.
+        degrade: clean crops -> batch; for the family "light" only inputs and targets count.
         stages: crops and batches over the run; crops are output pixels.
         optimiser: one of :data:`mirnet_cli.training.optimiser.OPTIMISERS`.
         weight_decay: share of the weights that a step at rate 1 would take away; of Muon's matrices
@@ -81,7 +81,7 @@ class Recipe:
     task: str
     part: str
     base: str
-    config: CompactConfig
+    config: CompactConfig | LightConfig
     degrade: Degrade
     stages: tuple[Stage, ...] = (
         Stage(0.7, 64, 16),
@@ -96,12 +96,17 @@ class Recipe:
     brightness: tuple[float, float] = (0.0, 1.0)
     pair_share: float = 0.5
     context: str = "sample"
-    overlap: int = 32
+    overlap: int | None = 32
+
+    @property
+    def family(self) -> str:
+        """Of the network, one of :data:`mirnet_cli.networks.families.FAMILIES`."""
+        return "light" if isinstance(self.config, LightConfig) else "compact"
 
     @property
     def scales(self) -> tuple[int, ...]:
         """Sizes of the output over the input that are trained."""
-        return self.config.scales
+        return self.config.scales if isinstance(self.config, CompactConfig) else (1,)
 
 
 def as_batch(recipe: Recipe, inputs: Tensor, targets: Tensor, reduction: int = 4) -> Batch:
@@ -125,6 +130,13 @@ def _denoise(recipe: Recipe, clean: Tensor, generator: torch.Generator, scale: i
     # What nothing is wrong with stays, to the last edge.
     inputs[drawn] = targets[drawn] = clean[drawn]
     return as_batch(recipe, inputs, targets)
+
+
+def _light(recipe: Recipe, clean: Tensor, generator: torch.Generator, scale: int) -> Batch:
+    given, targets = degrade.enhance_pair(
+        clean, generator, whole=True, identity=0.36, mild=0.34, noise=0
+    )
+    return Batch(given, given, targets)
 
 
 def _enhance(recipe: Recipe, clean: Tensor, generator: torch.Generator, scale: int) -> Batch:
@@ -162,6 +174,25 @@ _PLAIN = CompactConfig(widths=(32, 64), groups=2, blocks=1)
 RECIPES: dict[str, tuple[Recipe, ...]] = {
     "denoise": (Recipe("denoise", "network", "input", _PLAIN, _denoise),),
     "enhance": (
+        Recipe(
+            "enhance",
+            "network",
+            "light",
+            LightConfig(judges=64),
+            _light,
+            stages=(Stage(0.7, 128, 16), Stage(1.0, 192, 16)),
+            optimiser="adamw",
+            weight_decay=1e-3,
+            learning_rate=1.6e-3,
+            steps=6000,
+            whole=True,
+            # Those that are dark on purpose too: the degradation knows.
+            brightness=(0.1, 0.72),
+            context="tile",
+            overlap=None,
+        ),
+    ),
+    "enhance-lol": (
         Recipe(
             "enhance",
             "thumbnail",

@@ -11,10 +11,10 @@ import pytest
 
 from mirnet_cli.cli.console import Display
 from mirnet_cli.training import job, loop
-from mirnet_cli.training.loop import Progress
 from mirnet_cli.training.options import TrainOptions
 from mirnet_cli.training.photos import Pair
 from mirnet_cli.training.recipe import find
+from mirnet_cli.training.run import Progress
 
 Run = Callable[..., Any]
 

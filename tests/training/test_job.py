@@ -17,10 +17,10 @@ from safetensors import SafetensorError
 import mirnet_cli as mirnet
 from mirnet_cli.errors import InputError, MirnetError, OutOfMemoryError, OutputError, UsageError
 from mirnet_cli.training import job
-from mirnet_cli.training.loop import Progress
 from mirnet_cli.training.options import TrainOptions
 from mirnet_cli.training.photos import load_pairs, load_photos, random_crops, split
 from mirnet_cli.training.recipe import Recipe
+from mirnet_cli.training.run import Progress
 from tests.photo.pictures import grey_profile
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -59,7 +59,7 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["denoise", "enhance", "upscale", "upscale-x1"])
+@pytest.mark.parametrize("name", ["denoise", "enhance-lol", "upscale", "upscale-x1"])
 def test_trained_weights_restore_a_photo(
     tmp_path: Path, photos: Path, config: Path, name: str
 ) -> None:
@@ -108,7 +108,7 @@ def test_the_clock_decides_for_the_first_network_and_that_for_the_others(
 ) -> None:
     monkeypatch.setattr("mirnet_cli.training.loop.steps_done", lambda folder: 6)
     config.write_text(CONFIG.replace("steps = 2\n", ""))
-    path = run("enhance", data=[photos], out=tmp_path / "run", config=config, hours=1e-6)
+    path = run("enhance-lol", data=[photos], out=tmp_path / "run", config=config, hours=1e-6)
     history = mirnet.load(path).weights.training
     assert history["network"]["steps"] == 3
 
@@ -346,7 +346,7 @@ def test_photos_that_one_network_cannot_take_are_refused_first(tmp_path: Path) -
         # Bright enough for the thumbnail, not for the detail.
         Image.new("RGB", (64, 64), (40, 40, 40 + i)).save(folder / f"{i}.png")
     with pytest.raises(InputError, match="well exposed"):
-        run("enhance", data=[folder], out=tmp_path / "run")
+        run("enhance-lol", data=[folder], out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -354,7 +354,7 @@ def test_dark_photos_cannot_be_targets_of_brightening(tmp_path: Path) -> None:
     (tmp_path / "dark").mkdir()
     Image.new("RGB", (64, 64), (5, 5, 5)).save(tmp_path / "dark/a.png")
     with pytest.raises(InputError, match="well exposed"):
-        run("enhance", data=[tmp_path / "dark"], out=tmp_path / "run")
+        run("enhance-lol", data=[tmp_path / "dark"], out=tmp_path / "run")
 
 
 @pytest.mark.parametrize(

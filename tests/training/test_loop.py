@@ -14,10 +14,10 @@ from torch import Tensor
 from mirnet_cli.errors import InputError, MirnetError
 from mirnet_cli.networks.configs import CompactConfig
 from mirnet_cli.training import checkpoint, loop, losses
-from mirnet_cli.training.loop import Run
 from mirnet_cli.training.optimiser import OPTIMISERS, Optimiser
 from mirnet_cli.training.photos import Pair, random_crops, split
 from mirnet_cli.training.recipe import RECIPES, Stage
+from mirnet_cli.training.run import Run
 
 TINY = CompactConfig(widths=(8, 16), groups=1, blocks=1)
 
