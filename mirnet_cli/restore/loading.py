@@ -7,8 +7,6 @@ from mirnet_cli.errors import UsageError
 from mirnet_cli.models.catalogue import TASKS
 from mirnet_cli.models.onnx import Asked
 from mirnet_cli.models.resolver import names_file, resolve
-from mirnet_cli.restore.auto import Auto
-from mirnet_cli.restore.chain import Chain
 from mirnet_cli.restore.options import LoadOptions
 from mirnet_cli.restore.restorer import Restorer
 from mirnet_cli.restore.steps import ChainOptions
@@ -23,10 +21,14 @@ def load(
         asked = ChainOptions.of(asked, _meant(str(task), asked))
     steps = asked.steps()
     if asked.task == "auto":
+        from mirnet_cli.restore.auto import Auto
+
         return Auto(_loaded, steps[0], asked.auto)
     first, *others = map(_loaded, steps)
     if not others:
         return first
+    from mirnet_cli.restore.chain import Chain
+
     return Chain(first, *zip(others, [dict(each.own) for each in asked.then], strict=True))
 
 
