@@ -117,7 +117,7 @@ def as_batch(recipe: Recipe, inputs: Tensor, targets: Tensor, reduction: int = 4
     return Batch(inputs, inputs, targets)
 
 
-_GRAPHICS = 0.15
+_GRAPHICS = 0.1
 """Share of denoise's samples that are no photos; a third of them is noisy like photos."""
 
 

@@ -45,7 +45,7 @@ def unit_noise(pictures: Tensor, generator: torch.Generator) -> Tensor:
     n, _, h, w = pictures.shape
     noise = draw.field((n, 3, h, w), generator)
     # Sensors differ from pixel to pixel: some are noisier than others, a few are hot or dead.
-    uneven, _ = draw.split(n, (0.3,), generator)
+    uneven, _ = draw.split(n, (0.1,), generator)
     noise[uneven] *= _uneven((len(uneven), 3, h, w), generator)
     mosaicked, _ = draw.split(n, (0.67,), generator)
     phase = torch.randint(4, mosaicked.shape, generator=generator, device=generator.device)
@@ -75,16 +75,16 @@ def _deviation(noise: Tensor) -> Tensor:
 
 
 def _luma_taps(count: int, generator: torch.Generator) -> Tensor:
-    """Filters of brightness noise: 60 % smooth (0.3 to 1.7 pixels), a fifth sharpen: N,7."""
-    smooth = blur.gaussian_taps(draw.uniform(count, 0.3, 1.7, generator), 3)
-    as_is = torch.zeros(1, 7, device=smooth.device)
-    as_is[0, 3] = 1
+    """Filters of brightness noise: half smooth (0.3 to 1.3 pixels), a quarter sharpen: N,5."""
+    smooth = blur.gaussian_taps(draw.uniform(count, 0.3, 1.3, generator), 2)
+    as_is = torch.zeros(1, 5, device=smooth.device)
+    as_is[0, 2] = 1
     # Unsharp masking: the picture minus a share of its blur, at the gain of cameras' presets.
     gain = draw.uniform(count, 0.1, 0.6, generator)[:, :, 0, 0]
-    wide = blur.gaussian_taps(draw.uniform(count, 0.7, 1.2, generator), 3)
+    wide = blur.gaussian_taps(draw.uniform(count, 0.7, 1.2, generator), 2)
     sharpen = (1 + gain) * as_is - gain * wide
     kind = draw.stratum(count, generator)[:, :, 0, 0]
-    return torch.where(kind < 0.6, smooth, torch.where(kind < 0.8, sharpen, as_is))
+    return torch.where(kind < 0.5, smooth, torch.where(kind < 0.7, sharpen, as_is))
 
 
 def _in_camera_filter(noise: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -120,7 +120,7 @@ def _in_camera_filter(noise: Tensor, generator: torch.Generator) -> tuple[Tensor
 def _blotches(count: int, height: int, width: int, generator: torch.Generator) -> Tensor:
     """Low-frequency noise, as left by in-camera denoising: N,3,H,W, deviation about one."""
     total = torch.zeros(count, 3, height, width, device=generator.device)
-    for step in (3, 8, 16):
+    for step in (3, 8):
         coarse = (count, 3, height // step + 2, width // step + 2)
         large = F.interpolate(
             draw.field(coarse, generator),
@@ -175,7 +175,7 @@ def sensor_noise(pictures: Tensor, strength: Tensor, generator: torch.Generator)
     local = deviation[:, 1:2]
     average = _deviation(local)
     noise /= level
-    blotchy, _ = draw.split(n, (0.45,), generator)
+    blotchy, _ = draw.split(n, (0.35,), generator)
     blotches = _blotches(len(blotchy), h, w, generator)
     blotches *= draw.uniform(len(blotchy), 0, 0.6, generator)
     noise[blotchy] += blotches * (local[blotchy] / average[blotchy])
@@ -200,7 +200,7 @@ def denoise_pair(
     *,
     soften: float = 0.55,
     compressed: float = 0.7,
-    again: float = 0.12,
+    again: float = 0.06,
 ) -> tuple[Tensor, Tensor]:
     """Make training pairs for denoising: a photo as a camera delivers it, and the same noise-free.
 
