@@ -455,7 +455,7 @@ def test_a_damaged_run_is_told(tmp_path: Path, photos: Path, config: Path, file:
     asked = {"name": "denoise", "data": [photos], "config": config, "out": tmp_path / "run"}
     run(**asked)
     (tmp_path / "run" / file).write_bytes(b"[1]")
-    with pytest.raises(UsageError, match="not intact; begin anew"):
+    with pytest.raises(UsageError, match="not intact; start again with another --out"):
         run(**asked, resume=True)
 
 
