@@ -129,7 +129,8 @@ def measured(
         architectures: what ``tools/architectures.py`` measured for this model.
     """
     blocks = [BEGIN, "## File", _rows(("", ""), described.items())]
-    runs = {k: v for k, v in weights.training.items() if isinstance(v, Mapping)}
+    trained = weights.training
+    runs = {k: v for k, v in trained.items() if isinstance(v, Mapping) and "steps" in v}
     if runs:
         columns = {
             "photos": "photos",

@@ -115,15 +115,20 @@ class LearningConv(nn.Module):
         return F.conv2d(levels, weight, padding=weight.shape[-1] // 2)
 
 
-def learner(network: CompactMIRNet) -> nn.Module:
+def learner(network: CompactMIRNet, in_float: str = "") -> nn.Module:
     """A copy of a network, some convolutions of which learn to be of integers; all else is fixed.
 
     Where the levels of their inputs are is still to be said; see :func:`calibrate`.
+
+    Args:
+        network: the float network.
+        in_float: a regular expression for the names of further convolutions that stay in float.
     """
     made = copy.deepcopy(network).requires_grad_(False)
     last = f"groups.{network.config.groups - 1}.conv"
     for name, module in list(made.named_modules()):
-        if isinstance(module, nn.Conv2d) and name != last and not _FLOAT.match(name):
+        stays = name == last or _FLOAT.match(name) or (in_float and re.match(in_float, name))
+        if isinstance(module, nn.Conv2d) and not stays:
             made.set_submodule(name, LearningConv(module))
     return made
 

@@ -412,7 +412,7 @@ def _with_integers(
     """The weights that were started from, with what was learnt beside them."""
     parts: dict[str, Any] = {"network": origin.network, "thumbnail": origin.thumbnail}
     for part in chosen.parts:
-        network = integers.learner(residual.network(part))
+        network = integers.learner(residual.network(part), part.in_float)
         network.load_state_dict(
             {key: torch.from_numpy(np.array(v)) for key, v in trained[part.part].tensors.items()}
         )

@@ -184,7 +184,7 @@ def train(run: Run) -> dict[str, Tensor]:
     teacher = None
     if run.integers:
         teacher = model.eval().requires_grad_(False)
-        model = integers.learner(teacher)
+        model = integers.learner(teacher, run.recipe.in_float)
         integers.calibrate(model, teacher, _calibration(run, teacher))
     average = {name: value.detach().clone() for name, value in model.state_dict().items()}
     optimiser = Optimiser(model, run.recipe.optimiser, run.recipe.weight_decay)
