@@ -36,7 +36,9 @@ def test_untrained_network_changes_nothing() -> None:
     assert made(torch.rand(1, 3, 16, 24)).abs().max() == 0
 
 
-@pytest.mark.parametrize("recipe", [r for name in RECIPES for r in RECIPES[name]])
+@pytest.mark.parametrize(
+    "recipe", [r for name in RECIPES for r in RECIPES[name] if r.family == "compact"]
+)
 def test_recipes_stay_within_the_cost_that_was_set(recipe: Recipe) -> None:
     """100 thousand multiply-adds an input pixel; for upscale, an output pixel at x2."""
     config = recipe.config
