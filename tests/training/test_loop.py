@@ -383,9 +383,7 @@ def test_the_best_of_a_longer_run_is_not_that_of_the_shorter(
 ) -> None:
     def train(folder: Path, steps: int, *scores: float) -> bytes:
         following = iter(scores)
-        monkeypatch.setattr(
-            loop, "validate", lambda *_: loop.Scores(next(following), 0.0, 0.0)
-        )
+        monkeypatch.setattr(loop, "validate", lambda *_: loop.Scores(next(following), 0.0, 0.0))
         loop.train(small_run(folder, steps=steps, report_every=4))
         return (folder / "best.safetensors").read_bytes()
 
