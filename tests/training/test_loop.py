@@ -269,7 +269,7 @@ def test_denoising_improves_on_doing_nothing(tmp_path: Path) -> None:
     # Several to validate, as one crop may have next to no noise.
     more = {"held_out_photos": photos(8), "report": reports.append}
     loop.train(small_run(tmp_path, steps=400, validate_every=400, **more))
-    assert reports[-1].psnr > reports[-1].baseline + 1
+    assert reports[-1].psnr > reports[-1].baseline + 0.5
 
 
 def test_pairs_are_trained_on(tmp_path: Path) -> None:
