@@ -136,7 +136,7 @@ def elsewhere() -> Iterator[None]:
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """A web server with files."""
-    monkeypatch.setenv("MIRNET_STORE_TIMEOUT", "0.5")
+    monkeypatch.setenv("MIRNET_STORE_TIMEOUT", "3")
     monkeypatch.delenv("http_proxy", raising=False)
     with serving(Proxy()) as running:
         yield running

@@ -69,6 +69,8 @@ def test_reading_fails_in_one_line(
     site: Proxy, fault: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(web, "_PAUSES", (0.01, 0.01))
+    if fault in ("silent", "stall"):
+        monkeypatch.setenv("MIRNET_STORE_TIMEOUT", "0.5")
     site.misbehave(fault)
     with pytest.raises(TransferError) as caught:
         objects.read(address(site, "?X-Amz-Signature=secret"))
