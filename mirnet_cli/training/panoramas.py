@@ -20,7 +20,7 @@ from mirnet_cli.errors import InputError
 from mirnet_cli.files import is_folder, make_folder, write_replaceable
 from mirnet_cli.restore.resample import Floats
 from mirnet_cli.training.degrade import views
-from mirnet_cli.training.photos import drawn
+from mirnet_cli.training.photos import drawn, is_intact
 
 VIEWS = 40
 """Of each panorama."""
@@ -152,7 +152,7 @@ def _load(path: Path, cache: Path | None) -> Panorama:
     key = hashlib.sha256(f"{_FORM} {VIEWS} {digest} {_is_night(path.stem)}".encode())
     names = [f"views-{key.hexdigest()[:24]}-{part}.npy" for part in ("given", "stops")]
     files = [] if cache is None else [cache / name for name in names]
-    if files and all(map(_is_intact, files)):
+    if files and all(map(is_intact, files)):
         return Panorama(path.stem, digest, *files)
     rng = np.random.default_rng(int(digest[:8], 16))
     around, night = read(path), _is_night(path.stem)
@@ -170,14 +170,6 @@ def _load(path: Path, cache: Path | None) -> Panorama:
         # Full or read-only: the run needs more memory, nothing else.
         files = []
     return Panorama(path.stem, digest, *(files or (given, stops)))
-
-
-def _is_intact(file: Path) -> bool:
-    try:
-        np.load(file, mmap_mode="r")
-    except (OSError, ValueError, EOFError):
-        return False
-    return True
 
 
 def _is_night(name: str) -> bool:

@@ -92,7 +92,7 @@ def _decoded(path: Path, cache: Path | None) -> Pixels | Path:
         os.fsencode(f"sRGB\0{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}")
     ).hexdigest()[:24]
     copy = cache / f"{key}.npy"
-    if _is_intact(copy):
+    if is_intact(copy):
         return copy
     pixels = read_rgb(path)
     file = io.BytesIO()
@@ -106,7 +106,8 @@ def _decoded(path: Path, cache: Path | None) -> Pixels | Path:
     return copy
 
 
-def _is_intact(copy: Path) -> bool:
+def is_intact(copy: Path) -> bool:
+    """Whether a decoded copy in the cache can be read."""
     try:
         np.load(copy, mmap_mode="r")
     except (OSError, ValueError, EOFError):
