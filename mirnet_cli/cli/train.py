@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from mirnet_cli.training.run import Progress, Run
 
 _SAY_EVERY = 60.0
-_COMMANDS = {"upscale-x1": "upscale --scale 1", "enhance-lol": "enhance"}
+_COMMANDS = {
+    "upscale-x1": "upscale --scale 1",
+    "enhance-lol": "enhance",
+    "denoise-large": "denoise",
+    "upscale-large": "upscale",
+}
 """That take the weights, where they are not named as the recipe."""
 
 
@@ -29,7 +34,8 @@ def command(
         str,
         typer.Argument(
             metavar="TASK",
-            help="denoise, enhance, enhance-lol, upscale or upscale-x1: the recipe to follow.",
+            help="denoise, denoise-large, enhance, enhance-lol, upscale, upscale-large or"
+            " upscale-x1: the recipe to follow.",
             show_default=False,
         ),
     ],

@@ -41,6 +41,7 @@ from mirnet_cli.training.photos import Pair, load_pairs, load_photos, split
 from mirnet_cli.training.plan import RunPlan
 from mirnet_cli.training.recipe import Recipe
 from mirnet_cli.training.run import Progress, Run
+from mirnet_cli.training.widen import widened
 
 _ELSEWHERE = "free some space or choose another place with --out"
 _UNLIMITED = 10**9
@@ -279,17 +280,17 @@ def _digest(
     return f"{len(photos)} photos and {len(pairs)} pairs{more}, {digest[:12]}"
 
 
-def adopt(given: Mapping[str, Any], part: Recipe) -> dict[str, Tensor]:
-    """Weights of a like network as a start for this one.
+def _adopted(given: Mapping[str, Tensor], made: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a like network in place of those that this one was made with.
 
     Where this one has more input channels (the base beside the picture), the given ones take the
     last, and the others start at zero; tensors of other shapes are left as made.
     """
-    adopted = loop.network(part).state_dict()
-    for key, value in adopted.items():
-        if key not in given:
+    adopted = dict(made)
+    for key, value in made.items():
+        tensor = given.get(key)
+        if tensor is None:
             continue
-        tensor = torch.as_tensor(given[key]).float()
         if tensor.shape == value.shape:
             adopted[key] = tensor.clone()
         elif key == "conv_in.weight" and tensor.shape[1] < value.shape[1]:
@@ -333,24 +334,27 @@ def _sizes(origin: Weights, parts: Sequence[Recipe]) -> dict[str, CompactConfig 
 
 
 def _initial(origin: Weights, parts: Sequence[Recipe]) -> dict[str, dict[str, Tensor]]:
-    """For each network what it starts from.
+    """For each network what it starts from; a larger one computes at first what a smaller one does.
 
     Raises:
         UsageError: if that is hardly anything.
     """
     initial = {}
     for part in parts:
-        given = _given(origin, part).tensors
-        initial[part.part] = adopt(given, part)
-        fits = [
-            k for k, v in initial[part.part].items() if k in given and v.shape == given[k].shape
-        ]
-        if len(fits) < _LEAST_ADOPTED * len(initial[part.part]):
-            raise UsageError(
-                f"{len(fits)} of {len(initial[part.part])} tensors fit the sizes in --config",
-                "leave its table network out to take over those of the weights",
-                subject=origin.name,
-            )
+        given = {k: torch.as_tensor(v).float() for k, v in _given(origin, part).tensors.items()}
+        made = loop.network(part).state_dict()
+        grown = widened(given, made)
+        if grown is None:
+            fits = [k for k, v in made.items() if k in given and v.shape == given[k].shape]
+            if len(fits) < _LEAST_ADOPTED * len(made):
+                raise UsageError(
+                    f"{len(fits)} of {len(made)} tensors fit the sizes in --config",
+                    "leave its table network out to take over those of the weights, or make"
+                    " widths a whole number of times as large",
+                    subject=origin.name,
+                )
+            grown = _adopted(given, made)
+        initial[part.part] = grown
     return initial
 
 

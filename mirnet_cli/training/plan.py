@@ -136,18 +136,19 @@ def make(
     for part in recipe.find(name):
         if network is not None:
             changes["config"] = dataclasses.replace(part.config, **_fitting(network, part, config))
-        elif part.part in sizes:
+        elif part.part in sizes and not part.grows:
             body = {size: getattr(sizes[part.part], size) for size in _SIZES[part.family]}
             changes["config"] = dataclasses.replace(part.config, **body)
         if integers:
             part = dataclasses.replace(part, **_INTEGERS)
-        elif origin is not None and "learning_rate" not in changes:
+        elif origin is not None and "learning_rate" not in changes and not part.grows:
             part = dataclasses.replace(part, learning_rate=_FINE_TUNING_RATE * part.learning_rate)
         part = dataclasses.replace(part, **changes)
         optimiser.check(part.optimiser)
         _check(part, config)
         parts.append(part)
-    usual = max(part.steps for part in parts) if origin is None else _FINE_TUNING_STEPS
+    whole = origin is None or any(part.grows for part in parts)
+    usual = max(part.steps for part in parts) if whole else _FINE_TUNING_STEPS
     usual = _INTEGERS_STEPS if integers else usual
     return RunPlan(name, tuple(parts), seed, origin, steps or usual, integers)
 

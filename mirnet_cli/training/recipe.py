@@ -78,6 +78,7 @@ class Recipe:
         context, overlap: defaults written into the weights file.
         in_float: a regular expression for the names of convolutions that the version in integers
             has in float, beside those that :mod:`mirnet_cli.training.integers` names.
+        grows: it starts from a smaller network's weights and keeps its own sizes.
     """
 
     task: str
@@ -100,6 +101,7 @@ class Recipe:
     context: str = "sample"
     overlap: int | None = 32
     in_float: str = ""
+    grows: bool = False
 
     @property
     def family(self) -> str:
@@ -177,7 +179,7 @@ _PLAIN = CompactConfig(widths=(32, 64), groups=2, blocks=1)
 # In integers these cost strong noise, and what comes of real blur, a tenth of a dB.
 _LAST_AT_FULL_SIZE = r"groups\.{group}\.blocks\.0\.(dau2\.0\.|conv_out$)"
 
-RECIPES: dict[str, tuple[Recipe, ...]] = {
+_RECIPES: dict[str, tuple[Recipe, ...]] = {
     "denoise": (
         Recipe(
             "denoise",
@@ -260,6 +262,18 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
             in_float=_LAST_AT_FULL_SIZE.format(group=2),
         ),
     ),
+}
+
+
+def _large(name: str) -> tuple[Recipe, ...]:
+    """Of four times the cost, to be begun with the weights of the plain network."""
+    (plain,) = _RECIPES[name]
+    widths = tuple(2 * width for width in _PLAIN.widths)
+    return (replace(plain, config=replace(plain.config, widths=widths), grows=True),)
+
+
+RECIPES: dict[str, tuple[Recipe, ...]] = _RECIPES | {
+    f"{name}-large": _large(name) for name in ("denoise", "upscale")
 }
 """For each model the networks in its file, in the order in which they are trained."""
 

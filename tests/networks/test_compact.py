@@ -40,13 +40,13 @@ def test_untrained_network_changes_nothing() -> None:
     "recipe", [r for name in RECIPES for r in RECIPES[name] if r.family == "compact"]
 )
 def test_recipes_stay_within_the_cost_that_was_set(recipe: Recipe) -> None:
-    """100 thousand multiply-adds an input pixel; for upscale, an output pixel at x2."""
+    """100 thousand multiply-adds a pixel, large ones 250; for upscale an output pixel at x2."""
     config = recipe.config
     made = CompactMIRNet(config)
     scale = config.scales[0]
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         made(torch.rand(1, config.inputs, 256, 256))
-    assert counter.get_total_flops() / 2 / (256 * scale) ** 2 <= 100e3
+    assert counter.get_total_flops() / 2 / (256 * scale) ** 2 <= (250e3 if recipe.grows else 100e3)
 
 
 def test_vectors_of_tiles_merge_to_the_picture_s() -> None:
