@@ -10,7 +10,7 @@ from PIL import Image
 
 from mirnet_cli.training.degrade import blur, camera, draw, draw_graphics
 from mirnet_cli.training.degrade.jpeg import jpeg, quantisation, random_jpeg
-from mirnet_cli.training.degrade.noise import sensor_noise
+from mirnet_cli.training.degrade.noise import _specks, sensor_noise
 from mirnet_cli.training.degrade.resize import resize
 from mirnet_cli.training.recipe import find
 
@@ -201,3 +201,19 @@ def test_some_samples_of_denoise_are_pages_that_stay() -> None:
     drawn = batch.targets.flatten(2).std(2).amax(1) > 0.05
     assert 0.05 < float((kept & drawn).float().mean()) < 0.15
     assert not kept[~drawn].all()
+
+
+def test_some_noisy_pictures_have_single_pixels_that_stand_out() -> None:
+    grey = torch.full((400, 3, 48, 48), 0.5)
+    none = torch.full((400, 1, 1, 1), 0.4 / 255)
+    some = torch.full((400, 1, 1, 1), 2.0 / 255)
+    assert torch.equal(_specks(grey, none, seeded()), grey)
+    moved = _specks(grey, some, seeded()) - grey
+    specked = moved.flatten(1).any(1)
+    assert 0.05 < float(specked.float().mean()) < 0.15
+    # In all colours alike, few, more of them dark.
+    assert torch.equal(moved[:, :1].expand_as(moved), moved)
+    assert float((moved[:, 0] != 0).float().mean((1, 2)).max()) < 4e-3
+    assert int((moved < 0).sum()) > 2 * int((moved > 0).sum()) > 0
+    heights = moved[moved != 0].abs() * 255
+    assert 7.9 < float(heights.min()) < float(heights.max()) < 60.1
