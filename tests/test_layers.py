@@ -141,7 +141,16 @@ def test_help_imports_nothing_heavy(words: list[str]) -> None:
 def test_the_list_of_commands_imports_of_this_project_what_it_needs() -> None:
     found = modules_after("from mirnet_cli.cli import main\nmain(['--help'])")
     own = {name for name in found if name.partition(".")[0] == "mirnet_cli"}
-    parts = ("", ".cli", ".cli.app", ".cli.process", ".errors", ".settings", ".signals")
+    parts = (
+        "",
+        ".cli",
+        ".cli.app",
+        ".cli.coercion",
+        ".cli.process",
+        ".errors",
+        ".settings",
+        ".signals",
+    )
     assert own <= {f"mirnet_cli{part}" for part in (*parts, "._version")}
 
 

@@ -12,6 +12,7 @@ import typer.core
 from typer.core import TyperCommand, TyperGroup
 
 from mirnet_cli._version import __version__
+from mirnet_cli.cli.coercion import plainly
 from mirnet_cli.errors import ExitCode, UsageError
 
 #: Name of the command (and of its file in this folder): its line in ``mirnet --help``.
@@ -35,6 +36,10 @@ OTHER_OPTIONS = "Other"
 class _Help:
     """Options grouped by their panel, in plain text: Rich alone would double the time of --help."""
 
+    def get_params(self, ctx: Any) -> list[Any]:
+        """All parameters, whose plain values are taken without pydantic."""
+        return [plainly(each) for each in super().get_params(ctx)]  # type: ignore[misc]
+
     def get_help_option_names(self, ctx: Any) -> list[str]:
         """``-h`` too, but where an option of that name is there."""
         taken = {name for each in self.params for name in each.opts}  # type: ignore[attr-defined]
@@ -43,7 +48,7 @@ class _Help:
     def format_options(self, ctx: Any, formatter: Any) -> None:
         arguments: list[tuple[str, str]] = []
         panels: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):  # type: ignore[attr-defined]
+        for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record is None:
                 continue

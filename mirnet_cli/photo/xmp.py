@@ -9,7 +9,7 @@ HDR Image Format 1.0; Motion Photo Format 1.0; Dynamic Depth 1.0. For places in 
 import hashlib
 import re
 from collections.abc import Mapping
-from xml.sax.saxutils import escape
+from html import escape
 
 from mirnet_cli.photo import xmp_nodes
 from mirnet_cli.photo.xmp_nodes import RDF, Edit, Node, Property, properties
@@ -182,7 +182,7 @@ def _with_description(packet: bytes, outer: Node, block: bytes) -> bytes:
 
 
 def _escaped(value: str) -> str:
-    return escape(_CONTROL.sub("\ufffd", value))
+    return escape(_CONTROL.sub("\ufffd", value), quote=False)
 
 
 def extension_name(packet: bytes) -> bytes | None:

@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib import metadata
 from pathlib import Path
 
 from mirnet_cli import extras
@@ -77,6 +76,9 @@ def measured(
 
 def _libraries() -> dict[str, str]:
     """What would measure, by version: others may compute something else."""
+    # A hundredth of a second to import; only what was measured needs it.
+    from importlib import metadata
+
     found = {}
     for name in _LIBRARIES:
         with contextlib.suppress(metadata.PackageNotFoundError):

@@ -252,6 +252,23 @@ print(restorer.runtime, restorer.device, out.shape, "torch" in sys.modules)
 """
 
 
+def test_openvino_converts_models_for_others_in_the_process() -> None:
+    ran = python(
+        "import sys\n"
+        "from mirnet_cli.runtime.openvino_library import openvino\n"
+        "print('openvino.tools.ovc' in sys.modules)\n"
+        "try:\n"
+        "    openvino.convert_model('missing.onnx')\n"
+        "except Exception as error:\n"
+        "    print(type(error).__module__.partition('.')[0], openvino.convert_model.__module__)\n"
+        "import openvino.tools.ovc\n"
+    )
+    assert ran.returncode == 0, ran.stderr
+    early, late = ran.stdout.splitlines()
+    assert early == "False"
+    assert late.endswith("openvino.tools.ovc.convert")
+
+
 def test_nothing_leaves_the_machine_and_no_torch_is_loaded(saved: Path, tmp_path: Path) -> None:
     blocked = """
 import sys
