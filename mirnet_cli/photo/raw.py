@@ -32,6 +32,12 @@ _TAKEN |= set(range(0xA000, 0xA500))
 _XMP, _IPTC = 700, 33723
 _ISO, _TIME, _APERTURE, _LENGTH = 0x8827, 0x829A, 0x829D, 0x920A
 _PRIVATE = 0xC634
+_EXPOSURES = (0xC62A, 0xC7A5)
+"""DNG's BaselineExposure and BaselineExposureOffset, in EV, of which LibRaw applies neither."""
+
+_LEAST_EXPOSURE = 0.3
+"""EV: the steps in which cameras are set are thirds; less is not what makes a photo too dark."""
+
 _PANASONIC_PREVIEW = 0x2E
 """JpgFromRaw: a whole JPEG, with all that the camera writes into its own."""
 
@@ -92,6 +98,11 @@ class File(OpenFile):
             if _PRIVATE in tree.fields:
                 warnings.append(
                     "DNG's private data (maker notes) belongs to the raw file and is not kept"
+                )
+            if abs(exposure := _baseline(tree, order)) >= _LEAST_EXPOSURE:
+                warnings.append(
+                    f"it asks for {exposure:+.3g} EV (DNG's BaselineExposure), which developing "
+                    "leaves out; mirnet enhance --ev changes the light"
                 )
             tree.fields = {tag: each for tag, each in tree.fields.items() if tag in _ABOUT}
         else:
@@ -171,6 +182,17 @@ def _from_tiff(data: Data) -> _Found | None:
         inner.fields.setdefault(tag, tree.fields[tag])
     blocks = [tree.fields[tag].data if tag in tree.fields else None for tag in (_XMP, _IPTC)]
     return reader.order, tree, blocks[0] or None, blocks[1] or None
+
+
+def _baseline(tree: Tree, order: str) -> float:
+    """By how many EV a DNG asks to be brightened."""
+    total = 0.0
+    for tag in _EXPOSURES:
+        field = tree.fields.get(tag)
+        if field is not None and field.kind == ifd.SRATIONAL and len(field.data) == 8:
+            over, under = struct.unpack(order + "ii", field.data)
+            total += over / under if under else 0.0
+    return total
 
 
 def _from_boxes(data: Data) -> _Found | None:

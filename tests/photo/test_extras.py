@@ -415,6 +415,29 @@ def test_what_a_raw_photo_tells_goes_into_the_tiff() -> None:
 
 
 @raw
+@pytest.mark.parametrize(
+    ("baseline", "offset", "told"),
+    [
+        ((2, 1), None, "+2 EV"),
+        ((-2, 1), (1, 2), "-1.5 EV"),
+        ((1, 4), (1, 4), "+0.5 EV"),
+        ((1, 4), None, None),
+        ((1, 0), None, None),
+    ],
+)
+def test_light_that_a_dng_asks_for_is_told_not_added(
+    baseline: tuple[int, int], offset: tuple[int, int] | None, told: str | None
+) -> None:
+    given = {0xC62A: baseline} | ({} if offset is None else {0xC7A5: offset})
+    more = {
+        tag: Field(ifd.SRATIONAL, 1, struct.pack("<ii", *ratio)) for tag, ratio in given.items()
+    }
+    found = decode(bayer_dng(more=more))
+    np.testing.assert_array_equal(found.pixels, decode(bayer_dng()).pixels)
+    assert [f"asks for {told} " in each for each in found.warnings] == ([True] if told else [])
+
+
+@raw
 def test_a_maker_s_note_of_a_raw_photo_stays_where_its_offsets_lead() -> None:
     note = b"\0\0" + b"note" * 15
     inner = {0x927C: ifd.bytes_field(7, note), 0x8827: ifd.integers_field(3, "<", 100)}
