@@ -42,6 +42,23 @@ def test_the_same_values_give_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
+@pytest.mark.parametrize("half", [True, False])
+def test_tensors_in_another_order_in_memory_are_saved_as_they_are(
+    half: bool, tmp_path: Path
+) -> None:
+    # safetensors 0.8 writes the memory of an array, whatever its strides.
+    network = spec()
+    turned = {
+        key: np.asfortranarray(tensor.astype(np.float16)) for key, tensor in network.tensors.items()
+    }
+    assert not all(tensor.flags.c_contiguous for tensor in turned.values())
+    path = tmp_path / "a.safetensors"
+    weights.save(path, some_weights(network=replace(network, tensors=turned)), half=half)
+    loaded = weights.load(path).network.tensors
+    for key, tensor in turned.items():
+        np.testing.assert_array_equal(loaded[key], tensor)
+
+
 def test_what_float16_cannot_hold_is_not_saved(tmp_path: Path) -> None:
     network = NetworkSpec("compact", {}, {"a": np.array([1e6], np.float32)}, "")
     with pytest.raises(ModelError, match="float16"):
