@@ -21,6 +21,8 @@ _THUMBNAIL_AT, _THUMBNAIL_SIZE = 0x0201, 0x0202
 _SUBJECTS = (0x9214, 0xA214)
 """SubjectArea and SubjectLocation."""
 _COLOUR_SPACE, _INTEROPERABILITY = 0xA001, 0xA005
+_SPEEDS = (0x8827, 0x8833, 0x8832, 0x8831)
+"""PhotographicSensitivity, which ends at 65535, and the longer tags beside it."""
 _RESOLUTIONS = (0x011A, 0x011B)
 _SENSOR = (0xA20E, 0xA20F)
 """FocalPlaneXResolution and FocalPlaneYResolution: pixels of the picture on the sensor."""
@@ -183,6 +185,17 @@ def description(exif: bytes | None) -> bytes:
     reader = Reader(exif)
     entry = reader.directory(reader.first).entries.get(0x010E)
     return b"" if entry is None else reader.value(entry)
+
+
+def iso(exif: bytes | None) -> int | None:
+    """The ISO that a photo was shot at; None where the block does not say it."""
+    try:
+        reader = Reader(exif or b"")
+        inner = _child(reader, reader.directory(reader.first), EXIF_POINTER)
+        speeds = [reader.integer(inner.entries.get(tag)) for tag in _SPEEDS] if inner else []
+    except DamageError:
+        return None
+    return next((speed for speed in speeds if speed not in (0, 0xFFFF)), None)
 
 
 def finer(exif: bytes, scale: float) -> bytes:

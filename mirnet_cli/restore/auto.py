@@ -10,12 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mirnet_cli.photo import Photo, regions
+from mirnet_cli.photo import Photo, exif, regions
 from mirnet_cli.photo.options import WriteOptions
 from mirnet_cli.photo.space import space_of_photo
 from mirnet_cli.restore import estimates
 from mirnet_cli.restore.alpha import without_hidden
 from mirnet_cli.restore.chain import Chain
+from mirnet_cli.restore.light import stops_for
 from mirnet_cli.restore.options import LoadOptions, PhotoOptions, StepOptions
 from mirnet_cli.restore.passes import Report
 from mirnet_cli.restore.picture import Picture
@@ -25,17 +26,26 @@ from mirnet_cli.restore.sizing import Forecast
 from mirnet_cli.restore.steps import AutoOptions
 from mirnet_cli.restore.work import Work
 
-_RULES = 2
+_RULES = 3
 """Counted up when the same photo is decided differently, for the journals of batches."""
 
 _REMOVED = 0.6, 1.25
-_LIGHT = 0.2, 0.5
-"""Where a step begins and where it is taken whole: levels that denoise removes, stops of light.
+"""Where denoise begins and where it is taken whole, in levels that it removes.
 
 Below, a photo is left alone: denoise would cost clean photos more than it gives (of 23, two are
-above 0.9, of 41 noisy ones of PolyU three below 0.9), and what well-exposed photos ask for is
-hardly more than the network's own error.
+above 0.9, of 41 noisy ones of PolyU three below 0.9).
 """
+_USUAL, _LIKELY = 400, (0.7, 1.6)
+"""ISO that says nothing of noise, and how much what is removed counts at low and at high ones."""
+_DULL, _LOW_KEY = (0.1, 0.2), (0.4, 0.8)
+"""The same of light, in stops: of photos without shade, and of those with much.
+
+A little more light is what a dull photo needs. Of one with much shade it means that the network
+cannot tell whether it is dark on purpose: on the whole it then expects a little, while the photo
+needs either much or nothing.
+"""
+_SHADE = 0.08, 0.28
+"""Share of a photo that is dark, where the one becomes the other."""
 _BLUR = 0.42, 0.52
 """The same of blur, where there is little noise.
 
@@ -56,6 +66,28 @@ def ramp(value: float, bounds: tuple[float, float]) -> float:
     low, high = bounds
     x = min(max((value - low) / (high - low), 0.0), 1.0)
     return x * x * (3 - 2 * x)
+
+
+def _seen(photo: Photo) -> Picture:
+    space, _ = space_of_photo(photo)
+    pixels, alpha = photo.pixels, photo.alpha
+    return Picture(pixels if alpha is None else without_hidden(pixels, alpha), space)
+
+
+def _likely(speed: int | None) -> float:
+    """How much what denoise removes counts as noise, of a photo that was shot at this ISO.
+
+    Half as fast as noise grows, by the fourth root: it may have been reduced or denoised since.
+    """
+    if speed is None:
+        return 1.0
+    return float(min(max((speed / _USUAL) ** 0.25, _LIKELY[0]), _LIKELY[1]))
+
+
+def _lit(found: estimates.Estimates) -> float:
+    """How far a photo is given the light that it asks for, 0 to 1."""
+    doubt = ramp(found.shade, _SHADE)
+    return (1 - doubt) * ramp(found.light, _DULL) + doubt * ramp(found.light, _LOW_KEY)
 
 
 class Auto(Chain):
@@ -106,11 +138,14 @@ class Auto(Chain):
         steps = Chain(*chosen).planned(options) if chosen else ()
         return steps, _said(found, chosen, options)
 
+    def asked(self, photo: Photo) -> float:
+        """Stops of light that a photo is given, 0 to 5."""
+        found = estimates.Estimates(0, 0, super().asked(photo), 0, 0, estimates.shade(_seen(photo)))
+        return found.light * _lit(found)
+
     def look(self, photo: Photo) -> estimates.Estimates:
         """What a photo is like."""
-        space, _ = space_of_photo(photo)
-        pixels, alpha = photo.pixels, photo.alpha
-        picture = Picture(pixels if alpha is None else without_hidden(pixels, alpha), space)
+        picture = _seen(photo)
         places = estimates.Places.of(picture)
         removed, blur = estimates.removed(self._denoise, places), estimates.blur(picture)
         sharpened = 0.0
@@ -119,9 +154,11 @@ class Auto(Chain):
         return estimates.Estimates(
             noise=estimates.noise(picture),
             removed=removed,
-            light=self._enhance.asks(picture),
+            light=float(self._enhance.asks(picture)),
             blur=blur,
             sharpened=sharpened,
+            shade=estimates.shade(picture),
+            speed=exif.iso(photo.metadata.exif),
         )
 
     def decide(
@@ -137,18 +174,22 @@ class Auto(Chain):
             options: ``strength`` of all, and ``ev``, which overrules what the photo asks for.
         """
         chosen: list[tuple[Restorer, dict[str, Any]]] = []
-        stops = round(found.light * ramp(found.light, _LIGHT), 2)
-        given = options.ev if isinstance(options.ev, float) else stops
+        lit = _lit(found)
+        given = stops_for(options.ev, found.light * lit)
         # More light shows more noise: values after gamma grow by so much.
-        shown = found.removed * 2 ** (max(given, 0) / _GAMMA)
+        shown = found.removed * _likely(found.speed) * 2 ** (max(given, 0) / _GAMMA)
         strength = ramp(shown, _REMOVED) * options.strength
         if strength >= _LEAST:
             chosen.append((self._denoise, {"strength": round(strength, 3)}))
         tilted = bool(options.shadows or options.highlights)
-        if options.ev not in ("auto", 0) or (tilted and options.ev == 0):
-            chosen.append((self._enhance, {"ev": options.ev}))
-        elif options.ev == "auto" and (stops >= _LEAST or tilted) and options.strength > 0:
-            chosen.append((self._enhance, {"ev": stops}))
+        if options.ev == "auto" and not tilted:
+            # As a whole it fades: colours and contrast that come with light do, too.
+            lit *= options.strength
+            if lit >= _LEAST:
+                asked = {"ev": round(found.light, 2), "strength": round(lit, 3)}
+                chosen.append((self._enhance, asked))
+        elif (given or tilted) and options.strength > 0:
+            chosen.append((self._enhance, {"ev": given}))
         scale = min(ceil(self._factor(width, height) - 0.01), _LARGEST)
         # Of what had noise, remains of it would be sharpened; what changes too much is no blur.
         sharpen = ramp(found.blur, _BLUR) * (1 - ramp(shown, _REMOVED))
@@ -199,13 +240,15 @@ class Auto(Chain):
             "removed": round(found.removed, 2),
             "light": round(found.light, 2),
             "blur": round(found.blur, 3),
+            "shade": round(found.shade, 3),
+            **({"iso": found.speed} if found.speed else {}),
             "seconds": looking,
         }
         work.decision = _said(found, chosen, options)
         if self._auto.explain:
             work.decision += (
                 f" (noise {found.noise:.2f} of 255, {found.removed:.2f} of it removed,"
-                f" light {found.light:.2f} stops, blur {found.blur:.2f};"
+                f" light {found.light:.2f} stops, {found.shade:.0%} dark, blur {found.blur:.2f};"
                 f" looked at in {looking:.2f} s)"
             )
         if not chosen:
@@ -265,9 +308,9 @@ def _said(
 ) -> str:
     """What was found and is done, in one line."""
     seen = []
-    if found.removed > _REMOVED[0]:
+    if found.removed * _likely(found.speed) > _REMOVED[0]:
         seen.append(f"noise about ISO {found.iso}")
-    if found.light > _LIGHT[0]:
+    if _lit(found) >= _LEAST:
         seen.append(f"{found.light:.1f} stops dark")
     if any(step.task == "upscale" and step.scale == 1 for step, _ in chosen):
         seen.append("blurred")

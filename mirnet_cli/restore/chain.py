@@ -11,6 +11,7 @@ from mirnet_cli._version import __version__
 from mirnet_cli.errors import UsageError
 from mirnet_cli.options import in_python
 from mirnet_cli.photo import Photo
+from mirnet_cli.restore import notebook
 from mirnet_cli.restore.context import Refinement
 from mirnet_cli.restore.options import LIGHT, StepOptions
 from mirnet_cli.restore.passes import Report
@@ -92,6 +93,21 @@ class Chain(Restorer):
         """The networks that a photo goes through, and what is asked of each."""
         asked = ((step, _of(options, own, step)) for step, own in self._parts)
         return tuple(each for step, said in asked for each in step.planned(said))
+
+    def __repr__(self) -> str:
+        return f"<Restorer {self.task} with {self.model}, {self.runtime} on {self.device}>"
+
+    def _repr_html_(self) -> str:
+        """For a notebook."""
+        return notebook.table(
+            {
+                "task": self.task,
+                "model": self.model,
+                "scale": self.scale if self.scale > 1 else None,
+                "computes": f"{self.runtime} on {self.device}, {self.precision}",
+                "memory": f"at most {self.max_memory / 2**30:.1f} GiB",
+            }
+        )
 
     def release(self) -> None:
         """Give back the memory that is held for the next photo, which then takes it again."""

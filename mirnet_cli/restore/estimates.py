@@ -44,6 +44,8 @@ _LEFT = (0.0, 0.3, 2.94, 5.9, 14.2, 24.8, 33.5, 255.0)
 _EDGES = 1.0, 3.0
 """Change from pixel to pixel, of 255, of which edges have more."""
 _CLIPPED = 3 / 255
+_DARK = 30, 50
+"""Luminance, of 255, that is dark as a whole, and from which on nothing is."""
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -58,6 +60,8 @@ class Estimates:
         blur: 0 is sharp and 1 is blurred.
         sharpened: how much ``upscale`` to the same size changes a place at most, of 255; 0 where
             that was not looked at.
+        shade: share of it that is dark, 0 to 1.
+        speed: the ISO that it was shot at, by its EXIF; None where that is not said.
     """
 
     noise: float
@@ -65,6 +69,8 @@ class Estimates:
     light: float
     blur: float
     sharpened: float = 0.0
+    shade: float = 0.0
+    speed: int | None = None
 
     @property
     def iso(self) -> int:
@@ -236,6 +242,19 @@ def _unrest(green: NDArray[np.generic]) -> float:
     clipped = float(((values < 0.008) | (values > 0.992)).mean())
     unrest = float(np.median(np.abs(values - smooth)))
     return unrest + clipped / 2
+
+
+def shade(picture: Picture) -> float:
+    """The share of a picture that is dark, 0 to 1, on a grid of some thousand pixels.
+
+    Dark is a luminance (Rec. 601, after gamma) below 30 of 255; up to 50 a pixel counts in part.
+    """
+    rows, columns = (
+        np.linspace(0, side - 1, min(side, _ALONG)).astype(np.int64)
+        for side in (picture.height, picture.width)
+    )
+    levels = picture.read(rows, columns)[..., :3] @ _LUMINANCE * 255
+    return float(np.clip((_DARK[1] - levels) / (_DARK[1] - _DARK[0]), 0, 1).mean())
 
 
 def blur(picture: Picture) -> float:

@@ -26,20 +26,27 @@ def auto() -> Auto:
 
 
 def decided(
-    auto: Auto, removed: float, light: float, blur: float = 0.3, **options: Any
+    auto: Auto,
+    removed: float,
+    light: float,
+    blur: float = 0.3,
+    shade: float = 0.0,
+    speed: int | None = None,
+    **options: Any,
 ) -> dict[str, Any]:
-    chosen = auto.decide(Estimates(removed, removed, light, blur), 600, 400, StepOptions(**options))
+    found = Estimates(removed, removed, light, blur, shade=shade, speed=speed)
+    chosen = auto.decide(found, 600, 400, StepOptions(**options))
     return {step.task: asked for step, asked in chosen}
 
 
 def test_good_photos_are_left_alone(auto: Auto) -> None:
     assert decided(auto, 0.0, 0.0) == {}
-    assert decided(auto, 0.5, 0.15) == {}
+    assert decided(auto, 0.5, 0.1) == {}
 
 
 def test_noise_and_light_decide(auto: Auto) -> None:
     assert decided(auto, 5, 0) == {"denoise": {"strength": 1.0}}
-    assert decided(auto, 0, 2) == {"enhance": {"ev": 2.0}}
+    assert decided(auto, 0, 2) == {"enhance": {"ev": 2.0, "strength": 1.0}}
     assert [*decided(auto, 5, 2)] == ["denoise", "enhance"]
     # Light shows noise that could not be seen.
     assert "denoise" not in decided(auto, 0.5, 0)
@@ -54,13 +61,86 @@ def test_strengths_follow_without_cliffs(auto: Auto) -> None:
         ]
         assert np.all(np.diff(strengths) >= 0)
         assert np.diff(strengths).max() < 0.035
-    stops = [decided(auto, 0, light).get("enhance", {}).get("ev", 0) for light in steps[:1001]]
-    assert np.all(np.diff(stops) >= 0)
-    assert np.diff(stops).max() < 0.05
+    for shade in (0, 0.15, 0.2, 1):
+        asked = [decided(auto, 0, light, shade=shade).get("enhance", {}) for light in steps[:1001]]
+        stops = [each.get("ev", 0) * each.get("strength", 0) for each in asked]
+        assert np.all(np.diff(stops) >= 0)
+        assert np.diff(stops).max() < 0.05
+        # Colour and contrast come with any light: they fade as a whole.
+        assert np.diff([each.get("strength", 0) for each in asked]).max() < 0.08
+
+
+def test_a_little_light_is_for_dull_photos(auto: Auto) -> None:
+    """One that is dark and asks for a little may be so on purpose; much is believed."""
+    assert decided(auto, 0, 0.3) == {"enhance": {"ev": 0.3, "strength": 1.0}}
+    assert decided(auto, 0, 0.3, shade=0.4) == {}
+    assert decided(auto, 0, 1.2, shade=0.9) == {"enhance": {"ev": 1.2, "strength": 1.0}}
+    strengths = [
+        decided(auto, 0, 0.35, shade=shade).get("enhance", {}).get("strength", 0)
+        for shade in np.linspace(0, 0.5, 101)
+    ]
+    assert np.all(np.diff(strengths) <= 0)
+    assert np.diff(strengths).min() > -0.1
+
+
+def test_iso_says_how_likely_noise_is(auto: Auto) -> None:
+    strengths = [
+        decided(auto, 0.8, 0, speed=speed).get("denoise", {}).get("strength", 0)
+        for speed in (100, 200, 400, 800, 3200, 1000000)
+    ]
+    assert strengths == sorted(strengths)
+    assert (strengths[0], strengths[2]) == (0, decided(auto, 0.8, 0)["denoise"]["strength"])
+    assert strengths[-1] == 1
+    assert decided(auto, 0.3, 0, speed=1000000) == {}
+
+
+def test_iso_is_read_from_exif(auto: Auto, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    exif.get_ifd(0x8769)[0x8827] = 3200
+    photo(tmp_path / "plain.png", 128, 1.1)
+    Image.open(tmp_path / "plain.png").save(tmp_path / "shot.png", exif=exif)
+    plain, shot = (
+        auto.file(tmp_path / f"{name}.png", tmp_path / f"{name}-out.png", ev=0)
+        for name in ("plain", "shot")
+    )
+    assert plain.estimates is not None
+    assert shot.estimates is not None
+    assert "iso" not in plain.estimates
+    assert shot.estimates["iso"] == 3200
+
+
+def test_more_or_less_than_auto_is_of_what_auto_gives(auto: Auto) -> None:
+    assert decided(auto, 0, 0, ev="auto+0.7") == {"enhance": {"ev": 0.7}}
+    # Which is nothing, of what may be dark on purpose.
+    assert decided(auto, 0, 0.3, shade=0.5, ev="auto+0.7") == {"enhance": {"ev": 0.7}}
+    assert decided(auto, 0, 1.5, ev="auto-0.5") == {"enhance": {"ev": 1.0}}
+    assert decided(auto, 0, 0.5, ev="auto-0.5") == {}
+    # Noise shows as much as the light that is given.
+    assert "denoise" in decided(auto, 0.5, 0, ev="auto+3")
+    # What is asked for beside light is done as a whole.
+    assert decided(auto, 0, 0.15, shadows=0.5)["enhance"].keys() == {"ev"}
+
+
+def test_light_of_a_series_is_that_of_auto(auto: Auto, tmp_path: Path) -> None:
+    """A night scene that auto leaves alone gets none through --same-light."""
+    for level in (40, 128):
+        photo(tmp_path / "a.png", level, 0)
+        taken = decode(tmp_path / "a.png")
+        found = auto.look(taken)
+        expected = decided(auto, 0, found.light, shade=found.shade).get("enhance", {})
+        given = expected.get("ev", 0) * expected.get("strength", 1)
+        assert auto.asked(taken) == pytest.approx(given, abs=0.02)
+
+
+def test_it_can_be_printed(auto: Auto) -> None:
+    assert repr(auto).startswith("<Restorer auto with denoise+enhance, ")
+    assert "denoise+enhance" in auto._repr_html_()
 
 
 def test_options_overrule(auto: Auto) -> None:
     assert decided(auto, 5, 3, ev=0) == {"denoise": {"strength": 1.0}}
+    assert decided(auto, 0, 0, ev="1.5") == {"enhance": {"ev": 1.5}}
     assert decided(auto, 0, 0, ev=1.5) == {"enhance": {"ev": 1.5}}
     assert decided(auto, 5, 0, strength=0.5) == {"denoise": {"strength": 0.5}}
     assert decided(auto, 5, 3, strength=0) == {}
