@@ -7,6 +7,7 @@ thumbnail, blur in a reduced copy.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import cv2
@@ -38,14 +39,20 @@ _SMALLEST = {3: 0.93, 1: 0.87}
 """What the flattest twentieth of blocks has of white noise, by the number of channels."""
 _KEPT = 0.65, 0.85
 """Fine detail over all detail in the flattest blocks: below, coding took the noise's away."""
-_LEAST = (0.0, 0.3, 1.36, 3.73, 11.7, 22.7, 32.0, 255.0)
-_LEFT = (0.0, 0.3, 2.94, 5.9, 14.2, 24.8, 33.5, 255.0)
+_LEAST = (0.0, 0.3, 0.9, 1.45, 2.39, 3.91, 7.63, 11.8, 23.4, 33.0, 255.0)
+_LEFT = (0.0, 0.3, 1.9, 2.6, 3.59, 5.59, 9.71, 14.0, 24.2, 33.0, 255.0)
 """What the flattest blocks have of noise after JPEG, and flat parts: measured at quality 75."""
 _EDGES = 1.0, 3.0
 """Change from pixel to pixel, of 255, of which edges have more."""
-_CLIPPED = 3 / 255
+_CLIPPED = 1.5 / 255
+_CUT = 0.25
+"""Values this near to black or white are clipped, and the share of a block's that may be."""
 _DARK = 30, 50
 """Luminance, of 255, that is dark as a whole, and from which on nothing is."""
+_APART, _LEAST_APART = 2.0, 10
+_ROUNDS, _ENOUGH = 3, 0.25
+"""Times the noise that a block is from black and white, how often that is looked at, and the share
+of the blocks that has to be."""
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -96,16 +103,35 @@ def noise(picture: Picture) -> float:
         picture: of any size.
 
     Returns:
-        0 to 255. Blocks that touch black or white are left out where there are others.
+        0 to 255, as if nothing of it were clipped. Blocks that are largely black or white are left
+        out where there are others.
     """
     blocks = _blocks(picture)
-    within = (blocks.min(axis=(1, 2)) > _CLIPPED) & (blocks.max(axis=(1, 2)) < 1 - _CLIPPED)
+    total = len(blocks)
+    clipped = ((blocks < _CLIPPED) | (blocks > 1 - _CLIPPED)).mean(axis=2)
+    within = clipped.max(axis=1) <= _CUT
     if within.sum() >= _ALONG:
-        blocks = blocks[within]
+        blocks, clipped = blocks[within], clipped[within]
     rest = blocks * np.float32(255)
     rest -= (rest @ _SMOOTH) @ _SMOOTH.T
+    rest /= np.sqrt(np.interp(clipped, *_UNCUT))[..., None].astype(np.float32)
     channels = rest.shape[1]
     variances = np.square(rest).sum(axis=(1, 2)) / (channels * (_CELL**2 - _SMOOTH.shape[1]))
+    means = blocks.mean(axis=2) * 255
+    room = np.minimum(means, 255 - means).min(axis=1)
+    found = _level(rest, variances)
+    for _ in range(_ROUNDS):
+        # Of what was reduced or coded afterwards, what was clipped can no longer be seen.
+        chosen = room >= max(_APART * found, _LEAST_APART)
+        if chosen.sum() < _ENOUGH * total:
+            break
+        found = _level(rest[chosen], variances[chosen])
+    return found
+
+
+def _level(rest: Floats, variances: Floats) -> float:
+    """The noise of blocks ``(N, C, 64)``, of 255, that are free of their surfaces."""
+    channels = rest.shape[1]
     order = np.argsort(variances, kind="stable")
     flattest = order[: max(len(order) // 10, 1)]
     fine = float(np.sqrt(np.square(rest[flattest] @ _FINE).mean()))
@@ -138,6 +164,19 @@ def _surfaces() -> Floats:
     return made.astype(np.float32)
 
 
+def _uncut() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Shares of white noise that are cut off on one side, and what is left of its variance."""
+    normal = NormalDist()
+    found = [(0.0, 1.0)]
+    for share in np.linspace(0.002, 0.5, 250):
+        at = normal.inv_cdf(share)
+        mean = normal.pdf(at) + at * share
+        square = at * at * share + (1 - share) + at * normal.pdf(at)
+        found.append((float(share), square - mean**2))
+    shares, left = np.array(found).T
+    return shares, left
+
+
 def _finest() -> Floats:
     """``(64, 21)``: the DCT's functions on a block whose frequencies sum to nine or more."""
     k = np.arange(_CELL)
@@ -147,7 +186,7 @@ def _finest() -> Floats:
     return np.stack(chosen, axis=1).astype(np.float32)
 
 
-_SMOOTH, _FINE = _surfaces(), _finest()
+_SMOOTH, _FINE, _UNCUT = _surfaces(), _finest(), _uncut()
 
 
 def _ramp(value: float, bounds: tuple[float, float]) -> float:

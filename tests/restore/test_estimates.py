@@ -61,6 +61,15 @@ def test_noise_is_measured(clean: np.ndarray, sigma: float) -> None:
     assert estimates.noise(Picture(with_noise(clean, sigma))) == pytest.approx(sigma, rel=0.2)
 
 
+@pytest.mark.parametrize("sigma", [20, 35, 50])
+@pytest.mark.parametrize("level", [0.35, 1.0])
+def test_noise_that_white_and_black_cut_off_is_measured(sigma: float, level: float) -> None:
+    """Strong noise of a photo that is not lifted reaches black and white nearly everywhere."""
+    pixels = np.asarray(Image.open(SCENE).convert("RGB"))
+    scene = np.rint(pixels * level).astype(np.uint8)
+    assert estimates.noise(Picture(with_noise(scene, sigma))) == pytest.approx(sigma, rel=0.2)
+
+
 @pytest.mark.parametrize("sigma", [5, 10, 20, 35, 50])
 def test_noise_that_jpeg_leaves_is_measured(clean: np.ndarray, sigma: float) -> None:
     noisy = as_jpeg(with_noise(clean, sigma))
