@@ -14,14 +14,13 @@ from mirnet_cli.errors import ExitCode, MirnetError
 from mirnet_cli.files import printable, reason
 from mirnet_cli.restore.options import PhotoOptions
 from mirnet_cli.restore.outcome import told
-from mirnet_cli.restore.result import DONE_BEFORE, KEPT, UNREADABLE
+from mirnet_cli.restore.result import DONE_BEFORE, KEPT, UNREADABLE, Foretold
 
 if TYPE_CHECKING:
     from mirnet_cli.batches.plan import Item, Plan
     from mirnet_cli.batches.run import Batch
     from mirnet_cli.cli.console import Console
     from mirnet_cli.restore import Restorer
-    from mirnet_cli.restore.result import Step
     from mirnet_cli.restore.sizing import Forecast
 
 _STATUS = {Choice.RUN: "planned", Choice.SKIP: "skipped", Choice.FAIL: "failed"}
@@ -50,13 +49,13 @@ def show_plan(console: "Console", batch: "Batch", plan: "Plan", restorer: "Resto
     )
     for item, decision in choices:
         size, forecast = None, None
-        steps, why = restorer.planned(options), ""
+        found = Foretold(restorer.planned(options))
         if decision.choice is Choice.RUN:
             try:
                 size = _measured(item, options, restorer.scale)
                 forecast = restorer.foresee(*size)
                 if restorer.task == "auto":
-                    steps, why = restorer.decided(read(item.source, options), options)
+                    found = restorer.foretold(read(item.source, options), options)
             except MirnetError as error:
                 decision = Decision(Choice.FAIL, told(error))
             except OSError as error:
@@ -65,7 +64,7 @@ def show_plan(console: "Console", batch: "Batch", plan: "Plan", restorer: "Resto
                 forecasts.append(forecast)
                 area += size[0] * size[1]
         counts[decision.choice] += 1
-        _show(console, item, decision, size, forecast, steps, why)
+        _show(console, item, decision, size, forecast, found)
     tell_unreadable(console, {item.key: item.unreadable for item in plan.items})
     needed = f", about {clock(_seconds(restorer, options, forecasts))}" if forecasts else ""
     console.note(
@@ -108,8 +107,7 @@ def _show(
     decision: Decision,
     size: tuple[int, int] | None,
     forecast: "Forecast | None",
-    steps: "tuple[Step, ...]",
-    why: str,
+    found: Foretold,
 ) -> None:
     failed = decision.choice is Choice.FAIL
     said = decision.reason or None
@@ -129,8 +127,7 @@ def _show(
                 "tile": forecast and forecast.tile,
                 "tiles": forecast and forecast.tiles,
                 "memory": forecast and forecast.memory,
-                "steps": [asdict(step) for step in steps],
-                "decision": why or None,
+                **asdict(found),
             }
         )
     elif not console.quiet:
@@ -139,8 +136,8 @@ def _show(
         if decision.choice is Choice.RUN:
             assert size is not None
             what = f"{size[0]}x{size[1]}{_takes(forecast)}"
-            if why or len(steps) > 1:
-                what = f"{why or ', '.join(map(str, steps))}: {what}"
+            if found.decision or len(found.steps) > 1:
+                what = f"{found.decision or ', '.join(map(str, found.steps))}: {what}"
         why = f": {decision.reason}" if decision.reason not in ("", what) else ""
         typer.echo(printable(f"{item.source} -> {item.target} ({what}{why})"))
 

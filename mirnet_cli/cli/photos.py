@@ -148,15 +148,14 @@ def _foretell(
         name = str(each.source or "standard input")
         try:
             photo = photos.read(data if each.source is None else each.source, options)
-            steps, why = restorer.decided(photo, options)
+            found = restorer.foretold(photo, options)
         except MirnetError as error:
             console.error(f"{name}: {told(error)}")
             console.record({"input": name, "status": "failed", "error": told(error)})
             failed += 1
             continue
-        console.note(f"{name}: {why}")
-        planned = [asdict(step) for step in steps]
-        console.record({"input": name, "status": "planned", "decision": why, "steps": planned})
+        console.note(f"{name}: {found.decision}")
+        console.record({"input": name, "status": "planned", **asdict(found)})
     return int(ExitCode.FAILED if failed else ExitCode.OK)
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil, sqrt
 from typing import Any
@@ -21,7 +21,7 @@ from mirnet_cli.restore.options import LoadOptions, PhotoOptions, StepOptions
 from mirnet_cli.restore.passes import Report
 from mirnet_cli.restore.picture import Picture
 from mirnet_cli.restore.restorer import Restorer
-from mirnet_cli.restore.result import Result, Step
+from mirnet_cli.restore.result import GOOD, Foretold, Result, Step
 from mirnet_cli.restore.sizing import Forecast
 from mirnet_cli.restore.steps import AutoOptions
 from mirnet_cli.restore.work import Work
@@ -90,6 +90,17 @@ def _lit(found: estimates.Estimates) -> float:
     return (1 - doubt) * ramp(found.light, _DULL) + doubt * ramp(found.light, _LOW_KEY)
 
 
+Chosen = list[tuple[Restorer, dict[str, Any]]]
+"""Steps for a photo, with what each is asked for."""
+
+
+@dataclass(frozen=True)
+class _Looked:
+    chosen: Chosen
+    decision: str
+    estimates: dict[str, float]
+
+
 class Auto(Chain):
     """Restores each photo with the steps that it needs, perhaps none; made by ``load("auto")``.
 
@@ -131,12 +142,37 @@ class Auto(Chain):
         """Nothing, before a photo was seen."""
         return ()
 
-    def decided(self, photo: Photo, options: StepOptions) -> tuple[tuple[Step, ...], str]:
-        """The networks that a photo would go through, and why, in words."""
+    def foretold(self, photo: Photo, options: StepOptions) -> Foretold:
+        """What would be done to this photo, and why."""
+        found = self._looked(photo, options)
+        steps = Chain(*found.chosen).planned(options) if found.chosen else ()
+        return Foretold(steps, found.decision, found.estimates)
+
+    def _looked(self, photo: Photo, options: StepOptions) -> "_Looked":
+        """What is decided for a photo."""
+        started = time.monotonic()
         found = self.look(photo)
-        chosen = self.decide(found, photo.header.width, photo.header.height, options)
-        steps = Chain(*chosen).planned(options) if chosen else ()
-        return steps, _said(found, chosen, options)
+        height, width = photo.pixels.shape[:2]
+        chosen = self.decide(found, width, height, options)
+        looking = time.monotonic() - started
+        said = _said(found, chosen, options)
+        if self._auto.explain:
+            said += (
+                f" (noise {found.noise:.2f} of 255, {found.removed:.2f} of it removed,"
+                f"{f' ISO {found.speed},' if found.speed else ''}"
+                f" light {found.light:.2f} stops, {found.shade:.0%} dark, blur {found.blur:.2f};"
+                f" looked at in {looking:.2f} s)"
+            )
+        figures = {
+            "noise": round(found.noise, 2),
+            "removed": round(found.removed, 2),
+            "light": round(found.light, 2),
+            "blur": round(found.blur, 3),
+            "shade": round(found.shade, 3),
+            **({"iso": found.speed} if found.speed else {}),
+            "seconds": looking,
+        }
+        return _Looked(chosen, said, figures)
 
     def asked(self, photo: Photo) -> float:
         """Stops of light that a photo is given, 0 to 5."""
@@ -163,7 +199,7 @@ class Auto(Chain):
 
     def decide(
         self, found: estimates.Estimates, width: int, height: int, options: StepOptions
-    ) -> list[tuple[Restorer, dict[str, Any]]]:
+    ) -> Chosen:
         """The steps for a photo, with what each is asked for.
 
         Strengths follow from the estimates without steps, times the strength that was asked for.
@@ -173,7 +209,7 @@ class Auto(Chain):
             width, height: its size.
             options: ``strength`` of all, and ``ev``, which overrules what the photo asks for.
         """
-        chosen: list[tuple[Restorer, dict[str, Any]]] = []
+        chosen: Chosen = []
         lit = _lit(found)
         given = stops_for(options.ev, found.light * lit)
         # More light shows more noise: values after gamma grow by so much.
@@ -230,33 +266,15 @@ class Auto(Chain):
 
     def improve(self, work: Work, options: StepOptions, progress: Report | None = None) -> None:
         """The second step of :meth:`Restorer.file`: what the photo needs."""
-        started = time.monotonic()
-        found = self.look(work.photo)
-        chosen = self.decide(found, work.width, work.height, options)
-        looking = time.monotonic() - started
-        work.seconds += looking
-        work.estimates = {
-            "noise": round(found.noise, 2),
-            "removed": round(found.removed, 2),
-            "light": round(found.light, 2),
-            "blur": round(found.blur, 3),
-            "shade": round(found.shade, 3),
-            **({"iso": found.speed} if found.speed else {}),
-            "seconds": looking,
-        }
-        work.decision = _said(found, chosen, options)
-        if self._auto.explain:
-            work.decision += (
-                f" (noise {found.noise:.2f} of 255, {found.removed:.2f} of it removed,"
-                f" light {found.light:.2f} stops, {found.shade:.0%} dark, blur {found.blur:.2f};"
-                f" looked at in {looking:.2f} s)"
-            )
-        if not chosen:
+        found = self._looked(work.photo, options)
+        work.seconds += found.estimates["seconds"]
+        work.estimates, work.decision = found.estimates, found.decision
+        if not found.chosen:
             work.untouched = isinstance(options, PhotoOptions) and options.crop is None
             return
         if not self._together(work.width, work.height):
             self.release()
-        Chain(*chosen).improve(work, options, progress)
+        Chain(*found.chosen).improve(work, options, progress)
         work.provenance = {"auto": str(_RULES), **work.provenance}
         self._reduce(work)
 
@@ -283,6 +301,7 @@ class Auto(Chain):
                 work.source,
                 output=None,
                 status="skipped",
+                reason=GOOD,
                 width=work.width,
                 height=work.height,
                 seconds=work.seconds,
@@ -303,12 +322,12 @@ class Auto(Chain):
 
 def _said(
     found: estimates.Estimates,
-    chosen: list[tuple[Restorer, dict[str, Any]]],
+    chosen: Chosen,
     options: StepOptions,
 ) -> str:
     """What was found and is done, in one line."""
     seen = []
-    if found.removed * _likely(found.speed) > _REMOVED[0]:
+    if any(step.task == "denoise" for step, _ in chosen):
         seen.append(f"noise about ISO {found.iso}")
     if _lit(found) >= _LEAST:
         seen.append(f"{found.light:.1f} stops dark")

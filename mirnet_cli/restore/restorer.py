@@ -28,7 +28,7 @@ from mirnet_cli.restore.passes import Report, enlarged
 from mirnet_cli.restore.picture import Picture, check, copied
 from mirnet_cli.restore.prepared import Prepared
 from mirnet_cli.restore.resample import BICUBIC_REACH
-from mirnet_cli.restore.result import Result, Step
+from mirnet_cli.restore.result import Foretold, Result, Step
 from mirnet_cli.restore.sizing import Forecast
 from mirnet_cli.restore.tiles import TilePlan
 from mirnet_cli.restore.work import Source, Target, Work
@@ -108,9 +108,9 @@ class Restorer:
         what = (self.task, self.scale, self.model, self.sha256)
         return (Step(*what, self.runtime, self.device, self.precision, asked),)
 
-    def decided(self, photo: Photo, options: StepOptions) -> tuple[tuple[Step, ...], str]:
-        """The networks that this photo would go through, and why; the same for all photos."""
-        return self.planned(options), ""
+    def foretold(self, photo: Photo, options: StepOptions) -> Foretold:
+        """What would be done to this photo; the same to all."""
+        return Foretold(self.planned(options))
 
     def release(self) -> None:
         """Give back the memory that is held for the next photo, which then takes it again."""

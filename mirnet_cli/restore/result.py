@@ -10,7 +10,14 @@ DONE_BEFORE = "done before"
 KEPT = "left as it is"
 NOT_STARTED = "not started"
 UNREADABLE = "unreadable"
-REASONS = {DONE_BEFORE: "skipped", KEPT: "skipped", NOT_STARTED: "skipped", UNREADABLE: "failed"}
+GOOD = "needs nothing"
+REASONS = {
+    DONE_BEFORE: "skipped",
+    KEPT: "skipped",
+    GOOD: "skipped",
+    NOT_STARTED: "skipped",
+    UNREADABLE: "failed",
+}
 """Why no work was done on a photo, and the status that it has."""
 _OF_A_RESTORER = ("task", "scale", "model", "sha256", "runtime", "device", "precision")
 
@@ -49,6 +56,20 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Foretold:
+    """What would be done to a photo.
+
+    Attributes:
+        steps: the networks that it would go through.
+        decision, estimates: as of a :class:`Result`.
+    """
+
+    steps: tuple[Step, ...]
+    decision: str | None = None
+    estimates: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True)
 class Result:
     """The outcome for one photo; what no network has seen has no figures.
 
@@ -71,7 +92,8 @@ class Result:
         megapixels: of the input.
         seconds: from decoding to the written file.
         steps: the networks that the photo went through, in order.
-        estimates: what ``auto`` found: noise of 255, stops of light, blur, and its seconds.
+        estimates: what ``auto`` found: noise and what of it is removed (of 255), stops of light,
+            blur, the share that is dark, the ISO in EXIF, and the seconds it took.
         decision: what it found and did, in words.
         warnings: what was lost, changed or fell back.
         error: why it failed, in one line.
