@@ -1,7 +1,7 @@
 """One rectangle through a network: symmetries, and results that are not finite."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -64,6 +64,14 @@ class Evaluator:
         """
         return self._averaged(self._finite, x, pooling)
 
+    def measure(self, x: Floats, mask: Floats) -> list[Record]:
+        """Only what a call records: for each symmetry its pools, over a mask ``(h, w, 1)``."""
+        pooling, records = Pooling(mask=mask), []
+        for index, symmetry in enumerate(self.symmetries):
+            pools = replace(pooling.seen(index, symmetry), residual=False)
+            records += self._finite(_batch(symmetry.apply(x)), pools).pooled
+        return records
+
     def again(self, x: Floats, pooling: Pooling = Pooling()) -> tuple[Floats, list[Record]]:
         """Like a call, in float32: for results that are finite but faulty."""
         runner = self.runner if self.safe is None else self.safe()
@@ -112,6 +120,10 @@ class Nothing:
     def __call__(self, x: Floats, pooling: Pooling = Pooling()) -> tuple[Floats, list[Record]]:
         """Nothing to add."""
         return np.zeros((*x.shape[:2], 3), np.float32), []
+
+    def measure(self, x: Floats, mask: Floats) -> list[Record]:
+        """Nothing to record."""
+        return []
 
     def again(self, x: Floats, pooling: Pooling = Pooling()) -> tuple[Floats, list[Record]]:
         """The same."""

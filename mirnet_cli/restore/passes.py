@@ -201,7 +201,7 @@ class Passes:
         return self._measure(mosaic, chosen.mask()), False
 
     def _measure(self, x: Floats, mask: Floats) -> Contexts:
-        _, records = self._evaluate(x, Pooling(mask=mask))
+        records = self._evaluate.measure(x, mask)
         self._progress.step()
         return [[vector for vector, _ in record] for record in records]
 

@@ -60,9 +60,10 @@ def _enlarge_axis(x: Floats, scale: int, axis: int) -> Floats:
     shape[axis] = length * scale
     out = np.empty(shape, np.float32)
     lead = (slice(None),) * axis
-    product = np.empty(x[(*lead, slice(0, length))].shape, np.float32)
+    # Summed where neighbours lie beside each other, which in the result they do not.
+    total = np.empty(x[(*lead, slice(0, length))].shape, np.float32)
+    product = np.empty_like(total)
     for phase, (first, weights) in enumerate(bicubic_phases(scale)):
-        total = out[(*lead, slice(phase, None, scale))]
         for k, weight in enumerate(weights):
             start = BICUBIC_REACH + first + k
             taps = x[(*lead, slice(start, start + length))]
@@ -71,6 +72,7 @@ def _enlarge_axis(x: Floats, scale: int, axis: int) -> Floats:
             else:
                 np.multiply(taps, np.float32(weight), out=product)
                 total += product
+        out[(*lead, slice(phase, None, scale))] = total
     return out
 
 

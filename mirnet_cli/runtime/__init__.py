@@ -42,16 +42,19 @@ _FOR_OTHERS = ("openvino", "torch")
 
 @dataclass(frozen=True)
 class Pools:
-    """Where a run takes what it pools from, and whether that is told.
+    """Where a run takes what it pools from, whether that is told, and whether all else is.
 
     Attributes:
         replay: vectors to use in place of what the batch would pool, the same for every picture of
             the batch; None measures.
         mask: ``(N, 1, H, W)``: pool, and record, over these weights.
+        residual: whether it is wanted beside the record. Where it is not, a runtime that need not
+            compute what only the residual needs gives an empty one.
     """
 
     replay: Sequence[Floats] | None = None
     mask: Floats | None = None
+    residual: bool = True
 
 
 OWN = Pools()
@@ -67,7 +70,8 @@ class Output:
     """What a network makes of a batch.
 
     Attributes:
-        residual: ``(N, 3, scale * H, scale * W)`` float32; to be added to the base.
+        residual: ``(N, 3, scale * H, scale * W)`` float32; to be added to the base. May be
+            empty where it was not wanted.
         pooled: for each picture of the batch a record of its pools; empty without a mask.
     """
 

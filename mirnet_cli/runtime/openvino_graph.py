@@ -70,7 +70,7 @@ class Graph:
         model: inputs are the picture ``(N, C, H, W)``; with replay the vectors of all pools in one
             row ``(1, F)``; with record a mask ``(N, 1, H, W)`` whose sum is 1. Outputs are, where
             pools are weighted, their denominators' logarithms ``(N, P)``; with record the vectors
-            ``(N, F)``; and last the residual.
+            ``(N, F)``; and last the residual, if it is wanted.
         pools: in the order of their vectors.
     """
 
@@ -355,18 +355,37 @@ def dau(
     features = activation(w.conv(x, f"{name}.conv1", c, 3), f"{name}.activation")
     features = w.conv(features, f"{name}.conv2", c, 3)
     node = features.node
-    statistics = ops.concat(
-        [ops.reduce_max(node, [1], keep_dims=True), ops.reduce_mean(node, [1], keep_dims=True)], 1
+    largest, mean = (
+        reduce(node, [1], keep_dims=True) for reduce in (ops.reduce_max, ops.reduce_mean)
     )
-    spatial = w.conv(
-        Stream(statistics, 2, x.factor), f"{name}.spatial.conv", 1, 5, bias=spatial_bias
+    kernels = w.numbers.take(f"{name}.spatial.conv.weight", (1, 2, 5, 5))
+    # Joining them for one convolution would take longer than a second one does.
+    spatial = ops.add(
+        w.filtered(largest, kernels[:, :1].copy(), pad=2),
+        w.filtered(mean, kernels[:, 1:].copy(), pad=2),
     )
+    if spatial_bias:
+        spatial = w.shifted(spatial, w.numbers.take(f"{name}.spatial.conv.bias", (1,)))
     squeezed = w.conv(w.mean(features), f"{name}.channel.squeeze", c // reduction, 1)
     squeezed = channel_activation(squeezed, f"{name}.channel.activation")
     channel = w.conv(squeezed, f"{name}.channel.excite", c, 1)
-    gates = [ops.sigmoid(spatial.node), ops.sigmoid(channel.node)]
+    gates = [ops.sigmoid(spatial), ops.sigmoid(channel.node)]
     attended = ops.concat([ops.multiply(node, gate) for gate in gates], 1)
     return add(w.conv(Stream(attended, 2 * c, x.factor), f"{name}.merge", c, 1), x)
+
+
+def unshuffling_conv(w: Writer, x: Stream, name: str, outputs: int, r: int) -> Stream:
+    """A 3x3 convolution, with a bias, of the stream unshuffled by ``r``.
+
+    It is the same as one of the stream itself, in steps of ``r``, whose kernel is ``r`` times as
+    large and has the weights of each unshuffled channel at the place where that comes from.
+    """
+    c = x.channels
+    weights = w.numbers.take(f"{name}.weight", (outputs, c * r**2, 3, 3))
+    apart = weights.reshape(outputs, c, r, r, 3, 3).transpose(0, 1, 4, 2, 5, 3)
+    kernel = np.ascontiguousarray(apart.reshape(outputs, c, 3 * r, 3 * r))
+    node = w.filtered(x.node, kernel, pad=r, stride=r)
+    return Stream(w.shifted(node, w.numbers.take(f"{name}.bias", (outputs,))), outputs, r)
 
 
 def linear_down(w: Writer, x: Stream, name: str, outputs: int) -> Stream:
@@ -479,10 +498,7 @@ def _compact(w: Writer, x: Stream, config: Mapping[str, Any], scale: int | None)
         bias=False,
     )
     r = sizes.unshuffle
-    unshuffled = ops.space_to_depth(x.node, "depth_first", r)
-    shallow = w.conv(
-        Stream(unshuffled, x.channels * r**2, r), "conv_in", sizes.widths[0], 3, bias=True
-    )
+    shallow = unshuffling_conv(w, x, "conv_in", sizes.widths[0], r)
     features = shallow
     for g in range(sizes.groups):
         features = rrg(
@@ -650,6 +666,7 @@ def write(
     scale: int | None,
     replay: bool,
     record: bool,
+    residual: bool = True,
     size: tuple[int, int, int] | None = None,
     integers: bool = False,
 ) -> Graph:
@@ -660,6 +677,7 @@ def write(
         scale: which of its scales, where it has several.
         replay: pooled vectors come in.
         record: pooled vectors go out.
+        residual: it goes out, too; it does in any case where nothing is pooled.
         size: ``(N, H, W)`` of the pictures; None leaves it open.
         integers: take convolutions of integers where the network has them.
 
@@ -686,6 +704,8 @@ def write(
         ) from error
     numbers.finish("heads.")
     if record and writer.vectors:
+        if not residual:
+            results.clear()
         results.append(ops.concat(writer.vectors, 1))
         if writer.denominators:
             results.append(ops.concat(writer.denominators, 1))

@@ -48,11 +48,13 @@ class _Kind:
     Attributes:
         replay, record: whether pooled vectors come in, or go out.
         shape: of batches.
+        residual: whether it goes out.
     """
 
     replay: bool
     record: bool
     shape: tuple[int, ...]
+    residual: bool = True
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,8 @@ class OpenVinoRunner:
 
     def _run(self, batch: Floats, pools: Pools) -> Output:
         replay, mask = pools.replay, pools.mask
-        compiled = self._get(_Kind(bool(replay), mask is not None, batch.shape))
+        wanted = pools.residual or mask is None
+        compiled = self._get(_Kind(bool(replay), mask is not None, batch.shape, wanted))
         inputs = [np.ascontiguousarray(batch, np.float32)]
         if replay:
             inputs.append(np.concatenate(replay)[None].astype(np.float32, copy=False))
@@ -127,7 +130,8 @@ class OpenVinoRunner:
             sums = mask.sum((1, 2, 3), dtype=np.float64)
             shares = mask / np.maximum(sums, np.finfo(np.float32).tiny)[:, None, None, None]
             inputs.append(np.ascontiguousarray(shares, np.float32))
-        *measured, residual = self._infer(compiled, inputs)
+        measured = self._infer(compiled, inputs)
+        residual = measured.pop() if wanted or not compiled.pools else np.empty(0, np.float32)
         return Output(residual, [] if sums is None else _records(compiled.pools, measured, sums))
 
     def _get(self, kind: _Kind) -> _Compiled:
@@ -214,6 +218,7 @@ class OpenVinoRunner:
             scale=self._scale,
             replay=kind.replay,
             record=kind.record,
+            residual=kind.residual,
             size=(count, height, width),
             integers=self.precision == "int8",
         )

@@ -105,6 +105,21 @@ def test_small_and_uneven_sizes_and_views(family: str) -> None:
         np.testing.assert_allclose(says.residual, torch_says.residual, atol=1e-4)
 
 
+@pytest.mark.parametrize("family", sorted(GRAPHS))
+def test_a_record_alone_is_the_one_beside_a_residual(family: str) -> None:
+    _, runner = known(family, 1, "fp32")
+    x = batch_for(family)
+    pools = Pools(mask=np.ones((len(x), 1, *x.shape[2:]), np.float32))
+    both, alone = runner.run(x, pools), runner.run(x, replace(pools, residual=False))
+    pooled = bool(both.pooled[0])
+    assert (alone.residual.size == 0) == pooled
+    assert len(alone.pooled) == len(both.pooled) == 2
+    for record, expected in zip(alone.pooled, both.pooled, strict=True):
+        for (vector, weight), (right, right_weight) in zip(record, expected, strict=True):
+            np.testing.assert_allclose(vector, right, atol=1e-5)
+            assert weight == pytest.approx(right_weight, abs=1e-5)
+
+
 def test_a_result_stays_as_it_is_when_more_is_run() -> None:
     _, runner = known("compact", 1, "fp32")
     first = runner.run(batch()).residual
