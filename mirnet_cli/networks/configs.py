@@ -96,6 +96,11 @@ class CompactConfig:
         return cls(**with_tuples(values))
 
 
+FINENESS = 20.0
+"""Weight of differences from the mean of 3x3 pixels, in units of white, where judges of light see
+how fine a picture is."""
+
+
 @dataclass(frozen=True)
 class LightConfig:
     """Sizes of a network of light.
@@ -109,6 +114,7 @@ class LightConfig:
         amounts: numbers for the whole picture.
         judges: numbers that the first of them, the light that is asked for, follows from alone; 0
             where it follows from the hidden ones like the others.
+        shades: bins of the histograms that the judges see beside the deepest features; 0 for none.
     """
 
     inputs: int = 4
@@ -118,6 +124,7 @@ class LightConfig:
     colours: int = 3
     amounts: int = 3
     judges: int = 0
+    shades: int = 0
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:

@@ -183,6 +183,7 @@ _LIGHT_FIELDS: Mapping[str, Field] = {
     "colours": Whole(3, 3),
     "amounts": Whole(3, 3),
     "judges": Whole(0, 512),
+    "shades": Whole(0, 64),
 }
 
 

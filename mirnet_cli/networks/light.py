@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mirnet_cli.networks.blocks import double
-from mirnet_cli.networks.configs import LightConfig
+from mirnet_cli.networks.configs import FINENESS, LightConfig
 from mirnet_cli.networks.pooling import Pooling
+
+_HISTOGRAMS = ("level", "brightest", "brightest where it is fine")
 
 
 def _layer(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -38,9 +40,10 @@ class LightNet(nn.Module):
         self.up = nn.ModuleList(_layer(a, b) for a, b in zip(starts, ends, strict=True))
         self.colour = nn.Conv2d(ends[2], config.colours, 3, padding=1)
         self.curve = nn.Conv2d(widths[0], config.segments, 3, padding=1)
-        self.colours = config.colours
+        self.colours, self.shades = config.colours, config.shades
         if config.judges:
-            sizes = (2 * widths[-1], config.judges, config.judges, 1)
+            seen = 2 * widths[-1] + len(_HISTOGRAMS) * config.shades
+            sizes = (seen, config.judges, config.judges, 1)
             self.judge = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in pairwise(sizes))
 
     def forward(self, x: Tensor, pooling: Pooling | None = None, **_: Any) -> Tensor:
@@ -49,7 +52,8 @@ class LightNet(nn.Module):
         Sides must be multiples of ``2 ** len(widths)``. The amounts are the same everywhere.
         Nothing is pooled that tiles could share: the picture is given whole.
         """
-        skips, pooled = self.looked(x)
+        given = x
+        skips, pooled = self.looked(given)
         x = skips[-1]
         known = F.leaky_relu(self.mix(F.leaky_relu(self.squeeze(pooled), 0.2)), 0.2)
         x = self.up[0](torch.cat([x, known.expand(-1, -1, *x.shape[2:])], 1))
@@ -62,7 +66,7 @@ class LightNet(nn.Module):
         colour = F.interpolate(colour, x.shape[2:], mode="bilinear", align_corners=False)
         amounts = whole[:, self.colours :]
         if hasattr(self, "judge"):
-            amounts = torch.cat([self.judged(pooled), amounts[:, 1:]], 1)
+            amounts = torch.cat([self.judged(self.evidence(given, pooled)), amounts[:, 1:]], 1)
         amounts = amounts.expand(-1, -1, *x.shape[2:])
         return torch.cat([self.curve(x), colour, amounts], 1)
 
@@ -74,9 +78,31 @@ class LightNet(nn.Module):
             skips.append(x)
         return skips, torch.cat([x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)], 1)
 
-    def judged(self, pooled: Tensor) -> Tensor:
+    def evidence(self, given: Tensor, pooled: Tensor) -> Tensor:
+        """What judges see of a picture ``(N, inputs, H, W)`` and its deepest features.
+
+        Beside these histograms, which depend on no training: of the logarithm of the luminance, of
+        the brightest channel, and of the same weighted by how fine the picture is there, which
+        tells white things from white skies.
+        """
+        if not self.shades:
+            return pooled
+        brightest = given[:, :3].amax(1, keepdim=True)
+        even = F.avg_pool2d(brightest, 3, 1, 1, count_include_pad=False)
+        fine = FINENESS * (brightest - even).abs()
+        level = 0.5 + 0.5 * given[:, 3:4]
+        parts = [self._shares(level), self._shares(brightest), self._shares(brightest, fine)]
+        return torch.cat([pooled, *parts], 1)
+
+    def _shares(self, values: Tensor, weight: Tensor | float = 1.0) -> Tensor:
+        """A histogram of values in 0..1, between whose bins is shared: ``(N, shades, 1, 1)``."""
+        bins = torch.arange(self.shades, device=values.device, dtype=values.dtype)
+        off = (values.clamp(0, 1) * (self.shades - 1) - bins.view(1, -1, 1, 1)).abs()
+        return (F.relu(1 - off) * weight).mean((2, 3), keepdim=True)
+
+    def judged(self, evidence: Tensor) -> Tensor:
         """The light that is asked for ``(N, 1, 1, 1)``; features do not learn from it."""
         first, second, last = self.judge
-        x = F.leaky_relu(first(pooled.detach()), 0.2)
+        x = F.leaky_relu(first(evidence.detach()), 0.2)
         judged: Tensor = last(F.leaky_relu(second(x), 0.2))
         return judged

@@ -85,6 +85,10 @@ _REVEALED = 2.0
 """Stops that reveal noise in full, so that all of it is taken away."""
 _QUIET = 0.3 / 255
 """Noise, in units of white, that 8 bits have anyway."""
+_DIMMER = 0.4
+"""Share of what is dark whose brightest black and contrast do not make darker than it was."""
+_HALVINGS = 10
+"""Of the share of black and contrast that is given: to a thousandth."""
 _ALONE, _ROWS = 1 << 18, 64
 """Values that one thread computes, and rows that each of several takes at a time."""
 _PATCH, _BLOCK = 96, 16
@@ -326,12 +330,18 @@ class LightBase:
         above = np.maximum(luminance - np.float32(self.darkest), 0)
         bright: Floats = luminance + above * (np.exp2(gain) - 1)
         if self.black > 0 or self.contrast > 0:
-            shade = (srgb_encoded(bright) - np.float32(self.black)) / np.float32(1 - self.black)
-            np.maximum(shade, 0, out=shade)
-            curved = np.minimum(shade, 1)
-            curved = curved * curved * (3 - 2 * curved) - curved
-            bright = srgb_light(shade + np.float32(self.contrast) * curved)
+            bright = srgb_light(_toned(srgb_encoded(bright), self.black, self.contrast))
         return (bright + floor) / (luminance + floor)
+
+
+def _toned(shade: Floats, black: float, contrast: float) -> Floats:
+    """Brightness (sRGB) with black set and a share of an S-shaped curve."""
+    shade = (shade - np.float32(black)) / np.float32(1 - black)
+    np.maximum(shade, 0, out=shade)
+    curved = np.minimum(shade, 1)
+    curved = curved * curved * (3 - 2 * curved) - curved
+    toned: Floats = shade + np.float32(contrast) * curved
+    return toned
 
 
 def light_base(picture: Picture, reduced: Floats, said: Answer, wanted: Wanted) -> LightBase:
@@ -364,16 +374,54 @@ def light_base(picture: Picture, reduced: Floats, said: Answer, wanted: Wanted) 
     fully = min(max(wanted.ev / SET, 0.0), 1.0)
     if fully == 0 and wanted.shadows <= 0:
         return base
-    shown = srgb_encoded(_luminance(srgb_light(base.reduced(reduced))))
-    black = min(float(np.quantile(shown, _BLACK)), _HIGHEST_BLACK)
     noise = noise_of(picture)
+    before = _luminance(srgb_light(reduced))
+    shown = _shown(base, reduced)
+    black = fully * said.black * min(float(np.quantile(shown, _BLACK)), _HIGHEST_BLACK)
+    contrast = fully * said.contrast
+    # By the light alone: closed shadows are dark because they are to be.
+    plain = replace(base, coefficients=base.coefficients[..., :_PLAIN])
+    lit = _shown(plain, reduced) if tilted else shown
+    share = _no_darker(srgb_encoded(before), lit, dark(before), (black, contrast))
     return replace(
         base,
-        black=fully * said.black * black,
-        contrast=fully * said.contrast,
+        black=share * black,
+        contrast=share * contrast,
         picture=picture if noise > _QUIET else None,
         noise=noise,
     )
+
+
+def _shown(base: LightBase, reduced: Floats) -> Floats:
+    """Brightness (sRGB) of the reduced picture as the base gives it."""
+    return srgb_encoded(_luminance(srgb_light(base.reduced(reduced))))
+
+
+def _no_darker(before: Floats, lit: Floats, weight: Floats, tone: tuple[float, float]) -> float:
+    """Share of black and contrast ``tone`` that leaves what is dark no darker than it was.
+
+    Args:
+        before, lit: brightness (sRGB) as it was, and with the gains.
+        weight: how much each pixel counts.
+    """
+    least, middle = (_quantile(each, weight) for each in (before, lit))
+    low, high = 0.0, 1.0
+    share = high
+    for _ in range(_HALVINGS):
+        if _toned(middle, *(share * each for each in tone)) >= least:
+            low = share
+        else:
+            high = share
+        share = (low + high) / 2 if low < high else high
+    return low
+
+
+def _quantile(values: Floats, weight: Floats) -> Floats:
+    """The value that :data:`_DIMMER` of all weight lies below: ``(1,)``."""
+    order = np.argsort(values, axis=None)
+    summed = np.cumsum(weight.ravel()[order], dtype=np.float64)
+    index = np.searchsorted(summed, _DIMMER * summed[-1])
+    return values.ravel()[order[index : index + 1]]
 
 
 def _tilted(level: NDArray[np.float64], wanted: Wanted) -> NDArray[np.float64]:

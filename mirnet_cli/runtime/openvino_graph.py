@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mirnet_cli.errors import ModelError
 from mirnet_cli.networks import FAMILIES, NetworkSpec
 from mirnet_cli.networks.configs import (
+    FINENESS,
     CompactConfig,
     LightConfig,
     MIRNetConfig,
@@ -598,6 +599,7 @@ def _light(w: Writer, x: Stream, config: Mapping[str, Any]) -> Any:
         node = w.shifted(node, w.numbers.take(f"{name}.0.bias", (outputs,)))
         return w.leaky(Stream(node, outputs, x.factor * stride))
 
+    given = x
     skips = [layer(x, "down.0", sizes.widths[0], 2)]
     for index, width in enumerate(sizes.widths[1:], 1):
         halves = layer(skips[-1], f"down.{index}.0", width, 2)
@@ -618,6 +620,7 @@ def _light(w: Writer, x: Stream, config: Mapping[str, Any]) -> Any:
     x = layer(joined, "up.0", ends[0])
     tone, amounts = ops.variadic_split(whole.node, 1, [sizes.colours, sizes.amounts]).outputs()
     if sizes.judges:
+        judged = _evidence(given, judged, sizes.shades)
         for name in ("judge.0", "judge.1"):
             judged = w.leaky(w.conv(judged, name, sizes.judges, 1, bias=True))
         judged = w.conv(judged, "judge.2", 1, 1, bias=True)
@@ -643,6 +646,28 @@ def _light(w: Writer, x: Stream, config: Mapping[str, Any]) -> Any:
     curve = w.conv(x, "curve", sizes.segments, 3, bias=True)
     there = ops.multiply(ops.reduce_mean(curve.node, [1], True), np.float32(0))
     return ops.concat([curve.node, enlarged, ops.add(amounts, there)], 1)
+
+
+def _evidence(given: Stream, pooled: Stream, shades: int) -> Stream:
+    """What judges of light see; see :meth:`mirnet_cli.networks.light.LightNet.evidence`."""
+    if not shades:
+        return pooled
+    colours, level = ops.variadic_split(given.node, 1, [3, 1]).outputs()
+    brightest = ops.reduce_max(colours, [1], True)
+    even = ops.avg_pool(brightest, [1, 1], [1, 1], [1, 1], [3, 3], True)
+    fine = ops.multiply(ops.abs(ops.subtract(brightest, even)), np.float32(FINENESS))
+    level = ops.add(ops.multiply(level, np.float32(0.5)), np.float32(0.5))
+    bins = np.arange(shades, dtype=np.float32).reshape(1, -1, 1, 1)
+
+    def shares(values: Any, weight: Any = None) -> Any:
+        places = ops.multiply(ops.clamp(values, 0.0, 1.0), np.float32(shades - 1))
+        share = ops.relu(ops.subtract(np.float32(1), ops.abs(ops.subtract(places, bins))))
+        weighted = share if weight is None else ops.multiply(share, weight)
+        return ops.reduce_mean(weighted, [2, 3], True)
+
+    parts = [shares(level), shares(brightest), shares(brightest, fine)]
+    node = ops.concat([pooled.node, *parts], 1)
+    return Stream(node, pooled.channels + 3 * shades, pooled.factor)
 
 
 GRAPHS: dict[str, Callable[[Writer, Stream, Mapping[str, Any], int | None], Any]] = {

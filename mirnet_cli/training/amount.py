@@ -1,12 +1,14 @@
 """How much light a photo asks for: learned last, of features that no longer change.
 
 What is dark on purpose and what got too little light are told apart by the whole picture alone, of
-which one step sees a handful. So the pooled features of thousands of pictures are taken once, and
-the few layers that judge them are learned of large batches. Photos that are good as they are count
-most: what is missed can be asked for, a good photo that is spoilt is an annoyance.
+which one step sees a handful. So what judges see of thousands of pictures is taken once, and the
+few layers that judge it are learned of large batches. Photos that are good as they are count most:
+what is missed can be asked for, a good photo that is spoilt is an annoyance. Of photos that lost
+light there are pieces, enlarged like those that the network learned of, and whole ones as sharp as
+photos are in use: else sharp would come to mean good.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -19,14 +21,20 @@ from mirnet_cli.restore import light as light_of
 from mirnet_cli.restore.picture import Picture, pad
 from mirnet_cli.training import light
 from mirnet_cli.training.panoramas import VIEWS
+from mirnet_cli.training.photos import Pixels
 from mirnet_cli.training.run import Run
 
 _DRAWN, _AT_ONCE = 1800, 8
 """Photos that lost light, and how many of them are made at a time."""
 _BOLD = 0.68
 """Quantile that is learned of views."""
-_GOOD, _WHOLE = 1.7, 5.0
-"""Weights of pictures that want nothing: of pieces, and of whole photos."""
+_GOOD, _WHOLE, _PART = 1.7, 5.0, 1.25
+"""Weights of pictures that want nothing: of those that could have lost light, of whole photos as
+they are, and of parts of them."""
+_PARTS, _LOST = 4, 8
+"""Parts of each photo as they are, and others that may have lost light."""
+_LEAST = 0.6
+"""Share of a photo's sides that parts have at least."""
 _NOTHING = 0.03
 """Stops below which a picture wants nothing."""
 _STEPS, _BATCH, _RATE, _DECAY, _DROPPED = 2500, 256, 2e-3, 0.05, 0.2
@@ -65,10 +73,36 @@ def _examples(run: Run, network: LightNet) -> Iterator[Row]:
             batch = light.photos_of(run, source, number, _AT_ONCE)
             amounts = light.amounts(batch)
             for given, amount in zip(batch.given, amounts.tolist(), strict=True):
-                pixels = given.permute(1, 2, 0).mul(255).round().byte().numpy()
-                yield _row(network, pixels, amount, light.EVEN)
-    for photo in run.photos:
+                yield _row(network, _integers(given), amount, light.EVEN)
+    for index, photo in enumerate([*run.photos, *run.pairs]):
+        rng = np.random.default_rng([run.seed, index, 3])
+        for number in range(_LOST):
+            batch = light.lost(run, _part(photo.pixels(), rng), index * _LOST + number)
+            yield _row(network, _integers(batch.given[0]), float(light.amounts(batch)), light.EVEN)
+    for index, photo in enumerate(run.photos):
+        rng = np.random.default_rng([run.seed, index, 4])
         yield _row(network, np.asarray(photo.pixels()[0]), 0.0, light.EVEN, _WHOLE)
+        for _ in range(_PARTS):
+            yield _row(network, _part(photo.pixels(), rng)[0], 0.0, light.EVEN, _PART)
+
+
+def _part(pixels: Sequence[Pixels], rng: np.random.Generator) -> list[Pixels]:
+    """The same most of a photo, or of both of a pair, in a shape of its own."""
+    height, width = pixels[0].shape[:2]
+    share = rng.uniform(_LEAST, 1)
+    sides = [max(int(side * min(1, share * rng.uniform(0.8, 1.25))), 1) for side in (height, width)]
+    top, left = (
+        int(rng.integers(whole - side + 1))
+        for whole, side in zip((height, width), sides, strict=True)
+    )
+    there = np.s_[top : top + sides[0], left : left + sides[1]]
+    turned = slice(None, None, -1 if rng.random() < 0.5 else 1)
+    return [np.ascontiguousarray(np.asarray(each)[there][:, turned]) for each in pixels]
+
+
+def _integers(given: Tensor) -> Pixels:
+    integers: Pixels = given.permute(1, 2, 0).mul(255).round().byte().numpy()
+    return integers
 
 
 def _row(
@@ -81,11 +115,12 @@ def _row(
     """A picture as the network sees it in use."""
     x = pad(light_of.features(light_of.seen(Picture(pixels, None))), 2 ** len(network.down))
     device = next(network.parameters()).device
+    given = torch.from_numpy(x).permute(2, 0, 1)[None].to(device)
     with torch.inference_mode():
-        _, pooled = network.looked(torch.from_numpy(x).permute(2, 0, 1)[None].to(device))
+        evidence = network.evidence(given, network.looked(given)[1])
     weight = good if amount < _NOTHING and quantile == light.EVEN else 1.0
     said = (torch.tensor(each) for each in (amount, quantile, weight))
-    return (pooled.flatten().clone(), *said)  # type: ignore[return-value]
+    return (evidence.flatten().clone(), *said)  # type: ignore[return-value]
 
 
 def _luminance(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

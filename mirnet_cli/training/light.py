@@ -7,7 +7,7 @@ order is turned round, colours at the luminance that is wanted, and the amount.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from mirnet_cli.training.panoramas import VIEWS
 from mirnet_cli.training.photos import Pair, random_crops
 from mirnet_cli.training.recipe import Recipe, Stage
 from mirnet_cli.training.run import VALIDATION_CROP, Run
+from mirnet_cli.values import HIGHEST_EV
 
 LARGEST = SIDE
 """Side of the largest pictures that it learns from, in pixels."""
@@ -50,6 +51,8 @@ class Batch:
         light: ``(N, 3, H, W)``: of photos the linear light of the target; of views their own,
             before lamps coloured it.
         first, second: ``(N, 1, H, W)`` stops of each place, for two amounts.
+        black: ``(N, 1, 1, 1)``: the brightness of black where the first stops are given, of the
+            whole picture: a piece of it need not have any.
         views: how many of them are views; they come first.
     """
 
@@ -57,6 +60,7 @@ class Batch:
     light: Tensor
     first: Tensor
     second: Tensor
+    black: Tensor
     views: int
 
     def to(self, device: torch.device) -> "Batch":
@@ -102,7 +106,8 @@ def make_batch(run: Run, step: int, stage: Stage) -> Batch:
 def _views(found: list[tuple[NDArray[np.uint8], NDArray[np.float32]]]) -> Batch:
     given = torch.from_numpy(np.stack([each[0] for each in found])).permute(0, 3, 1, 2) / 255
     stops = torch.from_numpy(np.stack([each[1] for each in found]))
-    return Batch(given, _light(given), stops[:, :1], stops[:, 1:], len(found))
+    first = stops[:, :1]
+    return Batch(given, _light(given), first, stops[:, 1:], _lit_black(given, first), len(found))
 
 
 def _under_lamps(batch: Batch, generator: torch.Generator) -> Batch:
@@ -112,7 +117,7 @@ def _under_lamps(batch: Batch, generator: torch.Generator) -> Batch:
     lamps = torch.ones(count, 3)
     lamps[:, ::2] = (lit * moved).exp2()
     given = _shown((batch.light * lamps[..., None, None]).clamp(0, 1)).clamp(0, 1)
-    return Batch(given, batch.light, batch.first, batch.second, batch.views)
+    return replace(batch, given=given)
 
 
 def photos_of(run: Run, source: Sequence[Pair], number: int, count: int) -> Batch:
@@ -120,6 +125,19 @@ def photos_of(run: Run, source: Sequence[Pair], number: int, count: int) -> Batc
     generator = torch.Generator().manual_seed((run.seed << 32) + number + (1 << 61))
     crops = random_crops(source, count, SIDE, (run.seed, number, 2), whole=True)
     return _from_targets(run.recipe, crops, generator)
+
+
+def lost(run: Run, parts: Sequence[NDArray[np.uint8]], number: int) -> Batch:
+    """A photo, or a pair, as the network sees whole ones, that lost light; of a number of its own.
+
+    Args:
+        run: its recipe decides what is lost.
+        parts: of the photo, or of both, ``(H, W, 3)`` sRGB.
+        number: seeds the draw, with the run's.
+    """
+    generator = torch.Generator().manual_seed((run.seed << 32) + number + (1 << 60))
+    seen = np.concatenate([Picture(each, None).reduced(light.SIDE) for each in parts], 2)
+    return _from_targets(run.recipe, torch.from_numpy(seen).permute(2, 0, 1)[None], generator)
 
 
 def amounts(batch: Batch) -> Tensor:
@@ -151,13 +169,13 @@ def _from_targets(recipe: Recipe, crops: Tensor, generator: torch.Generator) -> 
     wanted = _light(_shown(_luminance(_light(targets))) * (1 - black) + black)
     stops = torch.log2((wanted + SHIFT) / (luminance + SHIFT)).clamp(0, MOST)
     share = torch.rand(len(given), 1, 1, 1, generator=generator)
-    return Batch(given, _light(targets), stops, share * stops, 0)
+    return Batch(given, _light(targets), stops, share * stops, _lit_black(given, stops), 0)
 
 
 def _joined(parts: list[Batch]) -> Batch:
     tensors = {
         name: torch.cat([getattr(each, name) for each in parts])
-        for name in ("given", "light", "first", "second")
+        for name in ("given", "light", "first", "second", "black")
     }
     return Batch(**tensors, views=parts[0].views)
 
@@ -180,12 +198,14 @@ def _drawn(batch: Batch, side: int, generator: torch.Generator) -> Batch:
         top, left = torch.randint(SIDE + 1 - side, (2,), generator=generator).tolist()
         parts = [each[..., top : top + side, left : left + side] for each in parts]
     elif side < SIDE:
+        # As it is shown, like what the network sees: what stays as it is then is what it was.
+        parts[1] = _shown(parts[1])
         parts = [F.interpolate(each, (side, side), mode="area") for each in parts]
-        parts[0] = _rounded(parts[0])
+        parts[0], parts[1] = _rounded(parts[0]), _light(parts[1])
     given, aim, *stops = parts
     shade = _luminance(_light(given[:views]))
     first, second = (torch.cat([_orderly(shade, s[:views]), s[views:]]) for s in stops)
-    return Batch(given.contiguous(), aim.contiguous(), first, second, views)
+    return Batch(given.contiguous(), aim.contiguous(), first, second, batch.black, views)
 
 
 def _rounded(values: Tensor) -> Tensor:
@@ -208,37 +228,37 @@ def validation_batches(run: Run) -> list[Batch]:
 
 
 def results(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """What comes out, with as much light as the picture asks for; what came in; what should be."""
+    """What comes out of the amount that is wanted; what came in; what should be.
+
+    The amount is told: what a picture asks for by itself is learned when the rest is.
+    """
     assert isinstance(model, LightNet)
     stride = 2 ** len(model.down)
     made = []
-    for given in batch.given:
+    for given, amount in zip(batch.given, amounts(batch).tolist(), strict=True):
         pixels = _rounded(given).permute(1, 2, 0).mul(255).byte().cpu().numpy()
         picture = Picture(pixels, None)
         seen = light.seen(picture)
         x = torch.from_numpy(pad(light.features(seen), stride)).permute(2, 0, 1)[None]
         raw = model(x.to(given.device)).float()[0].permute(1, 2, 0).cpu().numpy()
         said = light.answer(seen, raw)
-        wanted = light.Wanted(light.stops_for("auto", said.asked))
-        base = light.light_base(picture, seen, said, wanted)
+        base = light.light_base(picture, seen, said, light.Wanted(min(amount, HIGHEST_EV)))
         rows, columns = (0, picture.height), (0, picture.width)
         result = base.at(picture.clamped(rows, columns), rows, columns)
         made.append(torch.from_numpy(result).permute(2, 0, 1))
-    aim = batch.light * batch.first.exp2() if batch.views else batch.light
-    return (
-        torch.stack(made).to(batch.given.device),
-        batch.given,
-        _shown(aim.clamp(0, 1)).clamp(0, 1),
-    )
+    aim = _shown((batch.light * batch.first.exp2() if batch.views else batch.light).clamp(0, 1))
+    if batch.views:
+        aim = _blackened(aim, batch.black)
+    return torch.stack(made).to(batch.given.device), batch.given, aim.clamp(0, 1)
 
 
 def loss(model: nn.Module, batch: Batch, kind: str, teacher: nn.Module | None) -> Tensor:
     """What is brought down; see the module's text."""
     linear = _light(batch.given)
     luminance = _luminance(linear)
-    features = torch.cat([batch.given, (torch.log2(luminance + 1e-3) + 5) / 5], 1)
+    x = features(batch.given).contiguous(memory_format=torch.channels_last)
     with torch.autocast(batch.given.device.type, torch.bfloat16):
-        raw = model(features.contiguous(memory_format=torch.channels_last))
+        raw = model(x)
     said = _Said(raw.float(), luminance)
     amount = said.amount(batch.first)
     total = torch.zeros((), device=linear.device)
@@ -246,8 +266,10 @@ def loss(model: nn.Module, batch: Batch, kind: str, teacher: nn.Module | None) -
         made = said.stops(stops)
         off = _as_shown(luminance, made) - _as_shown(luminance, stops)
         if stops is batch.first:
-            toned = _toned(_as_shown(luminance, made), said, amount)
-            off = torch.cat([toned - _final(batch, luminance), 0.3 * off[batch.views :]])
+            fully = (amount / light.SET).clamp(0, 1).view(-1, 1, 1, 1)
+            toned = _toned(_as_shown(luminance, made), said, fully * batch.black, fully)
+            final = _final(batch, luminance, fully * batch.black)
+            off = torch.cat([toned - final, 0.3 * off[batch.views :]])
         part = off.abs().sum() / luminance.numel()
         part = part + 0.5 * (off.square().mean((1, 2, 3)) + 1e-5).sqrt().mean()
         part = part + 0.02 * (made - stops).abs().mean()
@@ -255,8 +277,13 @@ def loss(model: nn.Module, batch: Batch, kind: str, teacher: nn.Module | None) -
             pairs = zip(_differences(made, step), _differences(stops, step), strict=True)
             part = part + strength * sum((a - b).abs().mean() for a, b in pairs)
         total = total + share * (part + 0.08 * _turned(luminance, made))
-    total = total + 1.5 * _off_in_colour(batch, linear, luminance, said.colour)
+    total = total + 1.5 * _off_in_colour(batch, linear, said.colour)
     return total + _off_in_amount(batch, said, amount)
+
+
+def features(given: Tensor) -> Tensor:
+    """What the network sees of pictures, as :func:`mirnet_cli.restore.light.features` makes it."""
+    return torch.cat([given, (torch.log2(_luminance(_light(given)) + 1e-3) + 5) / 5], 1)
 
 
 class _Said:
@@ -288,20 +315,23 @@ class _Said:
         return F.interpolate(made, self._size, mode="bilinear", align_corners=False)
 
 
-def _final(batch: Batch, luminance: Tensor) -> Tensor:
+def _final(batch: Batch, luminance: Tensor, black: Tensor) -> Tensor:
+    """Brightness that is wanted in the end: of views, too, black is set."""
     views = batch.views
-    lit = _as_shown(luminance[:views], batch.first[:views])
+    lit = _blackened(_as_shown(luminance[:views], batch.first[:views]), black[:views])
     return torch.cat([lit, _shown(_luminance(batch.light[views:]))])
 
 
-def _toned(shown: Tensor, said: _Said, amount: Tensor) -> Tensor:
+def _toned(shown: Tensor, said: _Said, black: Tensor, share: Tensor) -> Tensor:
     """Black set and contrast given, by so much as light is."""
-    share = (amount / light.SET).clamp(0, 1)
-    low = _black(shown) * (said.black * share).view(-1, 1, 1, 1)
-    shade = ((shown - low) / (1 - low)).clamp(min=1e-5)
+    shade = _blackened(shown, said.black.view(-1, 1, 1, 1) * black).clamp(min=1e-5)
     inner = shade.clamp(max=1)
     curve = inner * inner * (3 - 2 * inner) - inner
-    return shade + (said.contrast * share).view(-1, 1, 1, 1) * curve
+    return shade + said.contrast.view(-1, 1, 1, 1) * share * curve
+
+
+def _blackened(shown: Tensor, black: Tensor) -> Tensor:
+    return ((shown - black) / (1 - black)).clamp(min=0)
 
 
 def _turned(luminance: Tensor, made: Tensor) -> Tensor:
@@ -316,25 +346,31 @@ def _turned(luminance: Tensor, made: Tensor) -> Tensor:
     return total
 
 
-def _off_in_colour(batch: Batch, linear: Tensor, luminance: Tensor, colour: Tensor) -> Tensor:
+def _off_in_colour(batch: Batch, linear: Tensor, colour: Tensor) -> Tensor:
     """Colours alone: at the luminance that is wanted."""
     stops, views = batch.first, batch.views
     moved = colour.tanh()
-    red, blue = (light.CAST * moved[:, i : i + 1] for i in (0, 1))
-    made = linear * torch.cat([red, torch.zeros_like(red), blue], 1).exp2()
-    made = made * (luminance / (_luminance(made) + 1e-6)) * stops.exp2()
-    grey = _luminance(made)
     paler = (1 - light.FADE * stops).clamp(light.PALEST, 1)
-    made = grey + (made - grey) * paler * (light.COLOURFUL * moved[:, 2:]).exp2()
+    made = _coloured(linear, moved, paler) * stops.exp2()
     aim = torch.cat([batch.light[:views] * stops[:views].exp2(), batch.light[views:]])
     level = _luminance(aim)
     paler = torch.cat([paler[:views], torch.ones_like(paler[views:])])
     aim = level + (aim - level) * paler
     made = made * ((level + 1e-4) / (_luminance(made).detach() + 1e-4)).clamp(0.2, 5)
-    seen = (luminance > 2e-3).float()
+    seen = (_luminance(linear) > 2e-3).float()
     off = (_shown(made.clamp(1e-5, 1)) - _shown(aim.clamp(1e-5, 1))).abs()
     smooth = sum(each.abs().mean() for each in _differences(colour, 4))
     return (off * seen).mean() + 0.015 * moved[:, :2].abs().mean() + 0.05 * smooth
+
+
+def _coloured(linear: Tensor, moved: Tensor, paler: Tensor) -> Tensor:
+    """Light of other colours and the same luminance, as the product makes it of what is no white,
+    and not so dark that its colour is that of rounding."""
+    red, blue = (light.CAST * moved[:, i : i + 1] for i in (0, 1))
+    made = linear * torch.cat([red, torch.zeros_like(red), blue], 1).exp2()
+    grey = _luminance(linear)
+    made = made * (grey / (_luminance(made) + 1e-6))
+    return grey + (made - grey) * paler * (light.COLOURFUL * moved[:, 2:]).exp2()
 
 
 def _off_in_amount(batch: Batch, said: _Said, amount: Tensor) -> Tensor:
@@ -372,6 +408,10 @@ def _dark(luminance: Tensor) -> Tensor:
 
 def _differences(values: Tensor, step: int) -> tuple[Tensor, Tensor]:
     return values[..., step:] - values[..., :-step], values[..., step:, :] - values[..., :-step, :]
+
+
+def _lit_black(given: Tensor, stops: Tensor) -> Tensor:
+    return _black(_as_shown(_luminance(_light(given)), stops))
 
 
 def _black(shown: Tensor) -> Tensor:

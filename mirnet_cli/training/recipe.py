@@ -195,7 +195,7 @@ _RECIPES: dict[str, tuple[Recipe, ...]] = {
             "enhance",
             "network",
             "light",
-            LightConfig(judges=64),
+            LightConfig(judges=64, shades=16),
             _light,
             stages=(Stage(0.7, 128, 16), Stage(1.0, 192, 16)),
             optimiser="adamw",

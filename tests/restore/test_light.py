@@ -222,6 +222,25 @@ def test_noise_is_found_and_not_revealed() -> None:
 TILTS = [-1, -0.5, 0, 0.3, 1]
 
 
+@pytest.mark.parametrize("ev", [0.2, 0.4, 1, 2])
+def test_what_is_dark_comes_out_no_darker_whatever_black_is_set(ev: float) -> None:
+    pixels = as_integers(0.1 + 0.85 * scene())
+    picture = Picture(pixels, None)
+    seen = light.seen(picture)
+    height, width = seen.shape[:2]
+    even = np.ones((height, width, len(light.KNOTS) - 1), np.float32)
+    plain = np.zeros((height, width, 3), np.float32)
+    said = light.Answer(even, plain, asked=0.0, black=1.0, contrast=light.CONTRAST)
+    base = light.light_base(picture, seen, said, light.Wanted(ev))
+    rows, columns = (0, picture.height), (0, picture.width)
+    given = picture.clamped(rows, columns)
+    before, after = (light.luminance(each) for each in (given, base.at(given, rows, columns)))
+    lit = before < np.quantile(before, 0.8)
+    assert np.median(after[lit]) > np.median(before[lit]) - 1e-3
+    # Black is set all the more, the more light there is.
+    assert (np.quantile(after, 0.01) < 0.5 * np.quantile(before, 0.01)) == (ev == 2)
+
+
 @pytest.mark.parametrize("ev", [0, 1.5])
 def test_shadows_move_what_is_dark_and_highlights_what_is_bright(ev: float) -> None:
     ramp = np.repeat(np.linspace(0, 255, 240).round()[None], 160, 0)

@@ -82,6 +82,7 @@ def test_it_agrees_with_torch(family: str, kind: str) -> None:
         ("compact", {"unshuffle": 1, "scales": [3], "widths": [8, 12]}),
         ("light", {"widths": [8, 8, 12, 12]}),
         ("light", {"widths": [8, 8, 12, 12], "judges": 6}),
+        ("light", {"widths": [8, 8, 12, 12], "judges": 6, "shades": 5}),
         ("mirnet_v1", {"bias": True, "levels": 2, "groups": 2}),
         ("community_v1", {"bias": False, "growth": 1}),
         ("mirnet_v2", {"bias": False, "feature_skip": True, "inputs": 6}),

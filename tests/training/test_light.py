@@ -12,6 +12,10 @@ from PIL import Image
 
 import mirnet_cli as mirnet
 from mirnet_cli.errors import InputError, UsageError
+from mirnet_cli.networks.configs import LightConfig
+from mirnet_cli.networks.light import LightNet
+from mirnet_cli.restore import light as product
+from mirnet_cli.restore.picture import Picture
 from mirnet_cli.training import amount, job, light, loop, panoramas
 from mirnet_cli.training.degrade import views
 from mirnet_cli.training.options import TrainOptions
@@ -20,6 +24,7 @@ from mirnet_cli.training.photos import Pair
 from mirnet_cli.training.recipe import Stage, find
 from mirnet_cli.training.run import Run
 from tests.photo.pictures import smooth
+from tests.restore.test_light import as_integers, scene
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -166,6 +171,74 @@ def test_the_loss_falls_and_the_amount_is_learned(tmp_path: Path) -> None:
         loss.backward()
         optimiser.step()
     assert losses[-1] < 0.8 * losses[0]
+
+
+def test_what_is_learned_is_what_is_done() -> None:
+    """The loss and the product make the same of what the network says."""
+    torch.manual_seed(4)
+    network = LightNet(LightConfig(widths=(8, 8, 8), hidden=8))
+    pixels = as_integers(scene(192, 256))
+    seen = product.seen(Picture(pixels, None))
+    given = torch.from_numpy(seen).permute(2, 0, 1)[None]
+    x = light.features(given)
+    assert np.allclose(x[0].permute(1, 2, 0), product.features(seen), atol=1e-5)
+    luminance = product.luminance(seen)
+    assert np.allclose(light._dark(torch.from_numpy(luminance)), product.dark(luminance), atol=1e-4)
+    with torch.no_grad():
+        raw = network(x)
+        # Curves and colours that differ from place to place.
+        raw[:, :8] = 20 * (raw[:, :8] - raw[:, :8].mean((2, 3), keepdim=True))
+    said = product.answer(seen, raw[0].permute(1, 2, 0).contiguous().numpy())
+    learned = light._Said(raw, torch.from_numpy(luminance)[None, None])
+    for ev in (0.3, 1.0, 2.5, 5.0):
+        made = learned.stops(torch.full((1, 1, 192, 256), ev))[0, 0].numpy()
+        done = product.stops(said.slopes, ev)
+        assert done.std() > 0.03 * ev
+        assert np.abs(made - done).mean() < 0.02 * ev
+    assert np.allclose([float(learned.black), float(learned.contrast)], [said.black, said.contrast])
+    colour = learned.colour.tanh()
+    assert np.abs(colour[0].permute(1, 2, 0).numpy() - said.colour).mean() < 0.01
+    # Then black, contrast and colour at full size, by the same numbers.
+    shade = np.linspace(0, 1, 50, dtype=np.float32)
+    toned = product._toned(shade, 0.1 * said.black, 0.5 * said.contrast)
+    half = torch.full((1, 1, 1, 1), 0.5)
+    also = light._toned(torch.from_numpy(shade).view(1, 1, 1, -1), learned, 0.1 + 0 * half, half)
+    assert np.allclose(also.flatten(), toned, atol=2e-5)
+    linear = np.random.default_rng(0).uniform(0.1, 0.8, (5, 6, 3)).astype(np.float32)
+    moved = np.random.default_rng(1).uniform(-1, 1, (5, 6, 3)).astype(np.float32)
+    level = product._luminance(linear)
+    done = product._coloured(linear, level, moved, np.full_like(level, 2.0))
+    parts = [torch.from_numpy(each).permute(2, 0, 1)[None] for each in (linear, moved)]
+    made = light._coloured(*parts, torch.tensor(1 - 2 * product.FADE))[0].permute(1, 2, 0)
+    # The product believes less of the hue of what is dark.
+    assert np.allclose(made.clamp(min=0), done, atol=0.01)
+
+
+def test_black_is_set_in_views_and_pieces_have_that_of_the_whole(tmp_path: Path) -> None:
+    run = run_of(tmp_path)
+    batch = light.make_batch(run, 0, run.recipe.stages[1])
+    luminance = light._luminance(light._light(batch.given))
+    lit = light._as_shown(luminance, batch.first)[: batch.views]
+    final = light._final(batch, luminance, batch.black)[: batch.views]
+    assert (batch.black[: batch.views] > 0.01).any()
+    low, after = (torch.quantile(each.flatten(1), 0.005, dim=1) for each in (lit, final))
+    # The highest grey that becomes black is a sixth.
+    assert (after < 0.02 + 1.2 * (low - 1 / 6).clamp(min=0)).all()
+    assert torch.allclose(final.amax((1, 2, 3)), lit.amax((1, 2, 3)), atol=0.15)
+    # None of a photo's own black moves with where a piece of it is cut.
+    pieces = [light.make_batch(run, step, Stage(0.5, 32, 4)) for step in range(12)]
+    assert all(each.black.shape == (4, 1, 1, 1) for each in pieces)
+
+
+def test_what_is_to_stay_is_what_it_was_at_any_size(tmp_path: Path) -> None:
+    run = run_of(tmp_path)
+    run.panoramas = []
+    for step in range(6):
+        batch = light.make_batch(run, step, Stage(0.5, 64, 8))
+        stays = light.amounts(batch) < 1e-3
+        off = light._shown(batch.light) - batch.given
+        # But for the noise of what is seen.
+        assert not stays.any() or off[stays].mean((1, 2, 3)).abs().max() < 2e-3
 
 
 @pytest.mark.parametrize("kind", ["photos", "pairs", "panoramas"])
