@@ -59,6 +59,33 @@ def decide(
             )
 
 
+def shared_light(
+    restorer: "Restorer",
+    decided: Iterable[tuple[Item, Decision]],
+    options: PhotoOptions,
+    wanted: Callable[[], bool] = lambda: True,
+) -> dict[Place, float]:
+    """Stops of light for each photo that waits, the same for those shot together.
+
+    Those that are done already count too: a run that was stopped goes on as it began. Empty where
+    each photo is to have its own.
+
+    Args:
+        restorer: of a network of light.
+        decided: all photos, and what is to be done about them.
+        options: what is done to each.
+        wanted: asked before each photo; where it says no, nothing more is read.
+    """
+    if not options.same_light or not isinstance(options.ev, str):
+        return {}
+    from mirnet_cli.restore.series import amounts
+
+    every = list(decided)
+    folders = {item.source.parent for item, known in every if known.choice is Choice.RUN}
+    sources = [item.source for item, _ in every if item.source.parent in folders]
+    return amounts(restorer, sources, options, wanted)
+
+
 class Run:
     """A batch under way; a context manager.
 
@@ -132,8 +159,7 @@ class Run:
             return
         _tidy(waiting)
         self._journal.begin(self._digest, overwrite=self._options.overwrite)
-        if self._options.same_light and isinstance(self._options.ev, str):
-            self._amounts = self._asked(decided, waiting)
+        self._amounts = shared_light(self._restorer, decided, self._options, lambda: not self.over)
         outcomes = self._executor.run(self._jobs(waiting), lambda: not self.over)
         with closing(outcomes):  # type: ignore[type-var]
             for job, outcome in outcomes:
@@ -142,19 +168,6 @@ class Run:
             yield from self.rest(self._stop)
         else:
             self._journal.end()
-
-    def _asked(
-        self, decided: list[tuple[Item, Decision]], waiting: Iterable[Item]
-    ) -> dict[Place, float]:
-        """Stops of light for each photo that waits, the same for those shot together.
-
-        Those that are done already count too: a run that was stopped goes on as it began.
-        """
-        from mirnet_cli.restore.series import amounts
-
-        folders = {item.source.parent for item in waiting}
-        sources = [item.source for item, _ in decided if item.source.parent in folders]
-        return amounts(self._restorer, sources, self._options, lambda: not self.over)
 
     def rest(self, why: str) -> Iterator[Report]:
         """What :meth:`do` has not reported, because it was left early.

@@ -1,14 +1,14 @@
 """``mirnet batch --dry-run``: what would be done, and about what it takes."""
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import typer
 
 from mirnet_cli import stores
 from mirnet_cli.batches.journal import Choice, Decision, digest
-from mirnet_cli.batches.run import decide
+from mirnet_cli.batches.run import decide, shared_light
 from mirnet_cli.cli.tally import clock, tell_unreadable
 from mirnet_cli.errors import ExitCode, MirnetError
 from mirnet_cli.files import printable, reason
@@ -40,22 +40,26 @@ def show_plan(console: "Console", batch: "Batch", plan: "Plan", restorer: "Resto
     area = 0
     forecasts: list[Forecast] = []
     options = batch.photo
-    choices = decide(
-        plan,
-        batch.journal,
-        digest(restorer, options),
-        overwrite=options.overwrite,
-        retry_failed=batch.options.retry_failed,
+    choices = list(
+        decide(
+            plan,
+            batch.journal,
+            digest(restorer, options),
+            overwrite=options.overwrite,
+            retry_failed=batch.options.retry_failed,
+        )
     )
+    amounts = shared_light(restorer, choices, options)
     for item, decision in choices:
         size, forecast = None, None
-        found = Foretold(restorer.planned(options))
+        own = replace(options, ev=amounts.get(item.source, options.ev))
+        found = Foretold(restorer.planned(own))
         if decision.choice is Choice.RUN:
             try:
                 size = _measured(item, options, restorer.scale)
                 forecast = restorer.foresee(*size)
                 if restorer.task == "auto":
-                    found = restorer.foretold(read(item.source, options), options)
+                    found = restorer.foretold(read(item.source, own), own)
             except MirnetError as error:
                 decision = Decision(Choice.FAIL, told(error))
             except OSError as error:

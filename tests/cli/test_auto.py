@@ -68,3 +68,19 @@ def test_a_batch_tells_figures_and_counts_what_needs_nothing(
     assert told["noisy"]["status"] == "done"
     assert "nothing" in err.split("found", 1)[1]
     assert [path.name for path in (photos.parent / "out").glob("*.png")] == ["noisy.png"]
+
+
+def test_a_dry_run_shares_light(photos: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What --same-light gives is shown before it is done."""
+    dark = np.asarray(Image.open(photos / "good.png")) // 5
+    Image.fromarray(dark).save(photos / "dark.png")
+    words = ["batch", "in", "--task", "auto", "-o", "out", "--same-light", "--json"]
+    assert main([*words, "--dry-run"]) == 0
+    planned = records(capfd.readouterr().out)
+    assert main(words) == 0
+    done = records(capfd.readouterr().out)
+    assert [[step["options"] for step in each["steps"]] for each in planned] == [
+        [step["options"] for step in each["steps"]] for each in done
+    ]
+    asked = {step["options"].get("ev") for each in planned for step in each["steps"]}
+    assert len(asked - {None}) == 1
