@@ -23,6 +23,7 @@ _SUBJECTS = (0x9214, 0xA214)
 _COLOUR_SPACE, _INTEROPERABILITY = 0xA001, 0xA005
 _SPEEDS = (0x8827, 0x8833, 0x8832, 0x8831)
 """PhotographicSensitivity, which ends at 65535, and the longer tags beside it."""
+_UNSAID = 0xFFFF, 0xFFFFFFFF
 _RESOLUTIONS = (0x011A, 0x011B)
 _SENSOR = (0xA20E, 0xA20F)
 """FocalPlaneXResolution and FocalPlaneYResolution: pixels of the picture on the sensor."""
@@ -195,7 +196,7 @@ def iso(exif: bytes | None) -> int | None:
         speeds = [reader.integer(inner.entries.get(tag)) for tag in _SPEEDS] if inner else []
     except DamageError:
         return None
-    return next((speed for speed in speeds if speed not in (0, 0xFFFF)), None)
+    return next((speed for speed in speeds if speed > 0 and speed not in _UNSAID), None)
 
 
 def finer(exif: bytes, scale: float) -> bytes:

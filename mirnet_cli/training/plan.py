@@ -132,11 +132,14 @@ def make(
     changes = {} if config is None else _read(config)
     network = changes.pop("network", None)
     steps = changes.pop("steps", None)
+    if network is not None and integers:
+        what = "a version in integers has the sizes of its weights"
+        raise UsageError(what, "leave the table network out", subject=config)
     parts = []
     for part in recipe.find(name):
         if network is not None:
             changes["config"] = dataclasses.replace(part.config, **_fitting(network, part, config))
-        elif part.part in sizes and not part.grows:
+        elif part.part in sizes and (integers or not part.grows):
             body = {size: getattr(sizes[part.part], size) for size in _SIZES[part.family]}
             changes["config"] = dataclasses.replace(part.config, **body)
         if integers:

@@ -560,3 +560,31 @@ def test_exif_of_colours_that_were_converted_says_srgb() -> None:
     cmyk = Image.fromarray(noise(8, 8, 4), "CMYK")
     found = decode(saved(cmyk, "JPEG", exif=b"Exif\0\0" + camera_block(0xFFFF)))
     assert said_of_colours(found.metadata.exif) == (1, "R98")
+
+
+@pytest.mark.parametrize(
+    ("speeds", "said"),
+    [
+        ({0x8827: (ifd.SHORT, "H", 800)}, 800),
+        ({0x8827: (ifd.SHORT, "HH", 800, 0)}, 800),
+        ({0x8827: (ifd.LONG, "I", 800)}, 800),
+        ({0x8827: (ifd.SHORT, "H", 65535), 0x8833: (ifd.LONG, "I", 102400)}, 102400),
+        ({0x8827: (ifd.SHORT, "H", 0), 0x8832: (ifd.LONG, "I", 250)}, 250),
+        ({0x8827: (8, "h", -800)}, None),
+        ({0x8827: (9, "i", -800), 0x8831: (ifd.LONG, "I", 200)}, 200),
+        ({0x8827: (ifd.LONG, "I", 0xFFFFFFFF)}, None),
+        ({0x8827: (ifd.ASCII, "4s", b"800")}, None),
+        ({0x8827: (ifd.RATIONAL, "II", 800, 1)}, None),
+        ({}, None),
+    ],
+)
+def test_iso_is_a_number_that_a_camera_can_have(
+    speeds: dict[int, tuple[Any, ...]], said: int | None
+) -> None:
+    fields = {}
+    for number, (kind, layout, *values) in speeds.items():
+        data = struct.pack("<" + layout, *values)
+        fields[number] = ifd.Field(kind, len(data) // ifd.SIZES[kind], data)
+    block = ifd.block(ifd.Tree(children={ifd.EXIF: ifd.Tree(fields)}), "<")
+    assert exif.iso(block) == said
+    assert exif.iso(b"") is None

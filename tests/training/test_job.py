@@ -499,6 +499,25 @@ def test_a_version_in_integers_leaves_the_weights_as_they_are(
     assert told["network"] == before.weights.training["network"]
 
 
+def test_a_version_in_integers_has_the_sizes_of_its_weights(
+    tmp_path: Path, photos: Path, config: Path
+) -> None:
+    first = run("denoise", data=[photos], config=config, out=tmp_path / "first")
+    with pytest.raises(UsageError, match="has the sizes of its weights"):
+        run("denoise", data=[photos], start=str(first), int8=True, config=config)
+    config.write_text(CONFIG.partition("[network]")[0])
+    made = run(
+        "denoise-large",
+        data=[photos],
+        start=str(first),
+        int8=True,
+        config=config,
+        out=tmp_path / "second",
+    )
+    whole = mirnet.load(weights=str(made), runtime="torch", precision="int8")
+    assert whole.weights.network.config["widths"] == [8, 16]
+
+
 def test_training_for_integers_brings_them_nearer_to_the_teacher(
     tmp_path: Path, photos: Path, config: Path
 ) -> None:
