@@ -7,6 +7,7 @@ from typing import Any
 
 from mirnet_cli.cli.app import COMMANDS, build, load_command
 from mirnet_cli.files import exists, is_folder
+from mirnet_cli.restore.options import LIGHT
 
 
 def usage_line(error: BaseException, words: Sequence[str]) -> str | None:
@@ -76,6 +77,9 @@ def _nearest_option(option: str, context: Any, words: Sequence[str], help_words:
     for word in words:
         if word.startswith(option) and exists(Path(word)):
             return f"for the file of that name write ./{word}"
+    name = option.lstrip("-")
+    if name in LIGHT and "--then" in words:
+        return f"write it with its step, as in --then enhance:{name}=…"
     elsewhere = _all_options()
     if option in elsewhere:
         return _have_it(elsewhere[option])

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from mirnet_cli import values
 from mirnet_cli.errors import UsageError
 from mirnet_cli.options import HOW, Options, Setting, declared
-from mirnet_cli.restore.options import LoadOptions, StepOptions
+from mirnet_cli.restore.options import LIGHT, LoadOptions, StepOptions
 
 TASKS = ("enhance", "denoise", "upscale")
 _LOADED = ("model", "weights", "scale")
@@ -58,6 +58,8 @@ class Then:
                 said[key] = value
             own = {name: said.pop(name) for name in [*said] if name not in _LOADED}
             own = {name: getattr(StepOptions(**own), name) for name in own}
+            if task != "enhance" and (light := [name for name in own if name in LIGHT]):
+                raise ValueError(f"only enhance has {light[0]}")
             if "scale" in said:
                 if task != "upscale":
                     raise ValueError("only upscale has scales")

@@ -33,6 +33,11 @@ from tests.cli.conftest import Mirnet
             "denoise a.jpg --dry-run",
             "--dry-run: no such option; 'mirnet auto' and 'mirnet batch' h",
         ),
+        (
+            "denoise a.jpg --then enhance --ev 0.5",
+            "--ev: no such option; write it with its step, as in --then enhance:ev=…",
+        ),
+        ("denoise a.jpg --then denoise:ev=1", "--then denoise:ev=1: only enhance has ev; write T"),
         ("denoise --version", "--version: no such option; 'mirnet' has it"),
         ("denoise a.jpg --accept-licence", "--accept-licence: no such option; 'mirnet models d"),
         ("denoise a.jpg --retry-faild", "--retry-faild: no such option; did you mean --retry-f"),

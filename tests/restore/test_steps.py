@@ -57,6 +57,8 @@ def test_a_step_is_read(text: str, expected: Then) -> None:
         ("enhance:0.5,0.6", "not a number from 0 to 1"),
         ("enhance:0.5,strength=0.6", "strength is given twice"),
         ("enhance:scale=2", "only upscale has scales"),
+        ("denoise:ev=1", "only enhance has ev"),
+        ("upscale:strength=0.5,shadows=1", "only enhance has shadows"),
         ("upscale:scale=5", "is not 1, 2, 3 or 4"),
         ("upscale:scale=", "scale has no value"),
         ("denoise:model=a,weights=b", "cannot be combined"),
