@@ -99,7 +99,7 @@ def test_wrong_pictures_are_refused(task: str) -> None:
 
 def test_noise_spans_none_to_strong_and_shifts_no_colour() -> None:
     clean = photos(120)
-    given, target = denoise_pair(clean, seeded(1), soften=0, compressed=0)
+    given, target = denoise_pair(clean, seeded(1), soften=0, compressed=0, grey=0)
     assert torch.allclose(target, clean, atol=1e-6)
     noise = given - target
     sigma = noise.std(dim=(1, 2, 3)) * 255
@@ -113,7 +113,7 @@ def test_noise_spans_none_to_strong_and_shifts_no_colour() -> None:
 
 def test_noise_is_correlated_and_coloured() -> None:
     clean = torch.full((96, 3, 64, 64), 0.45)
-    given, target = denoise_pair(clean, seeded(2), soften=0, compressed=0)
+    given, target = denoise_pair(clean, seeded(2), soften=0, compressed=0, grey=0)
     noise = given - target
     noise = noise[noise.std(dim=(1, 2, 3)) * 255 > 2]
     luma = noise.mean(dim=1, keepdim=True)
@@ -131,9 +131,27 @@ def test_noise_is_correlated_and_coloured() -> None:
     assert float(share.quantile(0.9)) > 1.2
 
 
+def test_some_noisy_pictures_are_black_and_white() -> None:
+    """Their noise is the same in all channels, and as strong as that of the others."""
+    clean = photos(200)
+    before = clean.clone()
+    given, target = denoise_pair(clean, seeded(1))
+    assert torch.equal(clean, before)
+
+    def grey(pictures: torch.Tensor) -> torch.Tensor:
+        return (pictures.amax(1) - pictures.amin(1)).flatten(1).amax(1) < 1e-6
+
+    found = grey(given)
+    assert torch.equal(found, grey(target))
+    assert 0.07 <= float(found.float().mean()) <= 0.09
+    noise = (given - target)[found].mean(1).std(dim=(1, 2)) * 255
+    assert float(noise.max()) > 9
+    assert 1 < float(noise.median()) < 9
+
+
 def test_softening_is_in_the_target_too() -> None:
     clean = photos(40)
-    _, target = denoise_pair(clean, seeded(), soften=0.5)
+    _, target = denoise_pair(clean, seeded(), soften=0.5, grey=0)
     changed = (target - clean).abs().amax(dim=(1, 2, 3)) > 1e-3
     assert 10 <= int(changed.sum()) <= 30
 

@@ -211,6 +211,12 @@ def sensor_noise(pictures: Tensor, strength: Tensor, generator: torch.Generator)
     return camera.to_display(light + noise * (strength / at_grey), settings.curve)
 
 
+def _without_colour(pictures: Tensor) -> Tensor:
+    """The brightness (Rec. 601) in all channels."""
+    weights = torch.tensor([0.299, 0.587, 0.114], device=pictures.device).view(1, 3, 1, 1)
+    return (pictures * weights).sum(1, keepdim=True).expand_as(pictures)
+
+
 @draw.exactly
 def denoise_pair(
     clean: Tensor,
@@ -219,6 +225,7 @@ def denoise_pair(
     soften: float = 0.55,
     compressed: float = 0.7,
     again: float = 0.06,
+    grey: float = 0.08,
 ) -> tuple[Tensor, Tensor]:
     """Make training pairs for denoising: a photo as a camera delivers it, and the same noise-free.
 
@@ -232,6 +239,8 @@ def denoise_pair(
             reduced photos are sharper than what a camera delivers pixel for pixel.
         compressed: share of the samples that pass through JPEG.
         again: share that passes through it a second time, as what was edited or sent on has.
+        grey: share of black-and-white samples, whose noise is the same in all channels: a network
+            that has seen none takes such noise for a part of the picture.
 
     Returns: (noisy, target), both N,3,H,W float32 in 0..1; noisy lies on the levels of 8 bits.
 
@@ -248,5 +257,8 @@ def denoise_pair(
     strength = strengths(n, generator)
     noisy = sensor_noise(target, strength, generator)
     noisy = _specks(noisy, strength, generator)
+    colourless, _ = draw.split(n, (grey,), generator)
+    for pictures in (noisy, target):
+        pictures[colourless] = _without_colour(pictures[colourless])
     noisy = random_jpeg(noisy, compressed, generator)
     return random_jpeg(noisy, again, generator), target
