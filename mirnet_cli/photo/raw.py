@@ -37,6 +37,10 @@ _EXPOSURES = (0xC62A, 0xC7A5)
 
 _LEAST_EXPOSURE = 0.3
 """EV: the steps in which cameras are set are thirds; less is not what makes a photo too dark."""
+_MOST_EXPOSURE = 20.0
+"""EV: sunlight is not further from starlight; more is a damaged value."""
+_RATIOS = {ifd.RATIONAL: "II", ifd.SRATIONAL: "ii"}
+"""Both are read, whichever a writer takes for what is not negative."""
 
 _PANASONIC_PREVIEW = 0x2E
 """JpgFromRaw: a whole JPEG, with all that the camera writes into its own."""
@@ -189,10 +193,10 @@ def _baseline(tree: Tree, order: str) -> float:
     total = 0.0
     for tag in _EXPOSURES:
         field = tree.fields.get(tag)
-        if field is not None and field.kind == ifd.SRATIONAL and len(field.data) == 8:
-            over, under = struct.unpack(order + "ii", field.data)
+        if field is not None and field.kind in _RATIOS and len(field.data) == 8:
+            over, under = struct.unpack(order + _RATIOS[field.kind], field.data)
             total += over / under if under else 0.0
-    return total
+    return total if abs(total) <= _MOST_EXPOSURE else 0.0
 
 
 def _from_boxes(data: Data) -> _Found | None:

@@ -423,6 +423,8 @@ def test_what_a_raw_photo_tells_goes_into_the_tiff() -> None:
         ((1, 4), (1, 4), "+0.5 EV"),
         ((1, 4), None, None),
         ((1, 0), None, None),
+        ((2**31 - 1, 1), None, None),
+        ((-(2**31), 1), None, None),
     ],
 )
 def test_light_that_a_dng_asks_for_is_told_not_added(
@@ -435,6 +437,12 @@ def test_light_that_a_dng_asks_for_is_told_not_added(
     found = decode(bayer_dng(more=more))
     np.testing.assert_array_equal(found.pixels, decode(bayer_dng()).pixels)
     assert [f"asks for {told} " in each for each in found.warnings] == ([True] if told else [])
+
+
+@raw
+def test_light_that_a_dng_asks_for_without_a_sign_is_told() -> None:
+    more = {0xC7A5: Field(ifd.RATIONAL, 1, struct.pack("<II", 3, 2))}
+    assert "asks for +1.5 EV " in decode(bayer_dng(more=more)).warnings[0]
 
 
 @raw
