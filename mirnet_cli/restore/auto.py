@@ -341,6 +341,8 @@ def _said(
         if step.task == "enhance":
             ev = asked.get("ev", options.ev)
             words.append(f"{ev:+.1f}" if isinstance(ev, float) else str(ev))
+            tilts = ((name, getattr(options, name)) for name in ("shadows", "highlights"))
+            words += [f"{name} {tilt:+.1f}" for name, tilt in tilts if tilt]
         if asked.get("strength", 1) < 1:
             words.append(f"{asked['strength']:.2g}")
         done.append(" ".join(words))

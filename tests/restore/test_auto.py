@@ -122,6 +122,18 @@ def test_more_or_less_than_auto_is_of_what_auto_gives(auto: Auto) -> None:
     assert decided(auto, 0, 0.15, shadows=0.5)["enhance"].keys() == {"ev"}
 
 
+def test_what_is_done_is_said(auto: Auto, tmp_path: Path) -> None:
+    photo(tmp_path / "a.png", 128, 0)
+    for options, said in (
+        ({"ev": 0}, ": nothing"),
+        ({"ev": 0, "shadows": 0.5}, ": enhance +0.0 shadows +0.5"),
+        ({"ev": 0.7, "highlights": -1}, ": enhance +0.7 highlights -1.0"),
+    ):
+        result = auto.file(tmp_path / "a.png", tmp_path / "b.png", overwrite=True, **options)
+        assert result.decision is not None
+        assert result.decision.endswith(said)
+
+
 def test_light_of_a_series_is_that_of_auto(auto: Auto, tmp_path: Path) -> None:
     """A night scene that auto leaves alone gets none through --same-light."""
     for level in (40, 128):
