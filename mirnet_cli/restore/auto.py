@@ -12,15 +12,12 @@ import numpy as np
 
 from mirnet_cli.photo import Photo, exif, regions
 from mirnet_cli.photo.options import WriteOptions
-from mirnet_cli.photo.space import space_of_photo
 from mirnet_cli.restore import estimates
-from mirnet_cli.restore.alpha import without_hidden
 from mirnet_cli.restore.chain import Chain
 from mirnet_cli.restore.light import stops_for
 from mirnet_cli.restore.options import LoadOptions, PhotoOptions, StepOptions
 from mirnet_cli.restore.passes import Report
-from mirnet_cli.restore.picture import Picture
-from mirnet_cli.restore.restorer import Restorer
+from mirnet_cli.restore.restorer import Restorer, picture_of
 from mirnet_cli.restore.result import GOOD, Foretold, Result, Step
 from mirnet_cli.restore.sizing import Forecast
 from mirnet_cli.restore.steps import AutoOptions
@@ -66,12 +63,6 @@ def ramp(value: float, bounds: tuple[float, float]) -> float:
     low, high = bounds
     x = min(max((value - low) / (high - low), 0.0), 1.0)
     return x * x * (3 - 2 * x)
-
-
-def _seen(photo: Photo) -> Picture:
-    space, _ = space_of_photo(photo)
-    pixels, alpha = photo.pixels, photo.alpha
-    return Picture(pixels if alpha is None else without_hidden(pixels, alpha), space)
 
 
 def _likely(speed: int | None) -> float:
@@ -176,12 +167,14 @@ class Auto(Chain):
 
     def asked(self, photo: Photo) -> float:
         """Stops of light that a photo is given, 0 to 5."""
-        found = estimates.Estimates(0, 0, super().asked(photo), 0, 0, estimates.shade(_seen(photo)))
+        found = estimates.Estimates(
+            0, 0, super().asked(photo), 0, 0, estimates.shade(picture_of(photo))
+        )
         return found.light * _lit(found)
 
     def look(self, photo: Photo) -> estimates.Estimates:
         """What a photo is like."""
-        picture = _seen(photo)
+        picture = picture_of(photo)
         places = estimates.Places.of(picture)
         removed, blur = estimates.removed(self._denoise, places), estimates.blur(picture)
         sharpened = 0.0

@@ -282,10 +282,7 @@ class Restorer:
 
     def asked(self, photo: Photo) -> float:
         """Stops of light that a photo itself asks for, 0 to 5; of a network of light."""
-        space, _ = space_of_photo(photo)
-        pixels, alpha = photo.pixels, photo.alpha
-        picture = Picture(pixels if alpha is None else without_hidden(pixels, alpha), space)
-        return self.asks(picture)
+        return self.asks(picture_of(photo))
 
     def asks(self, picture: Picture) -> float:
         """The same of a picture."""
@@ -451,6 +448,13 @@ class Restorer:
             hidden = alpha == 0
             copied(pixels, out, hidden if pixels.ndim == 2 else hidden[..., None])
         return outcome
+
+
+def picture_of(photo: Photo) -> Picture:
+    """A photo as networks see it, to look at it."""
+    space, _ = space_of_photo(photo)
+    pixels, alpha = photo.pixels, photo.alpha
+    return Picture(pixels if alpha is None else without_hidden(pixels, alpha), space)
 
 
 @dataclass(frozen=True)
