@@ -85,10 +85,17 @@ _REVEALED = 2.0
 """Stops that reveal noise in full, so that all of it is taken away."""
 _QUIET = 0.3 / 255
 """Noise, in units of white, that 8 bits have anyway."""
+_GRAINY = 6.5 / 255
+"""Noise that gains may make of it, before it is taken out."""
+_SMOOTH, _STEEPEST = 1e-4, 2.5
+"""Noise that counts as much where there is less, and times that it may grow where there is more:
+what is taken for noise may be fine detail."""
 _DIMMER = 0.4
 """Share of what is dark whose brightest black and contrast do not make darker than it was."""
 _HALVINGS = 10
 """Of the share of black and contrast that is given: to a thousandth."""
+_TOE, _POWER, _SLOPE = 0.0031308, 7 / 12, 1.055 / 2.4
+"""The slope of the sRGB curve: 12.92 below that linear light, then ``slope * light ** -power``."""
 _ALONE, _ROWS = 1 << 18, 64
 """Values that one thread computes, and rows that each of several takes at a time."""
 _PATCH, _BLOCK = 96, 16
@@ -355,6 +362,9 @@ def light_base(picture: Picture, reduced: Floats, said: Answer, wanted: Wanted) 
     """
     guide = _logarithm(reduced)[..., 0].astype(np.float64)
     given = _orderly(guide, stops(said.slopes, max(wanted.ev, 0.0)).astype(np.float64))
+    noise = noise_of(picture)
+    rounding = _QUIET if picture.pixels.dtype == np.uint8 else 0.0
+    given = np.minimum(given, _most(_luminance(srgb_light(reduced)), math.hypot(noise, rounding)))
     parts = [*_guided(guide, given)]
     tilted = bool(wanted.shadows or wanted.highlights)
     tilt = _tilted(guide + given, wanted) if tilted else given
@@ -374,7 +384,6 @@ def light_base(picture: Picture, reduced: Floats, said: Answer, wanted: Wanted) 
     fully = min(max(wanted.ev / SET, 0.0), 1.0)
     if fully == 0 and wanted.shadows <= 0:
         return base
-    noise = noise_of(picture)
     before = _luminance(srgb_light(reduced))
     shown = _shown(base, reduced)
     black = fully * said.black * min(float(np.quantile(shown, _BLACK)), _HIGHEST_BLACK)
@@ -395,6 +404,19 @@ def light_base(picture: Picture, reduced: Floats, said: Answer, wanted: Wanted) 
 def _shown(base: LightBase, reduced: Floats) -> Floats:
     """Brightness (sRGB) of the reduced picture as the base gives it."""
     return srgb_encoded(_luminance(srgb_light(base.reduced(reduced))))
+
+
+def _most(luminance: Floats, noise: float) -> NDArray[np.float64]:
+    """Stops of places of this luminance that make no more of the noise than may be seen.
+
+    Gains make noise stronger by the slope of what is shown over what was: most where it is dark.
+    """
+    times = max(_GRAINY / max(noise, _SMOOTH), _STEEPEST)
+    light = np.maximum(luminance, 1e-5).astype(np.float64)
+    before = np.where(light < _TOE, 12.92, _SLOPE * np.maximum(light, _TOE) ** -_POWER)
+    risen = np.log2(times * before * light**_POWER / _SLOPE) / (1 - _POWER)
+    # What is still in the straight part of the curve then.
+    return np.maximum(risen, math.log2(times))
 
 
 def _no_darker(before: Floats, lit: Floats, weight: Floats, tone: tuple[float, float]) -> float:

@@ -222,6 +222,26 @@ def test_noise_is_found_and_not_revealed() -> None:
 TILTS = [-1, -0.5, 0, 0.3, 1]
 
 
+def test_what_noise_covers_gets_less_light() -> None:
+    def curtain(level: float, noise: float) -> np.ndarray:
+        shown = scene()
+        shown[30:110, 140:220] = level / 255
+        shown += noise / 255 * np.random.default_rng(5).standard_normal(shown.shape)
+        return as_integers(np.clip(shown, 0, 1))
+
+    inner = np.s_[40:100, 150:210]
+    stops = {}
+    for level in (3, 30):
+        for noise in (0.0, 2.0):
+            pixels = curtain(level, noise)
+            before, after = (
+                luminance(each)[inner].mean() for each in (pixels, enhance()(pixels, ev=5))
+            )
+            stops[level, noise] = np.log2(after / before)
+    assert stops[3, 2.0] < stops[3, 0.0] - 0.7
+    assert stops[30, 2.0] > stops[30, 0.0] - 0.3
+
+
 @pytest.mark.parametrize("ev", [0.2, 0.4, 1, 2])
 def test_what_is_dark_comes_out_no_darker_whatever_black_is_set(ev: float) -> None:
     pixels = as_integers(0.1 + 0.85 * scene())
