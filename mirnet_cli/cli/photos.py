@@ -70,6 +70,9 @@ def improve(
     )
     if to_stdout:
         _refuse_terminal()
+        if loading.auto.skip_good:
+            what = "--skip-good may leave standard output without a picture"
+            raise UsageError(what, "leave it out, or name a file with -o")
     data, unread = b"", None
     if any(each.source is None for each in tasks):
         try:

@@ -84,3 +84,13 @@ def test_a_dry_run_shares_light(photos: Path, capfd: pytest.CaptureFixture[str])
     ]
     asked = {step["options"].get("ev") for each in planned for step in each["steps"]}
     assert len(asked - {None}) == 1
+
+
+def test_a_pipe_gets_a_picture_always(photos: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The good one goes through as it is; what may give nothing is refused before."""
+    words = ["auto", "in/good.png", "-o", "-", "--ev", "0"]
+    assert main([*words, "--skip-good"]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "--skip-good may leave standard output without a picture" in err
+    assert main([*words, "--skip-good", "--dry-run"]) == 0
