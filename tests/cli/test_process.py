@@ -341,3 +341,28 @@ def test_processes_that_are_started_have_their_streams_where_the_caller_closed_t
     closed = f"{shlex.quote(sys.executable)} -c {shlex.quote(program)} <&- >&- 2>&-"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run(["sh", "-c", closed], env=environment, timeout=60, check=True)
+
+
+def test_a_photo_command_ends_at_once_with_its_code_and_what_was_to_be_done(tmp_path: Path) -> None:
+    script = (
+        "import atexit, sys\n"
+        "class Late:\n"
+        "    def __del__(self):\n"
+        "        print('taken apart')\n"
+        "late = Late()\n"
+        "atexit.register(print, 'at exit')\n"
+        "sys.argv = ['mirnet', {task!r}, 'missing.jpg']\n"
+        "from mirnet_cli.cli import main\n"
+        "sys.exit(main())\n"
+    )
+    for task, said in (("denoise", ["at exit"]), ("compare", ["at exit", "taken apart"])):
+        ran = subprocess.run(
+            [sys.executable, "-c", script.format(task=task)],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            timeout=120,
+        )
+        assert ran.stdout.splitlines() == said, ran.stderr
+        assert ran.returncode in (1, 2)
+        assert ran.stderr.startswith("mirnet: ")
