@@ -92,6 +92,8 @@ def run(
         )
     if options.int8 and of_light:
         raise UsageError(f"{name} has no version in integers", "leave --int8 out")
+    if options.int8 and options.start is None and any(part.grows for part in recipes):
+        raise UsageError(f"no weights of {name} ship", "name yours with --from")
     if options.pairs and any(part.scales != (1,) for part in recipes):
         raise UsageError(
             f"{name} makes its small pictures itself; pairs have one size",

@@ -502,6 +502,8 @@ def test_a_version_in_integers_leaves_the_weights_as_they_are(
 def test_a_version_in_integers_has_the_sizes_of_its_weights(
     tmp_path: Path, photos: Path, config: Path
 ) -> None:
+    with pytest.raises(UsageError, match="no weights of denoise-large ship; name yours"):
+        run("denoise-large", data=[photos], int8=True)
     first = run("denoise", data=[photos], config=config, out=tmp_path / "first")
     with pytest.raises(UsageError, match="has the sizes of its weights"):
         run("denoise", data=[photos], start=str(first), int8=True, config=config)
