@@ -8,6 +8,7 @@ light there are pieces, enlarged like those that the network learned of, and who
 photos are in use: else sharp would come to mean good.
 """
 
+from array import array
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -51,10 +52,16 @@ def learned(run: Run, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     assert isinstance(network, LightNet)
     network.load_state_dict(tensors)
     network = network.to(run.device).eval()
-    rows = [*_examples(run, network)]
+    # One buffer: small tensors kept between large ones that come and go would leave memory in
+    # pieces, some megabytes for each.
+    kept, count = array("f"), 0
+    for row in _examples(run, network):
+        kept.extend(torch.cat([each.flatten().cpu() for each in row]).tolist())
+        count += 1
+    seen, *said = torch.tensor(kept).view(count, -1).tensor_split([-3, -2, -1], 1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
-        _fit(network, *(torch.stack(each).cpu() for each in zip(*rows, strict=True)))
+        _fit(network, seen, *(each.flatten() for each in said))
     return {name: value.detach().cpu() for name, value in network.state_dict().items()}
 
 
