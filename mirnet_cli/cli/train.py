@@ -58,7 +58,9 @@ def command(
     folders = (*options.data, *options.pairs, *options.panoramas)
     for folder in folders:
         if not is_folder(folder):
-            raise UsageError("no such folder", "check --data and --pairs", subject=folder)
+            raise UsageError(
+                "no such folder", "check --data, --pairs and --panoramas", subject=folder
+            )
     if not folders:
         raise UsageError("nothing to train on", "give --data DIR, --pairs DIR, or both")
     extras.require("torch", "training")

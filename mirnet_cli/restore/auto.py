@@ -167,9 +167,9 @@ class Auto(Chain):
 
     def asked(self, photo: Photo) -> float:
         """Stops of light that a photo is given, 0 to 5."""
-        found = estimates.Estimates(
-            0, 0, super().asked(photo), 0, 0, estimates.shade(picture_of(photo))
-        )
+        picture = picture_of(photo)
+        light = float(self._enhance.asks(picture))
+        found = estimates.Estimates(0, 0, light, 0, 0, estimates.shade(picture))
         return found.light * _lit(found)
 
     def look(self, photo: Photo) -> estimates.Estimates:

@@ -12,6 +12,10 @@ DATA = "Data"
 RUN = "The run"
 
 
+def _folders(what: str) -> Setting:
+    return Setting(f"{what}; may be repeated.", DATA, metavar="DIR", parse=values.paths)
+
+
 @dataclass(frozen=True)
 class TrainOptions(Options):
     """What weights are trained on, how long and where.
@@ -43,30 +47,15 @@ class TrainOptions(Options):
 
     data: Annotated[
         tuple[Path, ...],
-        Setting(
-            "A folder of good photos, degraded while training; may be repeated.",
-            DATA,
-            metavar="DIR",
-            parse=values.paths,
-        ),
+        _folders("A folder of good photos, degraded while training"),
     ] = ()
     pairs: Annotated[
         tuple[Path, ...],
-        Setting(
-            "A folder with input/ and target/, the same names in both; may be repeated.",
-            DATA,
-            metavar="DIR",
-            parse=values.paths,
-        ),
+        _folders("A folder with input/ and target/, the same names in both"),
     ] = ()
     panoramas: Annotated[
         tuple[Path, ...],
-        Setting(
-            "A folder of HDR panoramas (.hdr, .jxl), for enhance; may be repeated.",
-            DATA,
-            metavar="DIR",
-            parse=values.paths,
-        ),
+        _folders("A folder of HDR panoramas (.hdr, .jxl), for enhance"),
     ] = ()
     out: Annotated[
         Path | None,

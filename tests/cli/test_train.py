@@ -46,14 +46,17 @@ def test_the_end_says_how_to_use_the_weights(
         ("denoise", "mirnet: nothing to train on; give --data DIR, --pairs DIR, or both"),
         (
             f"denoise --data {'n' * 300}",
-            f"mirnet: {'n' * 300}: no such folder; check --data and --pairs",
+            f"mirnet: {'n' * 300}: no such folder; check --data, --pairs and --panoramas",
         ),
         (
             "denoise --data . --threads 100000",
             "mirnet: --threads: '100000' is not a whole number from 1 to 4096; "
             "see 'mirnet train --help'",
         ),
-        ("denoise --data gone", "mirnet: gone: no such folder; check --data and --pairs"),
+        (
+            "denoise --data gone",
+            "mirnet: gone: no such folder; check --data, --pairs and --panoramas",
+        ),
     ],
 )
 def test_wrong_usage(real: Run, words: str, said: str) -> None:
