@@ -32,11 +32,8 @@ _LONGEST = 10**9
 _CROP = (16, 4096)
 """Sides in pixels: degradations look at neighbours, some of pictures reduced eight times."""
 _LARGEST_BATCH = 4096
-_SIZES = {
-    "compact": ("widths", "groups", "blocks", "unshuffle", "reduction"),
-    "light": ("widths", "hidden", "judges"),
-}
-"""Of networks of each family, those that a user may change."""
+_GIVEN = {"compact": ("inputs", "scales"), "light": ("inputs", "segments", "colours", "amounts")}
+"""Of each family's configuration what its use decides; all else a user may change."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +137,7 @@ def make(
         if network is not None:
             changes["config"] = dataclasses.replace(part.config, **_fitting(network, part, config))
         elif part.part in sizes and (integers or not part.grows):
-            body = {size: getattr(sizes[part.part], size) for size in _SIZES[part.family]}
+            body = {size: getattr(sizes[part.part], size) for size in _sizes(part)}
             changes["config"] = dataclasses.replace(part.config, **body)
         if integers:
             part = dataclasses.replace(part, **_INTEGERS)
@@ -214,6 +211,11 @@ def _network(value: Any) -> dict[str, Any]:
     return value
 
 
+def _sizes(part: Recipe) -> list[str]:
+    names = [each.name for each in dataclasses.fields(part.config)]
+    return [name for name in names if name not in _GIVEN[part.family]]
+
+
 def _fitting(network: Mapping[str, Any], part: Recipe, path: Path | None) -> dict[str, Any]:
     """Sizes that a user asks for, as a configuration has them.
 
@@ -221,9 +223,10 @@ def _fitting(network: Mapping[str, Any], part: Recipe, path: Path | None) -> dic
         UsageError: for one that this network does not have, or that it cannot have.
     """
     try:
+        sizes = _sizes(part)
         for name in network:
-            if name not in _SIZES[part.family]:
-                raise ValueError(f"network has no {name!r}, only {', '.join(_SIZES[part.family])}")
+            if name not in sizes:
+                raise ValueError(f"network has no {name!r}, only {', '.join(sizes)}")
         FAMILIES[part.family].check(network)
     except ValueError as error:
         raise UsageError(f"not a recipe: {error}", _NAMES, subject=path) from error

@@ -1,7 +1,7 @@
 """``mirnet train enhance``: views of panoramas, curves that are learned, and going on exactly."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import cv2
@@ -12,16 +12,16 @@ from PIL import Image
 
 import mirnet_cli as mirnet
 from mirnet_cli.errors import InputError, UsageError
-from mirnet_cli.networks.configs import LightConfig
+from mirnet_cli.networks.configs import CompactConfig, LightConfig, with_tuples
 from mirnet_cli.networks.light import LightNet
 from mirnet_cli.restore import light as product
 from mirnet_cli.restore.picture import Picture
-from mirnet_cli.training import amount, job, light, loop, panoramas
+from mirnet_cli.training import amount, job, light, loop, panoramas, plan
 from mirnet_cli.training.degrade import views
 from mirnet_cli.training.options import TrainOptions
 from mirnet_cli.training.panoramas import Panorama
 from mirnet_cli.training.photos import Pair
-from mirnet_cli.training.recipe import Stage, find
+from mirnet_cli.training.recipe import Recipe, Stage, find
 from mirnet_cli.training.run import Run
 from tests.photo.pictures import smooth
 from tests.restore.test_light import as_integers, scene
@@ -77,7 +77,7 @@ def asked(tmp_path: Path, **more: object) -> TrainOptions:
     config = tmp_path / "tiny.toml"
     config.write_text(
         "stages = [{until = 1.0, crop = 64, batch = 4}]\n"
-        "[network]\nwidths = [8, 8, 8]\nhidden = 8\njudges = 8\n"
+        "[network]\nwidths = [8, 8, 8]\nhidden = 8\njudges = 8\nshades = 4\n"
     )
     return TrainOptions.of(None, {"config": config, "steps": 4, **more})
 
@@ -102,6 +102,33 @@ def test_weights_of_a_run_enhance(tmp_path: Path, photos: Path, places: Path) ->
     options = TrainOptions(start=str(path), pairs=(pairs,), steps=1, out=tmp_path / "mine")
     again = job.run("enhance", options)
     assert mirnet.load(again).weights.network.config == restorer.weights.network.config
+
+
+@pytest.mark.parametrize("name", ["denoise", "enhance"])
+def test_sizes_can_be_told_and_are_taken_up_all_but_what_the_use_decides(
+    tmp_path: Path, name: str
+) -> None:
+    (part,) = find(name)
+    given = {"compact": {"inputs", "scales"}, "light": {"inputs", "segments", "colours", "amounts"}}
+    config = tmp_path / "sizes.toml"
+    for field in fields(part.config):
+        usual = getattr(part.config, field.name)
+        usual = list(usual) if isinstance(usual, tuple) else usual
+        other = usual * 2 if field.name in ("hidden", "judges", "shades") else usual
+        config.write_text(f"[network]\n{field.name} = {other}\n")
+        if field.name in given[part.family]:
+            with pytest.raises(UsageError, match=f"no '{field.name}'"):
+                plan.make(name, config=config, seed=0, origin=None, sizes={})
+            continue
+        made = plan.make(name, config=config, seed=0, origin=None, sizes={}).parts[0].config
+        assert made == with_changes(part, {field.name: other})
+        mine = with_changes(part, {field.name: other})
+        kept = plan.make(name, config=None, seed=0, origin="x", sizes={part.part: mine}).parts[0]
+        assert kept.config == mine
+
+
+def with_changes(part: Recipe, changes: dict[str, object]) -> CompactConfig | LightConfig:
+    return replace(part.config, **with_tuples(changes))
 
 
 def run_of(folder: Path, steps: int = 8) -> Run:
@@ -322,7 +349,7 @@ def test_what_other_recipes_and_versions_do_not_have(tmp_path: Path, places: Pat
     for text, said in (
         ("stages = [{until = 1.0, crop = 224, batch = 2}]", "at most 192"),
         ('stages = [{until = 1.0, crop = 64, batch = 2, loss = "rmse"}]', "losses of its own"),
-        ("[network]\ngroups = 2", "only widths, hidden, judges"),
+        ("[network]\ngroups = 2", "only widths, hidden, judges, shades"),
     ):
         config.write_text(text)
         with pytest.raises(UsageError, match=said):
