@@ -22,6 +22,8 @@ EPILOG = (
 )
 
 _MARKS = {"ok": "ok", "info": "-", "problem": "PROBLEM", "broken": "PROBLEM"}
+_NAMES = 21
+"""Letters of the longest name of a check, and two spaces."""
 
 
 TILING = "Tiles against the whole"
@@ -132,10 +134,10 @@ def command(
         if check.section != section:
             section = check.section
             typer.echo(f"{section[:1].upper()}{section[1:]}")
-        typer.echo(printable(f"  {_MARKS[check.state]:8}{check.name:18}{check.value}"))
+        typer.echo(printable(f"  {_MARKS[check.state]:8}{check.name:{_NAMES}}{check.value}"))
         if check.remedy:
             what = "to do" if check.bad else "if wanted"
-            typer.echo(printable(f"  {'':8}{'':18}{what}: {check.remedy}"))
+            typer.echo(printable(f"  {'':8}{'':{_NAMES}}{what}: {check.remedy}"))
     bad = [check for check in found if check.bad]
     broken = any(check.state == "broken" for check in found)
     if json:

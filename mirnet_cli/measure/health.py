@@ -382,7 +382,8 @@ def _runs(device: Any, runtime: str, title: str) -> Iterator[Check]:
             )
             result = runner.run(batch).residual
         except MirnetError as error:
-            yield Check("devices", name, "problem", str(error), "use another --precision")
+            remedy = error.remedy or "use another --precision"
+            yield Check("devices", name, "problem", error.what, remedy)
             continue
         except Exception as error:
             remedy = "use another --device or --precision; update the driver and torch"

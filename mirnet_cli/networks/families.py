@@ -35,6 +35,7 @@ class Family:
             beside the picture.
         scales: configuration -> sizes of the output over the input that the network can make.
         half_precision: half-precision formats that stay within the tolerance.
+        integers: whether ``mirnet train --int8`` makes a version in 8-bit integers.
         fields: what a configuration may hold: plausible sizes, so that none is built that no
             network ever had.
         renames: configuration -> pairs of pattern and replacement that turn the authors' state-dict
@@ -60,6 +61,7 @@ class Family:
     inputs: Callable[[Config], int] = lambda config: int(config.get("inputs", 3))
     scales: Callable[[Config], tuple[int, ...]] = lambda config: (1,)
     half_precision: tuple[str, ...] = ("fp16", "bf16")
+    integers: bool = False
     fields: Mapping[str, Field] = field(default_factory=dict)
     renames: Callable[[Config], Renames] = lambda config: ()
     constants: str = r"(?!)"
@@ -242,6 +244,7 @@ FAMILIES: dict[str, Family] = {
             halo=32,
             crop=64,
             scales=lambda config: tuple(config.get("scales", (1,))),
+            integers=True,
             fields=_COMPACT_FIELDS,
         ),
         # Known by its file alone: what is true of it was measured.

@@ -14,6 +14,7 @@ from mirnet_cli.restore.picture import Enlarged, Picture, pad
 from mirnet_cli.restore.resample import BICUBIC_REACH, Floats
 from mirnet_cli.restore.symmetry import ALL, IDENTITY, Symmetry
 from mirnet_cli.runtime import Runner, prepare
+from mirnet_cli.runtime.devices import integers_of
 from mirnet_cli.runtime.memory import Need, footprint, need
 
 _GAINS = 4 * 12
@@ -70,9 +71,9 @@ class Prepared:
         self.enlarge = scale if weights.base == "enlarged" else 1
         self.scale = scale // self.enlarge
         self._options = options
+        self.light = weights.base == "light"
         # First, because it refuses configurations that the following lines could not read.
         self.runner = self._prepare(spec, self.scale, options.precision)
-        self.light = weights.base == "light"
         self._stride = family.stride(spec.config)
         # Gains are of pixels: what is cut need not suit the network.
         self.stride = 1 if self.light else self._stride
@@ -219,4 +220,9 @@ class Prepared:
 
     def _prepare(self, spec: NetworkSpec, scale: int | None, precision: str) -> Runner:
         runtime, device = self._options.runtime, self._options.device
+        if precision == "int8" and not spec.integers:
+            if not (self.light or spec is not self.weights.network):
+                integers_of(spec, self.weights.name)
+            # What sees reduced pictures alone takes next to no time in any precision.
+            precision = "auto"
         return prepare(spec, scale=scale, runtime=runtime, device=device, precision=precision)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from mirnet_cli import extras
 from mirnet_cli.errors import UsageError
+from mirnet_cli.networks import FAMILIES
 from mirnet_cli.networks.spec import NetworkSpec
 
 FLOATS = ("fp32", "fp16", "bf16")
@@ -145,15 +146,23 @@ def cpu_title() -> str:
     return platform.processor() or platform.machine() or "CPU"
 
 
-def integers_of(spec: NetworkSpec) -> str:
+def integers_of(spec: NetworkSpec, subject: object = None) -> str:
     """The precision "int8", of a network that was trained for it.
+
+    Args:
+        spec: the network.
+        subject: what its weights are called.
 
     Raises:
         UsageError: if it was not.
     """
     if not spec.integers:
-        remedy = "use --precision auto, or train one: mirnet train TASK --int8 --from FILE"
-        raise UsageError("these weights have no version in 8-bit integers", remedy)
+        family = FAMILIES.get(spec.family)
+        remedy = "use --precision auto"
+        if family is not None and family.integers:
+            remedy += ", or train one: mirnet train TASK --int8 --from FILE"
+        what = "these weights have no version in 8-bit integers"
+        raise UsageError(what, remedy, subject=subject)
     return "int8"
 
 

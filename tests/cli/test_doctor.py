@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mirnet_cli import installation, settings
+from mirnet_cli import extras, installation, settings
 from mirnet_cli.errors import UsageError
 from mirnet_cli.measure import health
 from mirnet_cli.models import catalogue
@@ -53,6 +53,22 @@ def test_all_is_well(real: Run) -> None:
         assert f"ok      {name:18}" in ran.out
     assert "intact, sha256" in ran.out
     assert "openvino fp32" in ran.out
+    for name in _checks(real, 0):
+        assert f"{name}  " in ran.out, name
+
+
+@pytest.mark.skipif(not extras.installed("openvino"), reason="needs the extra openvino")
+def test_what_a_runtime_says_to_do_is_said(real: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mirnet_cli.runtime import openvino_runtime
+
+    def fail(*given: object) -> None:
+        raise RuntimeError("Exception from src/here.cpp:1:\nbad combination")
+
+    monkeypatch.setattr(openvino_runtime.OpenVinoRunner, "_known", lambda *given: None)
+    monkeypatch.setattr(openvino_runtime.openvino.Core, "compile_model", fail)
+    check = _checks(real, 1)["openvino fp32"]
+    assert "cannot compile" in check["value"]
+    assert check["remedy"] == "use --runtime torch"
 
 
 def test_openvino_may_be_missing(real: Run, monkeypatch: pytest.MonkeyPatch) -> None:

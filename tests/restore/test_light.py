@@ -326,6 +326,16 @@ def test_what_is_no_amount_is_refused(ev: object) -> None:
         enhance()(as_integers(scene()), ev=ev)
 
 
+def test_integers_asked_for_every_step_leave_light_in_floats() -> None:
+    """It sees a reduced picture: there is nothing to save, and a batch is of all kinds of steps."""
+    model = enhance(precision="int8")
+    assert model.precision == enhance().precision != "int8"
+    pixels = as_integers(scene())
+    assert np.array_equal(model(pixels), enhance()(pixels))
+    chain = mirnet_cli.load("denoise", device="cpu", precision="int8", then=("enhance",))
+    assert [step.precision for step in chain.steps] == ["int8", model.precision]
+
+
 def test_the_ensemble_gives_about_the_same_light() -> None:
     pixels = as_integers(scene())
     assert enhance()(pixels, ev=2, ensemble=True).mean() == pytest.approx(

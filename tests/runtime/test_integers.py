@@ -118,6 +118,9 @@ def test_weights_without_them_are_told_where_they_are_asked_for(runtime: str) ->
         residual(runtime, "int8", replace(spec(), integers={}))
     assert "no version in 8-bit integers" in caught.value.what
     assert "--int8" in caught.value.remedy
+    with pytest.raises(UsageError) as caught:
+        residual(runtime, "int8", random_spec("mirnet_v2"))
+    assert caught.value.remedy == "use --precision auto"
 
 
 @needs_openvino
