@@ -89,6 +89,43 @@ def test_webp_stays_without_loss_if_it_was() -> None:
     assert not decode(encode(read, quality=50).data).lossless
 
 
+@pytest.mark.parametrize(
+    ("format", "lossless", "chosen", "own"),
+    [
+        ("AVIF", False, {"speed": 8}, {"speed": 6}),
+        ("WEBP", True, {"quality": 50}, {"quality": 75}),
+    ],
+)
+def test_encoders_take_less_time_than_they_would(
+    format: str,
+    lossless: bool,
+    chosen: dict[str, int],
+    own: dict[str, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was measured is in docs/measurements.md: a file may not cost more than the network."""
+    write = Image.Image.save
+    told: list[dict[str, Any]] = []
+
+    def spy(*given: Any, **options: Any) -> Any:
+        told.append(options)
+        return write(*given, **options)
+
+    options = {"lossless": True} if lossless else {}
+    # Grain for one, repetitions for the other.
+    pixels = smooth(200, 300) if lossless else noise(200, 300)
+    source = decode(saved(Image.fromarray(pixels), format, **options))
+    monkeypatch.setattr(Image.Image, "save", spy)
+    quick = encode(source).data
+    assert told[-1].items() >= chosen.items()
+    monkeypatch.setattr(Image.Image, "save", lambda *a, **options: write(*a, **options | own))
+    slow = encode(source).data
+    assert quick != slow
+    assert len(quick) < 1.1 * len(slow)
+    if lossless:
+        np.testing.assert_array_equal(decode(quick).pixels, source.pixels)
+
+
 def test_losses_are_said() -> None:
     source = photo(noise(8, 8, 3, np.uint16), noise(8, 8, 1, np.uint16))
     for format, words in (
