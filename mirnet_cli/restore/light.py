@@ -96,6 +96,13 @@ _HALVINGS = 10
 """Of the share of black and contrast that is given: to a thousandth."""
 _TOE, _POWER, _SLOPE = 0.0031308, 7 / 12, 1.055 / 2.4
 """The slope of the sRGB curve: 12.92 below that linear light, then ``slope * light ** -power``."""
+_FLAT, _VARIED = 0.04, 0.12
+"""Of the mean, how far apart nearly all values of a picture of 16 pixels are: where it is less than
+the first there is nothing to see, noise aside, that could lack light or have a cast; the least of
+760 photos has 0.25."""
+_NEARLY_ALL = (0.05, 0.95)
+_ICON, _SMALL = 16, 32
+"""Pixels of the longer side of what is no photo, and of what may be one."""
 _ALONE, _ROWS = 1 << 18, 64
 """Values that one thread computes, and rows that each of several takes at a time."""
 _PATCH, _BLOCK = 96, 16
@@ -201,12 +208,31 @@ def dark(luminance: Floats) -> Floats:
     return weight
 
 
-def answer(reduced: Floats, raw: Floats) -> Answer:
+def telling(picture: Picture, reduced: Floats) -> float:
+    """How much of a photo a picture is, 0 to 1: plain colours and icons have no light to judge.
+
+    Args:
+        picture: the full picture.
+        reduced: ``(h, w, 3)``: what the network sees of it, in sRGB.
+    """
+    height, width = reduced.shape[:2]
+    times = min(_ICON / max(height, width), 1)
+    size = max(round(width * times), 1), max(round(height * times), 1)
+    tiny = cv2.resize(reduced, size, interpolation=cv2.INTER_AREA).reshape(-1, 3)
+    low, high = np.quantile(tiny, _NEARLY_ALL, axis=0)
+    spread = float((high - low).max()) / max(float(tiny.mean()), 1 / 255)
+    varied = (spread - _FLAT) / (_VARIED - _FLAT)
+    large = (max(picture.height, picture.width) - _ICON) / (_SMALL - _ICON)
+    return min(max(varied, 0.0), 1.0) * min(max(large, 0.0), 1.0)
+
+
+def answer(reduced: Floats, raw: Floats, share: float = 1.0) -> Answer:
     """The network's numbers as curves that mean stops.
 
     Args:
         reduced: ``(h, w, 3)``: what it saw, in sRGB.
         raw: ``(H, W, 11)``: what it gave, of half the size or more (padded at right and bottom).
+        share: of what it says of itself; see :func:`telling`.
     """
     height, width = reduced.shape[:2]
     full = cv2.resize(raw, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)[:height, :width]
@@ -217,10 +243,10 @@ def answer(reduced: Floats, raw: Floats) -> Answer:
     asked, black, contrast = raw[0, 0, -3:].astype(float)
     return Answer(
         slopes=slopes,
-        colour=np.tanh(full[..., _SEGMENTS:-3]),
-        asked=_boldly(asked),
-        black=_share(black),
-        contrast=CONTRAST * _share(contrast),
+        colour=np.float32(share) * np.tanh(full[..., _SEGMENTS:-3]),
+        asked=share * _boldly(asked),
+        black=share * _share(black),
+        contrast=share * CONTRAST * _share(contrast),
     )
 
 

@@ -201,7 +201,8 @@ class Prepared:
         reduced = light.seen(picture)
         evaluate = self._evaluator(self.weights.network, None, self.runner, ensemble)
         raw, _ = evaluate(pad(light.features(reduced), self._stride))
-        return reduced, light.answer(reduced, raw), evaluate.unsafe
+        said = light.answer(reduced, raw, light.telling(picture, reduced))
+        return reduced, said, evaluate.unsafe
 
     def _evaluator(
         self, spec: NetworkSpec, scale: int | None, runner: Runner, ensemble: bool

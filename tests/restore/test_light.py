@@ -207,6 +207,27 @@ def test_tiny_and_odd_pictures() -> None:
     assert enhance()(white).min() == 255
 
 
+@pytest.mark.parametrize("size", [(1, 1), (8, 8), (1, 300), (64, 64), (300, 400)])
+@pytest.mark.parametrize("colour", [(0, 0, 0), (20, 20, 20), (90, 60, 30), (128, 128, 128)])
+def test_plain_colours_have_nothing_that_lacks_light(
+    size: tuple[int, int], colour: tuple[int, int, int]
+) -> None:
+    """A sheet of brown paper is no dull photo; who says how much gets that much."""
+    pixels = np.broadcast_to(np.uint8(colour), (*size, 3)).copy()
+    for ev in ("auto", 0):
+        assert np.array_equal(enhance()(pixels, ev=ev), pixels), ev
+    if any(colour):
+        assert enhance()(pixels, ev=2).mean() > 1.2 * pixels.mean()
+
+
+def test_noise_on_plain_colours_and_icons_do_not_lack_light() -> None:
+    random = np.random.default_rng(0)
+    grain = np.rint(128 + 10 * random.standard_normal((500, 500, 3))).astype(np.uint8)
+    icon = random.integers(0, 256, (12, 16, 3), np.uint8)
+    for pixels in (grain, icon):
+        assert np.abs(enhance()(pixels).mean((0, 1)) - pixels.mean((0, 1))).max() < 1
+
+
 def test_noise_is_found_and_not_revealed() -> None:
     quiet, noisy = (Picture(as_integers(scene(noise=noise))) for noise in (0, 0.02))
     assert light.noise_of(noisy) == pytest.approx(0.02 / np.sqrt(3), rel=0.4)
