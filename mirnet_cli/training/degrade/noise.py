@@ -211,8 +211,8 @@ def sensor_noise(pictures: Tensor, strength: Tensor, generator: torch.Generator)
     return camera.to_display(light + noise * (strength / at_grey), settings.curve)
 
 
-def _without_colour(pictures: Tensor) -> Tensor:
-    """The brightness (Rec. 601) in all channels."""
+def without_colour(pictures: Tensor) -> Tensor:
+    """The brightness (Rec. 601) of N,3,H,W in all channels."""
     weights = torch.tensor([0.299, 0.587, 0.114], device=pictures.device).view(1, 3, 1, 1)
     return (pictures * weights).sum(1, keepdim=True).expand_as(pictures)
 
@@ -259,6 +259,6 @@ def denoise_pair(
     noisy = _specks(noisy, strength, generator)
     colourless, _ = draw.split(n, (grey,), generator)
     for pictures in (noisy, target):
-        pictures[colourless] = _without_colour(pictures[colourless])
+        pictures[colourless] = without_colour(pictures[colourless])
     noisy = random_jpeg(noisy, compressed, generator)
     return random_jpeg(noisy, again, generator), target
