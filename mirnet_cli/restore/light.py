@@ -53,9 +53,10 @@ _DARKEST = 0.006
 """Share of the pixels that are as dark as the darkest."""
 _BLACKEST = 0.004
 """Linear light above which the darkest pixels are no black."""
-_BLACK, _HIGHEST_BLACK = 0.005, 1 / 6
-"""Share of the pixels that become black where black is set, and the highest grey that does."""
-_BOLD, _MILD, _MORE = 1.3, 0.5, 1.2
+_BLACK, _HIGHEST_BLACK, _LEAST_BLACK = 0.005, 1 / 6, 0.5
+"""Share of the pixels that become black where black is set, the highest grey that does, and how far
+it is set whatever the network says: gains make grey of it."""
+_BOLD, _MILD, _MORE = 1.4, 0.45, 1.1
 """Share that is added to what a photo asks for beyond so many stops, and stops that are at most."""
 _NEXT_TO_NOTHING, _LITTLE = 0.12, 0.2
 """Stops that are none, and from which on they are given in full."""
@@ -94,6 +95,14 @@ _DIMMER = 0.4
 """Share of what is dark whose brightest black and contrast do not make darker than it was."""
 _HALVINGS = 10
 """Of the share of black and contrast that is given: to a thousandth."""
+_ANCHORED, _HIGHEST_ANCHORED = 0.01, 0.32
+"""Share of the pixels that a toe then takes to black, and the highest that it does: the root of the
+linear light of the brightest channel, so that a deep blue is no black."""
+_KEPT = 0.25
+"""Of that root as it was, which is left."""
+_LONGEST, _STEEP = 3.0, 0.5
+"""Times that root where the toe ends at the latest, and the root over that end at most: what is
+darkest gets three times the contrast at most."""
 _TOE, _POWER, _SLOPE = 0.0031308, 7 / 12, 1.055 / 2.4
 """The slope of the sRGB curve: 12.92 below that linear light, then ``slope * light ** -power``."""
 _FLAT, _VARIED = 0.04, 0.12
@@ -147,6 +156,7 @@ class Answer:
         asked: stops that the picture itself asks for, 0 to :data:`HIGHEST`.
         black: how far black is to be set, 0 to 1.
         contrast: share of an S-shaped curve, 0 to 0.6.
+        telling: how much of a photo the picture is, 0 to 1; see :func:`telling`.
     """
 
     slopes: Floats
@@ -154,6 +164,7 @@ class Answer:
     asked: float
     black: float
     contrast: float
+    telling: float = 1.0
 
 
 def seen(picture: Picture) -> Floats:
@@ -247,6 +258,7 @@ def answer(reduced: Floats, raw: Floats, share: float = 1.0) -> Answer:
         asked=share * _boldly(asked),
         black=share * _share(black),
         contrast=share * CONTRAST * _share(contrast),
+        telling=share,
     )
 
 
@@ -283,6 +295,8 @@ class LightBase:
         darkest: linear luminance that stays what it is.
         black: brightness (sRGB) that becomes black.
         contrast: share of an S-shaped curve.
+        toe: roots of the brightest channel's light: what is then taken from black's, and up to
+            which any is taken.
         height, width: of the full picture.
         picture: it itself; None where noise is not to be taken out.
         noise: standard deviation of its noise where it is dark (sRGB, of white).
@@ -295,6 +309,7 @@ class LightBase:
     contrast: float
     height: int
     width: int
+    toe: tuple[float, float] = (0.0, 1.0)
     picture: Picture | None = None
     noise: float = 0.0
 
@@ -341,6 +356,8 @@ class LightBase:
                 gain += np.maximum(tilt, 0)
         light = _coloured(before, luminance, values[..., 2:5], gain)
         light *= self._ratio(luminance, gain)[..., None]
+        if self.toe[0] > 0:
+            light *= _toed(_brightest(light), *self.toe)[..., None]
         _held(light, _brightest(before))
         if tilt is not None:
             _darkened(light, np.exp2(np.minimum(tilt, 0)))
@@ -375,6 +392,15 @@ def _toned(shade: Floats, black: float, contrast: float) -> Floats:
     curved = curved * curved * (3 - 2 * curved) - curved
     toned: Floats = shade + np.float32(contrast) * curved
     return toned
+
+
+def _toed(brightest: Floats, depth: float, end: float) -> Floats:
+    """Factor of light: of its root ``depth`` is taken at black, and ever less up to ``end``."""
+    root = np.sqrt(brightest)
+    left = np.maximum(1 - root * np.float32(1 / end), 0)
+    toed = np.maximum(root - np.float32(depth) * left * left, 0)
+    toed /= np.maximum(root, np.float32(1e-6))
+    return toed * toed
 
 
 def light_base(picture: Picture, reduced: Floats, said: Answer, wanted: Wanted) -> LightBase:
@@ -412,16 +438,24 @@ def light_base(picture: Picture, reduced: Floats, said: Answer, wanted: Wanted) 
         return base
     before = _luminance(srgb_light(reduced))
     shown = _shown(base, reduced)
-    black = fully * said.black * min(float(np.quantile(shown, _BLACK)), _HIGHEST_BLACK)
+    grey = float(np.quantile(shown, _BLACK))
+    black = fully * max(said.black, said.telling * _LEAST_BLACK) * min(grey, _HIGHEST_BLACK)
     contrast = fully * said.contrast
     # By the light alone: closed shadows are dark because they are to be.
     plain = replace(base, coefficients=base.coefficients[..., :_PLAIN])
     lit = _shown(plain, reduced) if tilted else shown
-    share = _no_darker(srgb_encoded(before), lit, dark(before), (black, contrast))
+    share, middle = _no_darker(srgb_encoded(before), lit, dark(before), (black, contrast))
+    tone = share * black, share * contrast
+    toned = replace(base, black=tone[0], contrast=tone[1])
+    was, now = (
+        float(np.quantile(_brightest(srgb_light(each)), _ANCHORED)) ** 0.5
+        for each in (reduced, toned.reduced(reduced))
+    )
+    less = said.telling * fully * max(now - _KEPT * was, 0.0)
+    end = float(srgb_light(_toned(np.array([middle], np.float32), *tone))[0]) ** 0.5
     return replace(
-        base,
-        black=share * black,
-        contrast=share * contrast,
+        toned,
+        toe=_toe(min(now, _HIGHEST_ANCHORED), less, end),
         picture=picture if noise > _QUIET else None,
         noise=noise,
     )
@@ -445,12 +479,17 @@ def _most(luminance: Floats, noise: float) -> NDArray[np.float64]:
     return np.maximum(risen, math.log2(times))
 
 
-def _no_darker(before: Floats, lit: Floats, weight: Floats, tone: tuple[float, float]) -> float:
+def _no_darker(
+    before: Floats, lit: Floats, weight: Floats, tone: tuple[float, float]
+) -> tuple[float, float]:
     """Share of black and contrast ``tone`` that leaves what is dark no darker than it was.
 
     Args:
         before, lit: brightness (sRGB) as it was, and with the gains.
         weight: how much each pixel counts.
+
+    Returns:
+        The share, and the brightness with the gains of the place that decides.
     """
     least, middle = (_quantile(each, weight) for each in (before, lit))
     low, high = 0.0, 1.0
@@ -461,7 +500,16 @@ def _no_darker(before: Floats, lit: Floats, weight: Floats, tone: tuple[float, f
         else:
             high = share
         share = (low + high) / 2 if low < high else high
-    return low
+    return low, float(middle[0])
+
+
+def _toe(grey: float, less: float, end: float) -> tuple[float, float]:
+    """The toe that makes ``grey`` by ``less`` darker, and a brighter one if it ends at ``end``."""
+    end = min(end, _LONGEST * grey)
+    if end <= 0:
+        return 0.0, 1.0
+    grey = min(grey, _STEEP * end)
+    return min(grey, less) / (1 - grey / end) ** 2, end
 
 
 def _quantile(values: Floats, weight: Floats) -> Floats:

@@ -263,23 +263,50 @@ def test_what_noise_covers_gets_less_light() -> None:
     assert stops[30, 2.0] > stops[30, 0.0] - 0.3
 
 
+@pytest.mark.parametrize("black", [0.0, 1.0])
 @pytest.mark.parametrize("ev", [0.2, 0.4, 1, 2])
-def test_what_is_dark_comes_out_no_darker_whatever_black_is_set(ev: float) -> None:
+def test_what_is_dark_comes_out_no_darker_whatever_black_is_set(ev: float, black: float) -> None:
     pixels = as_integers(0.1 + 0.85 * scene())
     picture = Picture(pixels, None)
     seen = light.seen(picture)
     height, width = seen.shape[:2]
     even = np.ones((height, width, len(light.KNOTS) - 1), np.float32)
     plain = np.zeros((height, width, 3), np.float32)
-    said = light.Answer(even, plain, asked=0.0, black=1.0, contrast=light.CONTRAST)
+    said = light.Answer(even, plain, asked=0.0, black=black, contrast=light.CONTRAST)
     base = light.light_base(picture, seen, said, light.Wanted(ev))
     rows, columns = (0, picture.height), (0, picture.width)
     given = picture.clamped(rows, columns)
     before, after = (light.luminance(each) for each in (given, base.at(given, rows, columns)))
     lit = before < np.quantile(before, 0.8)
     assert np.median(after[lit]) > np.median(before[lit]) - 1e-3
-    # Black is set all the more, the more light there is.
-    assert (np.quantile(after, 0.01) < 0.5 * np.quantile(before, 0.01)) == (ev == 2)
+    # Grey that should be black becomes so, whatever the network says, where there is light at all.
+    if ev >= light.SET:
+        assert np.quantile(after, 0.01) < 0.6 * np.quantile(before, 0.01)
+
+
+@pytest.mark.parametrize(("grey", "end"), [(0.0, 0.3), (0.02, 0.5), (0.2, 0.3), (0.3, 0.0)])
+def test_a_toe_turns_nothing_round_and_ends(grey: float, end: float) -> None:
+    toe = light._toe(grey, grey, end)
+    root = np.linspace(0, 1, 2001, dtype=np.float32)
+    toed = root * np.sqrt(light._toed(root * root, *toe))
+    slope = np.diff(toed) / np.diff(root)
+    assert slope.min() >= -1e-3
+    assert slope.max() < 3.1
+    assert np.allclose(toed[root >= end], root[root >= end], atol=1e-6)
+    if 0 < grey <= light._STEEP * end:
+        assert np.interp(grey, root, toed) < 1e-3
+
+
+def test_a_deep_blue_is_no_black() -> None:
+    pixels = np.empty((120, 160, 3), np.uint8)
+    pixels[:] = np.linspace(20, 110, 160)[None, :, None]
+    pixels[:60, :20] = 20
+    blue = pixels.copy()
+    blue[:60, :20] = (4, 12, 70)
+    made = (enhance()(each, ev=2)[10:50, 5:15].max(2).mean() for each in (pixels, blue))
+    grey, deep = made
+    assert grey < 12
+    assert deep > 40
 
 
 @pytest.mark.parametrize("ev", [0, 1.5])
