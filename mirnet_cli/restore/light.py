@@ -233,7 +233,8 @@ def telling(picture: Picture, reduced: Floats) -> float:
     low, high = np.quantile(tiny, _NEARLY_ALL, axis=0)
     spread = float((high - low).max()) / max(float(tiny.mean()), 1 / 255)
     varied = (spread - _FLAT) / (_VARIED - _FLAT)
-    large = (max(picture.height, picture.width) - _ICON) / (_SMALL - _ICON)
+    side = picture.mirrored_from or max(picture.height, picture.width)
+    large = (side - _ICON) / (_SMALL - _ICON)
     return min(max(varied, 0.0), 1.0) * min(max(large, 0.0), 1.0)
 
 

@@ -1,7 +1,7 @@
 """A picture as integers, read as floats one rectangle at a time."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -65,11 +65,13 @@ class Picture:
         space: what the pixels are in; None is sRGB. Networks are shown sRGB colours always.
         around: columns that are shown beyond each side of a picture whose sides meet, as they are
             at the other side.
+        mirrored_from: pixels of the longer side of what it was mirrored from; 0 if it was not.
     """
 
     pixels: NDArray[Any]
     space: Space | None = None
     around: int = 0
+    mirrored_from: int = field(default=0, kw_only=True)
 
     @property
     def height(self) -> int:
@@ -146,7 +148,7 @@ class Picture:
         for mode, most in (("edge", BICUBIC_REACH), ("symmetric", least)):
             beyond = [(0, min(max(least - side, 0), most)) for side in pixels.shape[:2]]
             pixels = np.pad(pixels, beyond + channels, mode=mode)  # type: ignore[call-overload]
-        return replace(self, pixels=pixels)
+        return replace(self, pixels=pixels, mirrored_from=max(self.pixels.shape[:2]))
 
     def clamped(self, rows: Range, columns: Range) -> Floats:
         """A rectangle that may reach beyond the picture, whose edge is repeated there."""
