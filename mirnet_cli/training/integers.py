@@ -5,7 +5,9 @@ will, and lets the gradient pass as if it had not (straight-through; Jacob et al
 of the inputs' levels are learnt with the weights (Esser et al., LSQ, ICLR 2020), as logarithms, so
 that all of them move by shares of themselves; they begin with what the float network shows on a few
 batches. That network is also the teacher: results are to be like its results, and a little like the
-targets.
+targets. Photos come noisier and more glaring than any that the network is trained for, and its
+features are then wider than levels that suit its own recipe: some samples are louder, and single
+pixels count that are far from the teacher's, as they are where levels end.
 
 The first convolution, which meets the picture, the last two, the attention's 5x5 (two channels)
 and whatever works on pooled vectors stay in float: rounding them costs much and gains little.
@@ -25,6 +27,9 @@ from torch.nn import functional as F
 from mirnet_cli.networks.compact import CompactMIRNet
 from mirnet_cli.networks.integers import rounded
 from mirnet_cli.networks.spec import LEVELS, MOST
+from mirnet_cli.training.degrade import draw
+from mirnet_cli.training.degrade.noise import sensor_noise
+from mirnet_cli.training.losses import LOSSES
 
 _SAMPLE = 1000
 """Pixels of a batch that levels begin with."""
@@ -34,9 +39,16 @@ _LEAST_STEP = 16
 _FLOAT = re.compile(r"conv_in|heads\.|.*\.(spatial|channel|squeeze|expand)\b")
 """Names of convolutions that stay in float."""
 
-TEACHER, TARGET = 1.0, 0.1
-"""Weights of the distances to the teacher's result and to the target: nearly all there is to learn
-from targets is learnt already."""
+TEACHER, TARGET, WORST = 1.0, 0.1, 0.05
+"""Weights of the distances to the teacher's result and to the target (nearly all there is to learn
+from targets is learnt already), and of the pixel that is farthest from the teacher's."""
+
+_NOISY = 0.75
+"""Share of the loud samples that are noisy; the others are glaring."""
+_NOISE = (8.0, 60.0)
+"""Standard deviation of their noise, in levels of 255."""
+_CONTRAST = (1.0, 4.0)
+"""Times that the contrast of the others is raised."""
 
 
 class _Rounding(torch.autograd.Function):
@@ -165,6 +177,31 @@ def calibrate(network: nn.Module, teacher: nn.Module, runs: Iterable[Any]) -> No
         hook.remove()
     for name, part in parts.items():
         part.begin(torch.cat(samples[name]))
+
+
+def louder(inputs: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Inputs of which some have more noise, or more glaring light and colours, than recipes give.
+
+    Args:
+        inputs: ``(N, 3 or 6, H, W)`` in 0..1, of which the first three channels are the picture.
+        share: of the samples.
+        generator: the source of all randomness, on the same device.
+    """
+    noisy, glaring, _ = draw.split(len(inputs), (share * _NOISY, share * (1 - _NOISY)), generator)
+    made = inputs.clone()
+    strength = draw.log_uniform(len(noisy), *_NOISE, generator) / 255
+    made[noisy, :3] = sensor_noise(inputs[noisy, :3], strength, generator)
+    times = draw.log_uniform(len(glaring), *_CONTRAST, generator)
+    pictures = inputs[glaring, :3]
+    middle = pictures.mean((1, 2, 3), keepdim=True)
+    made[glaring, :3] = (middle + times * (pictures - middle)).clamp_(0, 1)
+    return made
+
+
+def distance(residual: Tensor, taught: Tensor) -> Tensor:
+    """How far results are from the teacher's, ``(N, 3, H, W)`` each: as a whole, and at worst."""
+    worst = (residual - taught).abs().amax((1, 2, 3)).mean()
+    return TEACHER * LOSSES["rmse"](residual, taught) + WORST * worst
 
 
 def integers(network: nn.Module) -> dict[str, NDArray[Any]]:

@@ -79,6 +79,8 @@ class Recipe:
         in_float: a regular expression for the names of convolutions that the version in integers
             has in float, beside those that :mod:`mirnet_cli.training.integers` names.
         grows: it starts from a smaller network's weights and keeps its own sizes.
+        loud: share of the samples that are louder than the degradation makes them where the
+            version in integers is trained; see :func:`mirnet_cli.training.integers.louder`.
     """
 
     task: str
@@ -101,6 +103,7 @@ class Recipe:
     context: str = "sample"
     overlap: int | None = 32
     in_float: str = ""
+    loud: float = 0.0
     grows: bool = False
 
     @property
@@ -179,6 +182,9 @@ _PLAIN = CompactConfig(widths=(32, 64), groups=2, blocks=1)
 # In integers these cost strong noise, and what comes of real blur, a tenth of a dB.
 _LAST_AT_FULL_SIZE = r"groups\.{group}\.blocks\.0\.(dau2\.0\.|conv_out$)"
 
+# The first is far wider where there is noise; of the last's rounding nothing is made up for.
+_LOUD_OR_LAST = r"groups\.(0\.blocks\.0\.dau2\.1\.merge|1\.blocks\.0\.conv_out)$"
+
 _RECIPES: dict[str, tuple[Recipe, ...]] = {
     "denoise": (
         Recipe(
@@ -246,6 +252,8 @@ _RECIPES: dict[str, tuple[Recipe, ...]] = {
             _upscale,
             # Multiples of 48: of every scale, and of the body's stride at the small size.
             stages=(Stage(0.7, 96, 16), Stage(0.85, 144, 8, "rmse"), Stage(1.0, 192, 4, "rmse")),
+            in_float=_LOUD_OR_LAST,
+            loud=0.4,
         ),
     ),
     "upscale-x1": (
@@ -260,6 +268,7 @@ _RECIPES: dict[str, tuple[Recipe, ...]] = {
             pair_share=0.65,
             context="refine",
             in_float=_LAST_AT_FULL_SIZE.format(group=2),
+            loud=0.4,
         ),
     ),
 }

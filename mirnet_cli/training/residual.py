@@ -1,5 +1,7 @@
 """How networks learn that add to a picture: what a step sees, and how far results are off."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -33,7 +35,12 @@ def make_batch(run: Run, step: int, stage: Stage) -> Batch:
     crops = random_crops(
         source, stage.batch, stage.crop, (run.seed, step), whole=run.recipe.whole
     ).to(run.device)
-    return _as_batch(run.recipe, crops, generator, scale)
+    batch = _as_batch(run.recipe, crops, generator, scale)
+    if run.integers and run.recipe.loud:
+        # The teacher knows what to make of it, and that is what counts.
+        inputs = integers.louder(batch.inputs, run.recipe.loud, generator)
+        batch = replace(batch, inputs=inputs)
+    return batch
 
 
 def _as_batch(recipe: Recipe, crops: Tensor, generator: torch.Generator, scale: int) -> Batch:
@@ -78,7 +85,7 @@ def loss(model: nn.Module, batch: Batch, kind: str, teacher: nn.Module | None) -
         return off
     with torch.no_grad(), torch.autocast(batch.inputs.device.type, torch.bfloat16):
         taught = teacher(inputs, scale=batch.scale).float()
-    return integers.TARGET * off + integers.TEACHER * LOSSES["rmse"](residual, taught)
+    return integers.TARGET * off + integers.distance(residual, taught)
 
 
 def laid_out(x: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mirnet_cli.errors import InputError, MirnetError
 from mirnet_cli.networks.configs import CompactConfig
-from mirnet_cli.training import checkpoint, loop, losses, residual
+from mirnet_cli.training import checkpoint, integers, loop, losses, residual
 from mirnet_cli.training.optimiser import OPTIMISERS, Optimiser
 from mirnet_cli.training.photos import Pair, random_crops, split
 from mirnet_cli.training.recipe import RECIPES, Batch, Stage
@@ -457,3 +457,30 @@ def test_a_longer_run_that_is_given_up_at_once_leaves_the_shorter(
             train(40)
     again = train(10)
     assert all(torch.equal(once[name], value) for name, value in again.items())
+
+
+def test_integers_see_what_is_louder_than_the_recipe(tmp_path: Path) -> None:
+    """Features are wider there, and levels that do not reach so far cut them off."""
+    plain = small_run(tmp_path, "upscale")
+    loud = dataclasses.replace(plain, integers=True)
+    stage = Stage(1.0, 96, 40)
+    given, louder = (residual.make_batch(run, 3, stage) for run in (plain, loud))
+    assert torch.equal(louder.targets, given.targets)
+    changed = (louder.inputs != given.inputs).flatten(1).any(1)
+    assert 14 <= int(changed.sum()) <= 18
+    rough = (louder.inputs - louder.inputs.roll(1, 3)).abs().mean((1, 2, 3))
+    assert float(rough[changed].max()) > 1.8 * float(rough[~changed].max())
+    clipped = ((louder.inputs == 0) | (louder.inputs == 1)).float().mean((1, 2, 3))
+    assert float(clipped[changed].max()) > 0.05 > float(clipped[~changed].max())
+    assert torch.equal(residual.make_batch(loud, 3, stage).inputs, louder.inputs)
+    quiet = dataclasses.replace(loud, recipe=dataclasses.replace(loud.recipe, loud=0.0))
+    assert torch.equal(residual.make_batch(quiet, 3, stage).inputs, given.inputs)
+
+
+def test_the_pixel_that_is_farthest_from_the_teacher_counts() -> None:
+    taught = torch.zeros(2, 3, 8, 8)
+    spread, single = taught.clone(), taught.clone()
+    spread += 0.1 / 192**0.5
+    single[:, 0, 0, 0] = 0.1
+    assert integers.distance(taught, taught) < integers.distance(spread, taught)
+    assert integers.distance(single, taught) > integers.distance(spread, taught) + 0.004
