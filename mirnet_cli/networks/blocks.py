@@ -215,6 +215,9 @@ class MSRB(nn.Module):
         shared_columns: one DAU serves both columns of a stream, and the first SKFF also fuses the
             result (the authors' code); else each place has its own.
         bias: of the last convolution.
+        second: so many streams, from the full size on, have a DAU in the second column; None is
+            all.
+        closes: whether a convolution follows the last fusion.
     """
 
     def __init__(
@@ -226,6 +229,8 @@ class MSRB(nn.Module):
         up: Callable[[int, int], nn.Module],
         shared_columns: bool,
         bias: bool = False,
+        second: int | None = None,
+        closes: bool = True,
     ) -> None:
         super().__init__()
         levels = range(len(widths))
@@ -241,10 +246,12 @@ class MSRB(nn.Module):
         self.resize = nn.ModuleDict(
             {f"{i}_{j}": steps(i, j) for i in levels for j in levels if i != j}
         )
-        self.dau2 = None if shared_columns else nn.ModuleList(dau(width) for width in widths)
+        self.dau2 = (
+            None if shared_columns else nn.ModuleList(dau(width) for width in widths[:second])
+        )
         self.skff2 = None if shared_columns else skff(widths[0])
         self.last_up = nn.ModuleList(steps(j, 0) for j in levels if j > 0)
-        self.conv_out = conv(widths[0], widths[0], 3, bias)
+        self.conv_out = conv(widths[0], widths[0], 3, bias) if closes else None
 
     def forward(self, x: Tensor, pooling: Pooling) -> Tensor:
         levels = range(len(self.dau))
@@ -259,22 +266,33 @@ class MSRB(nn.Module):
             for j in levels
         ]
         second = self.dau if self.dau2 is None else self.dau2
-        streams = [second[j](fused[j], pooling) for j in levels]
+        streams = [dau(stream, pooling) for dau, stream in zip(second, fused, strict=False)]
+        streams += fused[len(streams) :]
         enlarged = [up(stream) for up, stream in zip(self.last_up, streams[1:], strict=True)]
         last = self.skff[0] if self.skff2 is None else self.skff2
-        return self.conv_out(last([streams[0], *enlarged], pooling)) + x
+        merged = last([streams[0], *enlarged], pooling)
+        return (merged if self.conv_out is None else self.conv_out(merged)) + x
 
 
 class RRG(nn.Module):
-    """Recursive residual group (section 3, figure 2): blocks, a convolution, a skip."""
+    """Recursive residual group (section 3, figure 2): blocks, a convolution, a skip.
 
-    def __init__(self, blocks: Sequence[nn.Module], channels: int, bias: bool = False) -> None:
+    Without the convolution there is no skip either: blocks have one of their own.
+    """
+
+    def __init__(
+        self,
+        blocks: Sequence[nn.Module],
+        channels: int,
+        bias: bool = False,
+        closes: bool = True,
+    ) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
-        self.conv = conv(channels, channels, 3, bias)
+        self.conv = conv(channels, channels, 3, bias) if closes else None
 
     def forward(self, x: Tensor, pooling: Pooling) -> Tensor:
         features = x
         for block in self.blocks:
             features = block(features, pooling)
-        return self.conv(features) + x
+        return features if self.conv is None else self.conv(features) + x

@@ -4,7 +4,7 @@ The same groups, blocks, fusion and attention as in :mod:`mirnet_cli.networks.mi
 changes that make it 90 times cheaper for each pixel: it works on the pixel-unshuffled picture
 (Shi et al., CVPR 2016, backwards), streams are narrow and grow by chosen widths, resizing keeps
 only its linear branch, and slopes are fixed (LeakyReLU). Columns have their own DAUs: sharing saves
-parameters, not time.
+parameters, not time. A lean one leaves out some of that, too.
 
 For super-resolution the body works at the small picture's size, and one convolution for each scale
 followed by a pixel shuffle makes the large one.
@@ -29,7 +29,7 @@ class CompactMIRNet(nn.Module):
         def activation() -> nn.Module:
             return nn.LeakyReLU(0.2)
 
-        def block() -> MSRB:
+        def block(last: bool) -> MSRB:
             return MSRB(
                 config.widths,
                 dau=lambda c: DAU(c, config.reduction, activation, activation),
@@ -37,11 +37,18 @@ class CompactMIRNet(nn.Module):
                 down=LinearDown,
                 up=LinearUp,
                 shared_columns=False,
+                second=1 if last else None,
+                closes=not last,
             )
 
         self.conv_in = conv(config.inputs * unshuffle**2, features, 3, bias=True)
         self.groups = nn.ModuleList(
-            RRG([block() for _ in range(config.blocks)], features) for _ in range(config.groups)
+            RRG(
+                [block(config.lean and group == config.groups - 1) for _ in range(config.blocks)],
+                features,
+                closes=not config.lean,
+            )
+            for group in range(config.groups)
         )
         self.heads = nn.ModuleDict(
             {

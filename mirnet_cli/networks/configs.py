@@ -76,6 +76,9 @@ class CompactConfig:
         unshuffle: the body's pixels are so many input pixels wide; 1 or 2.
         scales: output sizes over input size that this network has a last layer for.
         reduction: squeeze of the channel attention.
+        lean: leave out what hardly pays. A group ends with one convolution, not two that nothing
+            bends between, and the last group with none, as the last layer is one; and there only
+            the full size has a second dual attention unit.
     """
 
     inputs: int = 3
@@ -85,6 +88,7 @@ class CompactConfig:
     unshuffle: int = 2
     scales: tuple[int, ...] = (1,)
     reduction: int = 8
+    lean: bool = False
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:

@@ -175,6 +175,7 @@ _COMPACT_FIELDS: Mapping[str, Field] = {
     "unshuffle": Whole(1, 4),
     "scales": Several(Whole(1, 4), 4),
     "reduction": Whole(1, 64),
+    "lean": Flag(),
 }
 _LIGHT_FIELDS: Mapping[str, Field] = {
     "inputs": Whole(4, 4),

@@ -10,7 +10,7 @@ run takes no longer than the others.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -436,6 +436,8 @@ class Parts:
         widths: channels of its streams.
         shared_columns: one DAU serves both columns, and one SKFF both fusions at full size.
         bias: of its last convolution.
+        second: so many of its streams, from the full size on, have a second DAU; None is all.
+        closes: whether it has that convolution.
     """
 
     widths: tuple[int, ...]
@@ -445,6 +447,8 @@ class Parts:
     up: Callable[[Stream, str, int], Stream]
     shared_columns: bool
     bias: bool
+    second: int | None = None
+    closes: bool = True
 
 
 def msrb(w: Writer, x: Stream, name: str, parts: Parts) -> Stream:
@@ -470,20 +474,33 @@ def msrb(w: Writer, x: Stream, name: str, parts: Parts) -> Stream:
         for j in levels
     ]
     column = "dau" if parts.shared_columns else "dau2"
-    streams = [parts.dau(fused[j], f"{name}.{column}.{j}") for j in levels]
+    streams = [
+        parts.dau(stream, f"{name}.{column}.{j}") for j, stream in enumerate(fused[: parts.second])
+    ]
+    streams += fused[len(streams) :]
     enlarged = [resized(streams[j], j, 0, f"last_up.{j - 1}") for j in levels[1:]]
     last = "skff.0" if parts.shared_columns else "skff2"
     merged = parts.skff([streams[0], *enlarged], f"{name}.{last}")
-    return add(w.conv(merged, f"{name}.conv_out", widths[0], 3, bias=parts.bias), x)
+    if parts.closes:
+        merged = w.conv(merged, f"{name}.conv_out", widths[0], 3, bias=parts.bias)
+    return add(merged, x)
 
 
 def rrg(
-    w: Writer, x: Stream, name: str, blocks: int, block: Callable[[Stream, str], Stream], bias: bool
+    w: Writer,
+    x: Stream,
+    name: str,
+    blocks: int,
+    block: Callable[[Stream, str], Stream],
+    bias: bool,
+    closes: bool = True,
 ) -> Stream:
     """Recursive residual group."""
     features = x
     for m in range(blocks):
         features = block(features, f"{name}.blocks.{m}")
+    if not closes:
+        return features
     return add(w.conv(features, f"{name}.conv", x.channels, 3, bias=bias), x)
 
 
@@ -502,8 +519,16 @@ def _compact(w: Writer, x: Stream, config: Mapping[str, Any], scale: int | None)
     shallow = unshuffling_conv(w, x, "conv_in", sizes.widths[0], r)
     features = shallow
     for g in range(sizes.groups):
+        last = sizes.lean and g == sizes.groups - 1
+        own = replace(parts, second=1 if last else None, closes=not last)
         features = rrg(
-            w, features, f"groups.{g}", sizes.blocks, lambda s, name: msrb(w, s, name, parts), False
+            w,
+            features,
+            f"groups.{g}",
+            sizes.blocks,
+            lambda s, name, own=own: msrb(w, s, name, own),  # type: ignore[misc]
+            False,
+            not sizes.lean,
         )
     side = (scale or sizes.scales[0]) * r
     head = w.conv(add(features, shallow), f"heads.{side // r}", 3 * side**2, 3, bias=True)

@@ -31,6 +31,22 @@ def test_output_has_the_scaled_size(unshuffle: int, scale: int) -> None:
     assert made(x).shape == (2, 3, scale * x.shape[2], scale * x.shape[3])
 
 
+def test_a_lean_one_leaves_out_what_closes_groups_and_the_last_small_stream() -> None:
+    sizes = {"widths": (8, 16), "groups": 3, "blocks": 2}
+    full, lean = (set(network(**sizes, lean=lean).state_dict()) for lean in (False, True))
+    assert lean < full
+    left_out = {key.removesuffix(".weight") for key in full - lean}
+    closing = {f"groups.{group}.conv" for group in range(3)}
+    last = {f"groups.2.blocks.{block}.conv_out" for block in range(2)}
+    small = {
+        key
+        for key in left_out
+        if key.startswith(("groups.2.blocks.0.dau2.1.", "groups.2.blocks.1.dau2.1."))
+    }
+    assert small
+    assert left_out == closing | last | small
+
+
 def test_untrained_network_changes_nothing() -> None:
     made = CompactMIRNet(CompactConfig())
     assert made(torch.rand(1, 3, 16, 24)).abs().max() == 0

@@ -80,6 +80,7 @@ def test_it_agrees_with_torch(family: str, kind: str) -> None:
     [
         ("compact", {"inputs": 6}),
         ("compact", {"unshuffle": 1, "scales": [3], "widths": [8, 12]}),
+        ("compact", {"widths": [8, 12, 16], "groups": 2, "lean": True}),
         ("light", {"widths": [8, 8, 12, 12]}),
         ("light", {"widths": [8, 8, 12, 12], "judges": 6}),
         ("light", {"widths": [8, 8, 12, 12], "judges": 6, "shades": 5}),
@@ -206,6 +207,7 @@ def test_tensors_that_do_not_fit_are_refused(fault: Fault, says: str) -> None:
         {"unshuffle": 65536},
         {"scales": []},
         {"reduction": 0},
+        {"lean": 1},
         {"inputs": 65536},
     ],
 )
