@@ -9,8 +9,9 @@ targets. Photos come noisier and more glaring than any that the network is train
 features are then wider than levels that suit its own recipe: some samples are louder, and single
 pixels count that are far from the teacher's, as they are where levels end.
 
-The first convolution, which meets the picture, the last two, the attention's 5x5 (two channels)
-and whatever works on pooled vectors stay in float: rounding them costs much and gains little.
+The first convolution, which meets the picture, the last (the last two, but of a lean network), the
+attention's 5x5 (two channels) and whatever works on pooled vectors stay in float: rounding them
+costs much and gains little.
 """
 
 import copy

@@ -191,9 +191,8 @@ _RECIPES: dict[str, tuple[Recipe, ...]] = {
             "denoise",
             "network",
             "input",
-            _PLAIN,
+            replace(_PLAIN, lean=True),
             _denoise,
-            in_float=_LAST_AT_FULL_SIZE.format(group=1),
         ),
     ),
     "enhance": (

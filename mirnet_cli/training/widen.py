@@ -24,10 +24,16 @@ def widened(given: Mapping[str, Tensor], made: Mapping[str, Tensor]) -> dict[str
     Returns:
         None where its first width is not a whole number of times the smaller one's, two at least,
         another width is neither so many times the smaller one's nor the same, or something else
-        differs than widths and the number of groups.
+        differs than widths and the number of groups. Groups of a lean network cannot be added:
+        their last convolution is what makes them nothing.
     """
     times = _times(given, made)
     if times is None or not given.keys() <= made.keys():
+        return None
+    added = {_group(name) for name in made.keys() - given.keys()}
+    if added & {_group(name) for name in given} or not all(
+        f"{g}.conv.weight" in made for g in added
+    ):
         return None
     generator = torch.Generator().manual_seed(0)
     grown = {}
@@ -36,14 +42,18 @@ def widened(given: Mapping[str, Tensor], made: Mapping[str, Tensor]) -> dict[str
             value = _copied(given[name].float(), like.shape, name, times, generator)
             if value is None:
                 return None
-        elif name.startswith("groups."):
+        else:
             # What is last in a group, before what came in is added.
             last = name.count(".") == 3 and ".conv." in name
             value = torch.zeros_like(like) if last else like.clone()
-        else:
-            return None
         grown[name] = value
     return grown
+
+
+def _group(name: str) -> str:
+    """The group that a tensor is of, ``groups.0`` for one; of others the first part of its name."""
+    parts = name.split(".")
+    return ".".join(parts[: 2 if parts[0] == "groups" else 1])
 
 
 def _times(given: Mapping[str, Tensor], made: Mapping[str, Tensor]) -> int | None:

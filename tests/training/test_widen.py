@@ -29,6 +29,7 @@ def network(config: CompactConfig) -> CompactMIRNet:
         (replace(SMALL, widths=(32, 64)), {"widths": (64, 128)}),
         (replace(SMALL, widths=(32, 64)), {"widths": (64, 64)}),
         (replace(SMALL, widths=(32, 64)), {"widths": (96, 192), "groups": 3}),
+        (replace(SMALL, widths=(32, 64), groups=2, lean=True), {"widths": (64, 128)}),
     ],
 )
 def test_a_larger_network_begins_as_the_smaller_one(
@@ -65,6 +66,11 @@ def test_other_sizes_are_not_grown() -> None:
         replace(SMALL, widths=(48, 96)),
         replace(SMALL, widths=(64, 96)),
         replace(SMALL, widths=(64, 128), unshuffle=2),
+        replace(SMALL, widths=(64, 128), scales=(2, 3)),
     ):
         assert widened(small, network(config).state_dict()) is None
+    lean = replace(SMALL, widths=(32, 64), lean=True)
+    for change in ({"groups": 2}, {"lean": False}):
+        larger = network(replace(lean, widths=(64, 128), **change)).state_dict()  # type: ignore[arg-type]
+        assert widened(network(lean).state_dict(), larger) is None
     assert widened({}, small) is None
