@@ -193,6 +193,7 @@ _RECIPES: dict[str, tuple[Recipe, ...]] = {
             "input",
             replace(_PLAIN, lean=True),
             _denoise,
+            in_float=r"groups\.1\.blocks\.0\.dau2\.0\.merge$",
         ),
     ),
     "enhance": (
