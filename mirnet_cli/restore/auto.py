@@ -23,7 +23,7 @@ from mirnet_cli.restore.sizing import Forecast
 from mirnet_cli.restore.steps import AutoOptions
 from mirnet_cli.restore.work import Work
 
-_RULES = 5
+_RULES = 6
 """Counted up when the same photo is decided differently, for the journals of batches."""
 
 _REMOVED = 0.64, 1.28
