@@ -5,6 +5,7 @@ Every tensor is ``(N, channels, height, width)``. Every global pool goes through
 """
 
 from collections.abc import Callable, Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -215,9 +216,6 @@ class MSRB(nn.Module):
         shared_columns: one DAU serves both columns of a stream, and the first SKFF also fuses the
             result (the authors' code); else each place has its own.
         bias: of the last convolution.
-        second: so many streams, from the full size on, have a DAU in the second column; None is
-            all.
-        closes: whether a convolution follows the last fusion.
     """
 
     def __init__(
@@ -229,8 +227,6 @@ class MSRB(nn.Module):
         up: Callable[[int, int], nn.Module],
         shared_columns: bool,
         bias: bool = False,
-        second: int | None = None,
-        closes: bool = True,
     ) -> None:
         super().__init__()
         levels = range(len(widths))
@@ -246,12 +242,17 @@ class MSRB(nn.Module):
         self.resize = nn.ModuleDict(
             {f"{i}_{j}": steps(i, j) for i in levels for j in levels if i != j}
         )
-        self.dau2 = (
-            None if shared_columns else nn.ModuleList(dau(width) for width in widths[:second])
-        )
+        self.dau2 = None if shared_columns else nn.ModuleList(dau(width) for width in widths)
         self.skff2 = None if shared_columns else skff(widths[0])
         self.last_up = nn.ModuleList(steps(j, 0) for j in levels if j > 0)
-        self.conv_out = conv(widths[0], widths[0], 3, bias) if closes else None
+        self.conv_out: nn.Conv2d | None = conv(widths[0], widths[0], 3, bias)
+
+    def lean(self) -> Self:
+        """Leave out the last convolution, and the second DAU of all streams but the first."""
+        self.conv_out = None
+        if self.dau2 is not None:
+            self.dau2 = self.dau2[:1]
+        return self
 
     def forward(self, x: Tensor, pooling: Pooling) -> Tensor:
         levels = range(len(self.dau))

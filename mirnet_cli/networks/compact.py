@@ -30,16 +30,15 @@ class CompactMIRNet(nn.Module):
             return nn.LeakyReLU(0.2)
 
         def block(last: bool) -> MSRB:
-            return MSRB(
+            made = MSRB(
                 config.widths,
                 dau=lambda c: DAU(c, config.reduction, activation, activation),
                 skff=lambda c: SKFF(c, len(config.widths), max(c // 8, 4), activation),
                 down=LinearDown,
                 up=LinearUp,
                 shared_columns=False,
-                second=1 if last else None,
-                closes=not last,
             )
+            return made.lean() if last else made
 
         self.conv_in = conv(config.inputs * unshuffle**2, features, 3, bias=True)
         self.groups = nn.ModuleList(

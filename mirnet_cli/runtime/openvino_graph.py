@@ -436,8 +436,7 @@ class Parts:
         widths: channels of its streams.
         shared_columns: one DAU serves both columns, and one SKFF both fusions at full size.
         bias: of its last convolution.
-        second: so many of its streams, from the full size on, have a second DAU; None is all.
-        closes: whether it has that convolution.
+        lean: it lacks that convolution, and the second DAU of all streams but the first.
     """
 
     widths: tuple[int, ...]
@@ -447,8 +446,7 @@ class Parts:
     up: Callable[[Stream, str, int], Stream]
     shared_columns: bool
     bias: bool
-    second: int | None = None
-    closes: bool = True
+    lean: bool = False
 
 
 def msrb(w: Writer, x: Stream, name: str, parts: Parts) -> Stream:
@@ -474,14 +472,13 @@ def msrb(w: Writer, x: Stream, name: str, parts: Parts) -> Stream:
         for j in levels
     ]
     column = "dau" if parts.shared_columns else "dau2"
-    streams = [
-        parts.dau(stream, f"{name}.{column}.{j}") for j, stream in enumerate(fused[: parts.second])
-    ]
-    streams += fused[len(streams) :]
+    seconds = fused[:1] if parts.lean else fused
+    streams = [parts.dau(stream, f"{name}.{column}.{j}") for j, stream in enumerate(seconds)]
+    streams += fused[len(seconds) :]
     enlarged = [resized(streams[j], j, 0, f"last_up.{j - 1}") for j in levels[1:]]
     last = "skff.0" if parts.shared_columns else "skff2"
     merged = parts.skff([streams[0], *enlarged], f"{name}.{last}")
-    if parts.closes:
+    if not parts.lean:
         merged = w.conv(merged, f"{name}.conv_out", widths[0], 3, bias=parts.bias)
     return add(merged, x)
 
@@ -519,8 +516,7 @@ def _compact(w: Writer, x: Stream, config: Mapping[str, Any], scale: int | None)
     shallow = unshuffling_conv(w, x, "conv_in", sizes.widths[0], r)
     features = shallow
     for g in range(sizes.groups):
-        last = sizes.lean and g == sizes.groups - 1
-        own = replace(parts, second=1 if last else None, closes=not last)
+        own = replace(parts, lean=sizes.lean and g == sizes.groups - 1)
         features = rrg(
             w,
             features,
