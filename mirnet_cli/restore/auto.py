@@ -49,7 +49,7 @@ _BLUR = 0.42, 0.52
 City100's photos from afar are at 0.38 to 0.58, their close ones at 0.21 to 0.35, clean photos below
 0.48. Noisy photos of PolyU are at 0.22 to 0.49: what sharpens them costs 3 dB.
 """
-_WILD = 11.0, 20.0
+_WILD = 11.0, 17.0
 """Levels by which sharpening changes a place when it makes things up; City100 has 2 to 10."""
 _LEAST = 0.02
 """Strength and stops below which a step changes nothing that can be seen."""
