@@ -2,8 +2,9 @@
 
 The network sees the reduced picture once. For each place it gives a curve: how many stops the place
 gets when so many are asked for. Curves never fall, and their mean over what is dark is what was
-asked for; so more stops are more light everywhere, and none leave the exposure as it is. Beside
-them come a small correction of colour and the amount that the picture itself seems to ask for.
+asked for; so more stops are more light everywhere but in what is drawn to black, and none leave the
+exposure as it is. Beside them come a small correction of colour and the amount that the picture
+itself seems to ask for.
 
 At full size the stops of a pixel follow from its own luminance, by the coefficients of a guided
 filter (He and Sun, "Fast guided filter", arXiv 1505.00996) that were found on the reduced picture,
@@ -109,7 +110,7 @@ _FLAT, _VARIED = 0.04, 0.12
 """Of the mean, how far apart nearly all values of a picture of 16 pixels are: where it is less than
 the first there is nothing to see, noise aside, that could lack light or have a cast; the least of
 760 photos has 0.25."""
-_NEARLY_ALL = (0.05, 0.95)
+_NEARLY_ALL = (0.01, 0.99)
 _ICON, _SMALL = 16, 32
 """Pixels of the longer side of what is no photo, and of what may be one."""
 _ALONE, _ROWS = 1 << 18, 64
@@ -267,7 +268,7 @@ def _boldly(asked: float) -> float:
     """What is given to a photo that the network expects to ask for so much.
 
     Next to nothing is nothing. Good photos count so much where the amount is learned that what does
-    lack light is expected to ask for too little: beyond half a stop that is made up for.
+    lack light is expected to ask for too little: beyond :data:`_MILD` stops that is made up for.
     """
     least = min(max((asked - _NEXT_TO_NOTHING) / (_LITTLE - _NEXT_TO_NOTHING), 0.0), 1.0)
     given = least * asked + min(_BOLD * max(asked - _MILD, 0.0), _MORE)

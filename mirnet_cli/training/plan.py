@@ -134,6 +134,12 @@ def make(
         raise UsageError(what, "leave the table network out", subject=config)
     parts = []
     for part in recipe.find(name):
+        begun = sizes.get(part.part)
+        if isinstance(begun, CompactConfig) and isinstance(part.config, CompactConfig):
+            # What was left out, or not, stays so unless the table says otherwise.
+            part = dataclasses.replace(
+                part, config=dataclasses.replace(part.config, lean=begun.lean)
+            )
         if network is not None:
             changes["config"] = dataclasses.replace(part.config, **_fitting(network, part, config))
         elif part.part in sizes and (integers or not part.grows):

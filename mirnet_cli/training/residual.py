@@ -37,7 +37,8 @@ def make_batch(run: Run, step: int, stage: Stage) -> Batch:
     ).to(run.device)
     batch = _as_batch(run.recipe, crops, generator, scale)
     if run.integers and run.recipe.loud:
-        # The teacher knows what to make of it, and that is what counts.
+        # The teacher knows what to make of it, and that is what counts: of the target little does,
+        # and it stays that of the quieter picture.
         inputs = integers.louder(batch.inputs, run.recipe.loud, generator)
         batch = replace(batch, inputs=inputs)
     return batch

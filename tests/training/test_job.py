@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from safetensors import SafetensorError
 
 import mirnet_cli as mirnet
 from mirnet_cli.errors import InputError, MirnetError, OutOfMemoryError, OutputError, UsageError
-from mirnet_cli.training import job
+from mirnet_cli.networks.configs import CompactConfig
+from mirnet_cli.training import job, plan
 from mirnet_cli.training.options import TrainOptions
 from mirnet_cli.training.photos import load_pairs, load_photos, random_crops, split
-from mirnet_cli.training.recipe import Recipe
+from mirnet_cli.training.recipe import Recipe, find
 from mirnet_cli.training.run import Progress
 from tests.photo.pictures import grey_profile
 
@@ -535,3 +537,20 @@ def test_training_for_integers_brings_them_nearer_to_the_teacher(
         report=lambda part, progress: found.append(progress.loss or 0.0),
     )
     assert found[-1] < found[0]
+
+
+def test_a_network_of_weights_stays_lean_or_not_whatever_else_is_changed(tmp_path: Path) -> None:
+    config = tmp_path / "sizes.toml"
+    (part,) = find("denoise")
+    for lean in (False, True):
+        sizes = {"network": replace(part.config, lean=lean)}
+        for name, text in (("denoise", "[network]\nblocks = 2"), ("denoise-large", None)):
+            if text is not None:
+                config.write_text(text)
+            given = None if text is None else config
+            made = plan.make(name, config=given, seed=0, origin="x", sizes=sizes).parts[0].config
+            assert isinstance(made, CompactConfig)
+            assert made.lean is lean
+    config.write_text("[network]\nlean = false")
+    made = plan.make("denoise", config=config, seed=0, origin="x", sizes=sizes).parts[0].config
+    assert made == replace(part.config, lean=False)

@@ -1,5 +1,6 @@
 """``mirnet train enhance``: views of panoramas, curves that are learned, and going on exactly."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
@@ -114,8 +115,11 @@ def test_sizes_can_be_told_and_are_taken_up_all_but_what_the_use_decides(
     for field in fields(part.config):
         usual = getattr(part.config, field.name)
         usual = list(usual) if isinstance(usual, tuple) else usual
-        other = usual * 2 if field.name in ("hidden", "judges", "shades") else usual
-        config.write_text(f"[network]\n{field.name} = {other}\n")
+        other: object = [2 * each for each in usual] if isinstance(usual, list) else 2 * usual
+        other = not usual if isinstance(usual, bool) else other
+        if field.name in given[part.family]:
+            other = usual
+        config.write_text(f"[network]\n{field.name} = {json.dumps(other)}\n")
         if field.name in given[part.family]:
             with pytest.raises(UsageError, match=f"no '{field.name}'"):
                 plan.make(name, config=config, seed=0, origin=None, sizes={})
