@@ -15,6 +15,8 @@ _DECIMAL = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 _BINARY = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 RANGES = ("0..1", "0..255", "-1..1")
 """What black and white may be in the numbers of a network."""
+QUALITIES = ("auto", "clean", "real")
+"""What a picture may be taken for."""
 LOWEST_EV, HIGHEST_EV = -2.0, 5.0
 """Stops of light that can be asked for."""
 LEAST_TILE = 16
@@ -241,6 +243,13 @@ def input_range(text: str) -> str:
     """``0..1``, ``0..255`` or ``-1..1``."""
     if text not in RANGES:
         raise ValueError(f"{text!r} is not one of {', '.join(RANGES)}")
+    return text
+
+
+def input_quality(text: str) -> str:
+    """``auto``, ``clean`` or ``real``."""
+    if text not in QUALITIES:
+        raise ValueError(f"{text!r} is not one of {', '.join(QUALITIES)}")
     return text
 
 

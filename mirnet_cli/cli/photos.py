@@ -411,10 +411,11 @@ def _summary(result: "Result") -> str:
 
 
 def _pieces(result: "Result") -> str:
-    light = "" if result.ev is None else f"{result.ev:+g} EV, "
+    said = "" if result.ev is None else f"{result.ev:+g} EV, "
+    said += "" if result.input_quality is None else f"taken for {result.input_quality}, "
     if not result.tile:
-        return f"{light}in one piece"
-    return f"{light}tiles of {result.tile}, overlap {result.overlap}, context {result.context}"
+        return f"{said}in one piece"
+    return f"{said}tiles of {result.tile}, overlap {result.overlap}, context {result.context}"
 
 
 def _refuse_terminal() -> None:

@@ -34,7 +34,7 @@ SUPPORTED = "give weights of MIRNet as .safetensors, .pth or .pt"
 """What to do about a file that is something else."""
 
 _DTYPES = frozenset({"F16", "F32"})
-_INTEGERS = re.compile(r"(network|thumbnail)-int8\..*\.weight\Z")
+_INTEGERS = re.compile(r"(network|thumbnail|clean)-int8\..*\.weight\Z")
 """Names of what may be int8 as well, in this project's own format."""
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\x00", b"MM\x00*")

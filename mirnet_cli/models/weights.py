@@ -5,6 +5,11 @@ network has a version in integers (:attr:`NetworkSpec.integers`), ``network-int8
 metadata text ``mirnet``: JSON with ``format`` (1), ``name``, ``task``, ``scales``, ``base``,
 ``context``, ``overlap``, ``licence``, ``network`` and ``thumbnail`` (family and config; the second
 may be null) and ``training`` (what the recipe wants to remember: data, seed, hours).
+
+A file with a second set of weights, for clean pictures, has ``format`` 2: also ``clean.KEY``,
+``clean-int8.KEY`` and ``clean`` in the JSON, of the same names, shapes and config as ``network``,
+and, in float32, ``judge.KEY`` of :data:`mirnet_cli.networks.judge.SHAPES`, which tells the two
+kinds of pictures apart.
 """
 
 import json
@@ -14,16 +19,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mirnet_cli.errors import ModelError, UsageError
 from mirnet_cli.models import container
 from mirnet_cli.models.catalogue import CONTEXTS, DEFOCUS, NAME, SCALES, TASKS
 from mirnet_cli.models.container import Container
+from mirnet_cli.networks import judge
 from mirnet_cli.networks.described import FAMILY
 from mirnet_cli.networks.spec import LEVELS, MOST, NetworkSpec
 
-FORMAT = 1
-PARTS = ("network", "thumbnail")
+FORMAT, WITH_CLEAN = 1, 2
+"""Of files, and of those with a second set of weights, which older versions cannot use."""
+PARTS = ("network", "thumbnail", "clean")
+_JUDGE = "judge"
 _INTEGERS = "-int8"
 """What is added to a part's name for :attr:`NetworkSpec.integers`."""
 BASES = ("input", "bicubic", "enlarged", "guided", "light", "none")
@@ -64,6 +73,9 @@ class Weights:
         training: what the recipe recorded.
         known: results beyond the limits of :mod:`mirnet_cli.restore.output_checks` are faults,
             since these weights were measured to stay within; of others they may be meant.
+        clean: the same network with weights for clean pictures, without noise, blur and traces of
+            compression, which ``network`` has to cope with, too; None where there is one set.
+        judge: of :mod:`mirnet_cli.networks.judge`, which says which of the two suits a picture.
     """
 
     name: str
@@ -79,6 +91,14 @@ class Weights:
     overlap: int | None
     training: Mapping[str, Any] = field(default_factory=dict)
     known: bool = False
+    clean: NetworkSpec | None = None
+    judge: Mapping[str, NDArray[np.float32]] | None = None
+
+    @property
+    def parts(self) -> dict[str, NetworkSpec]:
+        """The networks there are, by their names among :data:`PARTS`."""
+        every = {part: getattr(self, part) for part in PARTS}
+        return {part: spec for part, spec in every.items() if spec is not None}
 
     @property
     def reading(self) -> dict[str, Any]:
@@ -119,7 +139,7 @@ def is_own(content: Container) -> bool:
 def interpret(content: Container, path: Path) -> Weights:
     """Like :func:`load`, of a safetensors file that has been read already."""
     description = _description(content.metadata, path)
-    kinds = (*PARTS, *(part + _INTEGERS for part in PARTS))
+    kinds = (*PARTS, *(part + _INTEGERS for part in PARTS), _JUDGE)
     tensors: dict[str, dict[str, Any]] = {kind: {} for kind in kinds}
     for name, tensor in content.tensors.items():
         part, _, key = name.partition(".")
@@ -134,6 +154,7 @@ def interpret(content: Container, path: Path) -> Weights:
     network = specs["network"]
     if network is None:
         raise ModelError("there is no network in it", _FOREIGN, subject=path)
+    _check_clean(network, specs["clean"], tensors[_JUDGE], path)
     return Weights(
         name=description["name"],
         path=path,
@@ -147,6 +168,8 @@ def interpret(content: Container, path: Path) -> Weights:
         context=description["context"],
         overlap=description["overlap"],
         training=description["training"],
+        clean=specs["clean"],
+        judge=tensors[_JUDGE] or None,
     )
 
 
@@ -173,10 +196,12 @@ def save(path: Path, weights: Weights, *, half: bool = True, overwrite: bool = T
         ModelError: for values that :func:`load` would refuse, too large for float16 among them.
         OutputError: where the file cannot be written.
     """
-    parts = {"network": weights.network, "thumbnail": weights.thumbnail}
     said = ("name", "task", "scales", "base", "context", "overlap", "licence", "training")
+    two = weights.clean is not None or weights.judge is not None
+    # Where there is one set, not a word of a second: the bytes of older versions.
+    parts = {part: getattr(weights, part) for part in PARTS if two or part != "clean"}
     description = {
-        "format": FORMAT,
+        "format": WITH_CLEAN if two else FORMAT,
         **{name: getattr(weights, name) for name in said},
         **{
             part: spec and {"family": spec.family, "config": dict(spec.config)}
@@ -194,6 +219,8 @@ def save(path: Path, weights: Weights, *, half: bool = True, overwrite: bool = T
     for part, spec in parts.items():
         for key, tensor in spec.integers.items() if spec is not None else ():
             tensors[f"{part}{_INTEGERS}.{key}"] = np.ascontiguousarray(tensor)
+    for key, tensor in (weights.judge or {}).items():
+        tensors[f"{_JUDGE}.{key}"] = np.ascontiguousarray(tensor)
     from safetensors.numpy import save as serialise
 
     text = json.dumps(description, sort_keys=True, ensure_ascii=False, allow_nan=False)
@@ -228,10 +255,11 @@ def _description(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ModelError("the description of the weights is damaged", _FOREIGN, subject=path)
     version = values.get("format")
-    if type(version) is int and version > FORMAT:
-        what = f"made by a newer mirnet (format {version}, this one reads {FORMAT})"
+    if type(version) is int and version > WITH_CLEAN:
+        what = f"made by a newer mirnet (format {version}, this one reads {WITH_CLEAN})"
         raise ModelError(what, "update mirnet", subject=path)
     values.setdefault("thumbnail", None)
+    values.setdefault("clean", None)
     values.setdefault("overlap", None)
     values.setdefault("training", {})
     for name, valid in _RULES.items():
@@ -250,6 +278,15 @@ def _description(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
         raise ModelError(what, _FOREIGN, subject=path)
     if (values["base"] == "none") != (values["task"] == DEFOCUS):
         what = f"the base {values['base']} does not suit {values['task']}"
+        raise ModelError(what, _FOREIGN, subject=path)
+    if (values["format"] == WITH_CLEAN) != (values["clean"] is not None):
+        what = f"the format {WITH_CLEAN} and weights for clean pictures go together"
+        raise ModelError(what, _FOREIGN, subject=path)
+    if values["clean"] is not None and values["base"] != "bicubic":
+        what = f"weights for clean pictures do not suit the base {values['base']}"
+        raise ModelError(what, _FOREIGN, subject=path)
+    if values["clean"] not in (None, values["network"]):
+        what = "its network for clean pictures is another one than its network"
         raise ModelError(what, _FOREIGN, subject=path)
     return values
 
@@ -293,7 +330,7 @@ def _is_scales(value: object) -> bool:
 
 
 _RULES: Mapping[str, Callable[[Any], bool]] = {
-    "format": lambda v: type(v) is int and v == FORMAT,
+    "format": lambda v: type(v) is int and v in (FORMAT, WITH_CLEAN),
     "name": lambda v: isinstance(v, str) and NAME.fullmatch(v) is not None,
     "task": lambda v: isinstance(v, str) and v in (*TASKS, DEFOCUS),
     "scales": _is_scales,
@@ -303,6 +340,7 @@ _RULES: Mapping[str, Callable[[Any], bool]] = {
     "licence": lambda v: isinstance(v, str) and 0 < len(v) <= _MAX_LICENCE,
     "network": _is_network,
     "thumbnail": lambda v: v is None or _is_network(v),
+    "clean": lambda v: v is None or _is_network(v),
     "training": lambda v: isinstance(v, dict),
 }
 
@@ -336,6 +374,31 @@ def _spec(
         what = f"the integers of its {part} do not suit the network"
         raise ModelError(what, _FOREIGN, subject=path)
     return NetworkSpec(family, description["config"], tensors, sha256, integers=integers)
+
+
+def _check_clean(
+    network: NetworkSpec, clean: NetworkSpec | None, judged: Mapping[str, Any], path: Path
+) -> None:
+    """Refuse a second set of weights that is not of the same network, or cannot be chosen."""
+    if (clean is None) != (not judged):
+        what = "weights for clean pictures and a judge that chooses them go together"
+        raise ModelError(what, _FOREIGN, subject=path)
+    if clean is None:
+        return
+    if _shapes(clean.tensors) != _shapes(network.tensors):
+        what = "the tensors of its network for clean pictures are not those of its network"
+        raise ModelError(what, _FOREIGN, subject=path)
+    if clean.integers.keys() != network.integers.keys():
+        what = "its network and that for clean pictures do not have the same integers"
+        raise ModelError(what, _FOREIGN, subject=path)
+    floats = all(tensor.dtype == np.float32 for tensor in judged.values())
+    if not floats or _shapes(judged) != dict(judge.SHAPES):
+        what = "its judge is not the one that this version knows"
+        raise ModelError(what, "update mirnet", subject=path)
+
+
+def _shapes(tensors: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: tensor.shape for name, tensor in tensors.items()}
 
 
 def _are_integers(integers: Mapping[str, Any], tensors: Mapping[str, Any]) -> bool:

@@ -127,6 +127,8 @@ class Auto(Chain):
     def fingerprint(self) -> dict[str, Any]:
         """What makes a result what it is, beside the options of the photo."""
         asked = {name: v for name, v in self._auto.given().items() if name != "explain"}
+        if self._loading.input_quality != "auto":
+            asked["input_quality"] = self._loading.input_quality
         return {"auto": _RULES, **super().fingerprint(), **asked}
 
     def planned(self, options: StepOptions) -> tuple[Step, ...]:

@@ -76,6 +76,11 @@ class Chain(Restorer):
         return tuple(step for step, _ in self._parts)
 
     @property
+    def two_sets(self) -> bool:
+        """Whether weights of a step are of two sets, one for clean pictures."""
+        return any(step.two_sets for step in self.steps)
+
+    @property
     def model(self) -> str:
         """Names of the weights."""
         return "+".join(step.model for step in self.steps)

@@ -36,6 +36,7 @@ class Outcome:
         overlap: of tiles.
         context: how tiles were made to agree; "whole" where the picture was not cut.
         ev: stops of light that it was given; None where the network knows no amount.
+        input_quality: "clean" or "real", which it was restored as; None of weights of one set.
         warnings: fallbacks and the like.
     """
 
@@ -43,6 +44,7 @@ class Outcome:
     overlap: int = 0
     context: str = "whole"
     ev: float | None = None
+    input_quality: str | None = None
     warnings: list[str] = field(default_factory=list)
 
 
@@ -148,7 +150,7 @@ class Cutter:
 
     def _run(self, passes: Passes, context: str, outcome: Outcome) -> None:
         converged = passes.run(context, self.refinement)
-        outcome.ev = passes.ev
+        outcome.ev, outcome.input_quality = passes.ev, passes.input_quality
         plan, overlap = passes.cut.plan, passes.cut.overlap
         if unsafe := passes.unsafe:
             outcome.warnings.append(

@@ -24,12 +24,15 @@ def load(
         from mirnet_cli.restore.auto import Auto
 
         return Auto(_loaded, steps[0], asked.auto)
-    first, *others = map(_loaded, steps)
-    if not others:
-        return first
-    from mirnet_cli.restore.chain import Chain
+    made, *others = map(_loaded, steps)
+    if others:
+        from mirnet_cli.restore.chain import Chain
 
-    return Chain(first, *zip(others, [dict(each.own) for each in asked.then], strict=True))
+        made = Chain(made, *zip(others, [dict(each.own) for each in asked.then], strict=True))
+    if asked.input_quality != "auto" and not made.two_sets:
+        what = f"the model {made.model} has one set of weights for all photos"
+        raise UsageError(what, "leave --input-quality out")
+    return made
 
 
 def _loaded(options: LoadOptions) -> Restorer:

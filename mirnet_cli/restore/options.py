@@ -149,6 +149,15 @@ class LoadOptions(Options):
             flags=("--bgr/--rgb",),
         ),
     ] = None
+    input_quality: Annotated[
+        str,
+        Setting(
+            "Photos for upscale are clean, or real: with noise, blur, JPEG. [default: auto]",
+            WEIGHTS,
+            metavar="|".join(values.QUALITIES),
+            parse=values.input_quality,
+        ),
+    ] = "auto"
     device: Annotated[
         str,
         Setting(

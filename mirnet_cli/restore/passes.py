@@ -86,6 +86,7 @@ class Passes:
     Attributes:
         cut: how the picture is cut.
         watch: looks at the network's results.
+        input_quality: which of two sets of weights computes; None where there is one.
     """
 
     def __init__(
@@ -111,7 +112,8 @@ class Passes:
         self._network, self._picture, self._out, self._options = network, picture, out, options
         self._plan = cut.plan
         self._base, self._unsafe = network.base(picture, options, self.watch)
-        self._evaluate = network.evaluator(options.ensemble)
+        self.input_quality = network.quality(picture)
+        self._evaluate = network.evaluator(self.input_quality, options.ensemble)
         self._progress = Progress(report, len(cut.plan))
 
     @property

@@ -1,11 +1,14 @@
-"""Weights made ready to run: their network, and their second one where there is one."""
+"""Weights made ready to run: their network, and their others where there are any."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mirnet_cli.errors import ModelError, UsageError
 from mirnet_cli.models.weights import GUIDE, Weights
-from mirnet_cli.networks import FAMILIES, NetworkSpec
+from mirnet_cli.networks import FAMILIES, NetworkSpec, judge
 from mirnet_cli.restore import light, output_checks
 from mirnet_cli.restore.base import Base, BicubicBase, Guide, InputBase, NoBase, guided_base
 from mirnet_cli.restore.evaluate import Evaluator, Nothing
@@ -71,6 +74,7 @@ class Prepared:
         self.enlarge = scale if weights.base == "enlarged" else 1
         self.scale = scale // self.enlarge
         self._options = options
+        self._specs = weights.parts
         self.light = weights.base == "light"
         # First, because it refuses configurations that the following lines could not read.
         self.runner = self._prepare(spec, self.scale, options.precision)
@@ -107,26 +111,51 @@ class Prepared:
                 "use other weights",
                 subject=weights.path,
             )
+        self._runners = {"network": self.runner}
         self._safe: dict[str, Runner] = {}
-        self._thumbnail: tuple[NetworkSpec, Runner, Guide] | None = None
+        self._guide: Guide | None = None
         if weights.thumbnail is not None:
             config = dict(weights.thumbnail.config)
-            guide = Guide(**{name: config.pop(name) for name in GUIDE if name in config})
-            small = replace(weights.thumbnail, config=config)
-            self._thumbnail = small, self._prepare(small, None, options.precision), guide
+            self._guide = Guide(**{name: config.pop(name) for name in GUIDE if name in config})
+            self._specs["thumbnail"] = replace(weights.thumbnail, config=config)
+            self._runner("thumbnail")
 
     def release(self) -> None:
         """Give back the memory that the networks hold for their next run."""
-        runners = [self.runner, *self._safe.values()]
-        runners += [] if self._thumbnail is None else [self._thumbnail[1]]
-        for runner in runners:
+        for runner in (*self._runners.values(), *self._safe.values()):
             runner.release()
 
-    def evaluator(self, ensemble: bool) -> Evaluator | Nothing:
-        """The network for one picture, averaged over the eight symmetries or not."""
+    def quality(self, picture: Picture) -> str | None:
+        """Which of two sets of weights suits a picture, "clean" or "real"; None where one is all.
+
+        Unless it was said, it follows from the picture alone.
+
+        Args:
+            picture: as the network sees it.
+        """
+        if self.weights.judge is None:
+            return None
+        if self._options.input_quality != "auto":
+            return self._options.input_quality
+        gain = judge.advantage(self.weights.judge, looks(picture, judge.CROP))
+        return "clean" if gain > 0 else "real"
+
+    def evaluator(self, quality: str | None, ensemble: bool) -> Evaluator | Nothing:
+        """The network for one picture.
+
+        Args:
+            quality: as :meth:`quality` says of it.
+            ensemble: average over the eight symmetries.
+        """
         if self.light:
             return Nothing()
-        return self._evaluator(self.weights.network, self.scale, self.runner, ensemble)
+        part = "clean" if quality == "clean" else "network"
+        if self._specs.keys() >= {"network", "clean"}:
+            # The one runs in the memory that the other held.
+            for runners in (self._runners, self._safe):
+                for other in runners.keys() - {part}:
+                    runners[other].release()
+        return self._evaluator(part, ensemble)
 
     @property
     def _symmetries(self) -> Sequence[Symmetry]:
@@ -142,7 +171,7 @@ class Prepared:
 
     def margin(self, width: int) -> int:
         """Columns that a picture of this width needs from its other side where its sides meet."""
-        reduced = width // _ROUND if self.light or self._thumbnail is not None else 0
+        reduced = width // _ROUND if self.light or self._guide is not None else 0
         return max(-(-self.halo // self.enlarge), reduced, BICUBIC_REACH)
 
     def watch(self) -> output_checks.Watch:
@@ -172,10 +201,10 @@ class Prepared:
             return BicubicBase(picture, self.scale), 0
         if self.two_views:
             return NoBase(), 0
-        if self._thumbnail is None:
+        if self._guide is None:
             return InputBase(), 0
-        spec, runner, guide = self._thumbnail
-        evaluate = self._evaluator(spec, None, runner, options.ensemble)
+        spec = self._specs["thumbnail"]
+        evaluate = self._evaluator("thumbnail", options.ensemble)
         stride = FAMILIES[spec.family].stride(spec.config)
 
         def enhance(reduced: Floats) -> Floats:
@@ -191,7 +220,7 @@ class Prepared:
             result: Floats = reduced + residual[: reduced.shape[0], : reduced.shape[1]]
             return result.clip(0, 1, out=result)
 
-        return guided_base(picture, enhance, guide), evaluate.unsafe
+        return guided_base(picture, enhance, self._guide), evaluate.unsafe
 
     def asks(self, picture: Picture) -> float:
         """Stops of light that a picture asks for, of a network of light."""
@@ -199,18 +228,17 @@ class Prepared:
 
     def _asked(self, picture: Picture, ensemble: bool) -> tuple[Floats, light.Answer, int]:
         reduced = light.seen(picture)
-        evaluate = self._evaluator(self.weights.network, None, self.runner, ensemble)
+        evaluate = self._evaluator("network", ensemble)
         raw, _ = evaluate(pad(light.features(reduced), self._stride))
         said = light.answer(reduced, raw, light.telling(picture, reduced))
         return reduced, said, evaluate.unsafe
 
-    def _evaluator(
-        self, spec: NetworkSpec, scale: int | None, runner: Runner, ensemble: bool
-    ) -> Evaluator:
+    def _evaluator(self, part: str, ensemble: bool) -> Evaluator:
+        runner = self._runner(part)
+
         def safe() -> Runner:
-            part = "network" if spec is self.weights.network else "thumbnail"
             if part not in self._safe:
-                self._safe[part] = self._prepare(spec, scale, "fp32")
+                self._safe[part] = self._prepared(part, "fp32")
             return self._safe[part]
 
         return Evaluator(
@@ -219,11 +247,48 @@ class Prepared:
             symmetries=self._symmetries if ensemble else IDENTITY,
         )
 
+    def _runner(self, part: str) -> Runner:
+        """What runs a part, made ready where it was not before."""
+        if part not in self._runners:
+            self._runners[part] = self._prepared(part, self._options.precision)
+        return self._runners[part]
+
+    def _prepared(self, part: str, precision: str) -> Runner:
+        scale = None if part == "thumbnail" or self.light else self.scale
+        return self._prepare(self._specs[part], scale, precision)
+
     def _prepare(self, spec: NetworkSpec, scale: int | None, precision: str) -> Runner:
         runtime, device = self._options.runtime, self._options.device
         if precision == "int8" and not spec.integers:
-            if not (self.light or spec is not self.weights.network):
+            if not self.light and spec is not self._specs.get("thumbnail"):
                 integers_of(spec, self.weights.name)
             # What sees reduced pictures alone takes next to no time in any precision.
             precision = "auto"
         return prepare(spec, scale=scale, runtime=runtime, device=device, precision=precision)
+
+
+_LOOKS = 5
+"""Along each axis: what a judge is shown of a picture."""
+
+
+def looks(picture: Picture, side: int) -> Floats:
+    """Squares of a picture, evenly spread over all of it: 25, or as many as cover a smaller one.
+
+    Args:
+        picture: sides of less than ``side`` are mirrored.
+        side: of a square, in pixels.
+
+    Returns:
+        ``(N, side, side, 3)`` float32 in 0..1.
+    """
+    height, width = picture.height, picture.width - 2 * picture.margin
+    lines = [_places(height, side), [each + picture.margin for each in _places(width, side)]]
+    return np.stack([picture.read(rows, columns) for rows in lines[0] for columns in lines[1]])
+
+
+def _places(length: int, side: int) -> list[NDArray[np.int64]]:
+    """The pixels of each square along an axis."""
+    if length <= side:
+        return [np.pad(np.arange(length), (0, side - length), "symmetric")]
+    count = min(-(-length // side), _LOOKS)
+    return [n * (length - side) // (count - 1) + np.arange(side) for n in range(count)]

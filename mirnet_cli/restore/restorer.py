@@ -69,6 +69,7 @@ class Restorer:
         self.runtime = network.runner.runtime
         self.device = network.runner.device
         self.precision = network.runner.precision
+        self._said = options.input_quality if self.two_sets else "auto"
         self.two_views = network.two_views
         self.light = network.light
         self._cutter = Cutter(network, options, ceiling(options.max_memory, machine))
@@ -79,6 +80,11 @@ class Restorer:
     def steps(self) -> "tuple[Restorer, ...]":
         """The networks that a photo goes through: this one."""
         return (self,)
+
+    @property
+    def two_sets(self) -> bool:
+        """Whether its weights are of two sets, one for clean pictures."""
+        return self.weights.clean is not None
 
     @property
     def model(self) -> str:
@@ -100,6 +106,7 @@ class Restorer:
             "overlap": self.overlap,
             # How a measured network is read; journals of other networks stay valid.
             **({"reading": self.weights.reading} if self.weights.reading else {}),
+            **({"input_quality": self._said} if self._said != "auto" else {}),
         }
 
     def planned(self, options: StepOptions) -> tuple[Step, ...]:
@@ -325,7 +332,7 @@ class Restorer:
             self._keep_alpha(photo.alpha, alpha)
         # The input's pixels go before the encoder takes memory of its own.
         work.photo = regions.enlarged(photo, out, alpha)
-        work.provenance = self._provenance(options, work.outcome.ev)
+        work.provenance = self._provenance(options, work.outcome)
         work.said += work.outcome.warnings
         seconds = time.monotonic() - started
         work.seconds += seconds
@@ -338,6 +345,7 @@ class Restorer:
                 overlap=outcome.overlap,
                 context=outcome.context,
                 ev=outcome.ev,
+                input_quality=outcome.input_quality,
                 seconds=seconds,
             )
         )
@@ -360,6 +368,7 @@ class Restorer:
             output_width=width,
             output_height=height,
             ev=next((step.ev for step in work.steps if step.ev is not None), None),
+            input_quality=next((s.input_quality for s in work.steps if s.input_quality), None),
             megapixels=work.width * work.height / 1e6,
             seconds=work.seconds + time.monotonic() - started,
             steps=tuple(work.steps),
@@ -401,7 +410,7 @@ class Restorer:
             }
         )
 
-    def _provenance(self, options: StepOptions, ev: float | None) -> dict[str, str]:
+    def _provenance(self, options: StepOptions, outcome: Outcome) -> dict[str, str]:
         said = {
             "tool": f"mirnet {__version__}",
             "task": self.task,
@@ -410,8 +419,10 @@ class Restorer:
         }
         if self.scale > 1:
             said["scale"] = str(self.scale)
-        if ev is not None:
-            said["ev"] = f"{ev:g}"
+        if outcome.input_quality is not None:
+            said["input_quality"] = outcome.input_quality
+        if outcome.ev is not None:
+            said["ev"] = f"{outcome.ev:g}"
             for name in ("shadows", "highlights"):
                 if value := getattr(options, name):
                     said[name] = f"{value:g}"

@@ -30,7 +30,7 @@ class Step:
         task, scale, model, sha256: as of a :class:`Result`.
         runtime, device, precision: what computed.
         options: what was asked for beside the defaults, by name.
-        tile, overlap, context, ev: as of a :class:`Result`; None before it is done.
+        tile, overlap, context, ev, input_quality: as of a :class:`Result`; None before it is done.
         seconds: that it took; None before it is done.
     """
 
@@ -46,6 +46,7 @@ class Step:
     overlap: int | None = None
     context: str | None = None
     ev: float | None = None
+    input_quality: str | None = None
     seconds: float | None = None
 
     def __str__(self) -> str:
@@ -89,6 +90,8 @@ class Result:
         width, height: of the input after orientation and crop.
         output_width, output_height: of the output.
         ev: stops of light that it was given; None where the network knows no amount.
+        input_quality: "clean" or "real", which it was enlarged as; None where the weights do not
+            tell the two apart.
         megapixels: of the input.
         seconds: from decoding to the written file.
         steps: the networks that the photo went through, in order.
@@ -119,6 +122,7 @@ class Result:
     output_width: int | None = None
     output_height: int | None = None
     ev: float | None = None
+    input_quality: str | None = None
     megapixels: float | None = None
     seconds: float | None = None
     steps: tuple[Step, ...] = ()

@@ -18,7 +18,7 @@ from safetensors.numpy import save as serialise
 from mirnet_cli.errors import ExitCode, ModelError
 from mirnet_cli.models import weights
 from mirnet_cli.networks.spec import NetworkSpec
-from tests.models.builders import some_weights, spec
+from tests.models.builders import some_weights, spec, verdict
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
@@ -189,7 +189,12 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
         serialise({"a": np.zeros(2, np.float16)}, metadata={"mirnet": "[" * 200_000}),
         "damaged",
     ),
-    "newer format": (_described(format=2), "newer mirnet"),
+    "newer format": (_described(format=3), "newer mirnet"),
+    "format of two sets with one": (_described(format=2), "go together"),
+    "two sets in the format of one": (
+        _described(clean={"family": "compact", "config": {"widths": [4]}}),
+        "go together",
+    ),
     "format a text": (_described(format="1"), "format = '1'"),
     "name with a path": (_described(name="../../x"), "name = "),
     "name with an escape": (_described(name="\x1b[31m"), "name = "),
@@ -375,3 +380,105 @@ def test_other_tensors_are_not_of_integers(tmp_path: Path) -> None:
         weights.save(
             tmp_path / "a", some_weights(network=replace(spec(), tensors=tensors)), half=False
         )
+
+
+def _two_sets(**changes: Any) -> weights.Weights:
+    given = {"task": "upscale", "scales": (2,), "base": "bicubic", "thumbnail": None}
+    return some_weights(**(given | {"clean": spec(1), "judge": verdict(0.123)} | changes))
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_two_sets_of_weights_are_kept(half: bool, tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    wanted = _two_sets()
+    saved = weights.save(path, wanted, half=half)
+    loaded = weights.load(path)
+    assert loaded.clean is not None
+    assert loaded.judge is not None
+    assert loaded.clean.config == loaded.network.config
+    assert saved.sha256 == loaded.clean.sha256
+    for given, found in ((spec(0), loaded.network), (spec(1), loaded.clean)):
+        for key, tensor in given.tensors.items():
+            kept = tensor.astype(np.float16) if half else tensor
+            np.testing.assert_array_equal(found.tensors[key], kept)
+    # What decides is not rounded.
+    assert wanted.judge is not None
+    assert {key: tensor.dtype.name for key, tensor in loaded.judge.items()} == dict.fromkeys(
+        wanted.judge, "float32"
+    )
+    for key, tensor in wanted.judge.items():
+        np.testing.assert_array_equal(loaded.judge[key], tensor)
+    weights.save(tmp_path / "b.safetensors", loaded, half=half)
+    assert (tmp_path / "b.safetensors").read_bytes() == path.read_bytes()
+
+
+def _said(path: Path) -> dict[str, Any]:
+    data = path.read_bytes()
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    said: dict[str, Any] = json.loads(header["__metadata__"]["mirnet"])
+    return said
+
+
+def test_older_versions_refuse_two_sets_and_read_one(tmp_path: Path) -> None:
+    weights.save(tmp_path / "two", _two_sets())
+    weights.save(tmp_path / "one", _two_sets(clean=None, judge=None))
+    assert _said(tmp_path / "two")["format"] == 2
+    one = _said(tmp_path / "one")
+    assert one["format"] == 1
+    assert "clean" not in one
+
+
+@pytest.mark.parametrize("name", ["denoise", "enhance", "upscale", "upscale-x1"])
+def test_files_of_one_set_stay_the_same_bytes(name: str, tmp_path: Path) -> None:
+    from mirnet_cli.models import catalogue
+
+    path = catalogue.path_of(catalogue.find(name))
+    if _said(path)["format"] != 1:
+        pytest.skip("of two sets")
+    weights.save(tmp_path / "again", weights.load(path))
+    assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
+_OTHER = replace(spec(1), tensors={**spec(1).tensors, "more": np.ones(1, np.float32)})
+_WIDER = replace(spec(1), config={**spec().config, "unshuffle": 4})
+_SMALLER = replace(spec(1), tensors={"conv.weight": spec().tensors["conv.weight"]})
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"judge": None}, "go together"),
+        ({"clean": None}, "go together"),
+        ({"base": "input", "scales": (1,)}, "do not suit the base input"),
+        ({"base": "enlarged"}, "do not suit the base enlarged"),
+        ({"base": "guided", "scales": (1,), "thumbnail": spec(2)}, "do not suit the base guided"),
+        ({"clean": _OTHER}, "are not those of its network"),
+        ({"clean": _SMALLER}, "are not those of its network"),
+        ({"clean": _WIDER}, "another one than its network"),
+        ({"judge": verdict(1) | {"more": np.ones(1, np.float32)}}, "its judge"),
+        ({"judge": {"last.bias": np.ones(1, np.float32)}}, "its judge"),
+        ({"judge": verdict(1) | {"last.bias": np.ones(2, np.float32)}}, "its judge"),
+        ({"judge": {k: v.astype(np.float16) for k, v in verdict(1).items()}}, "its judge"),
+        ({"judge": verdict(1) | {"last.bias": np.full(1, np.nan, np.float32)}}, "finite"),
+    ],
+)
+def test_sets_that_do_not_suit_each_other_are_refused(
+    changes: dict[str, Any], expected: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=expected) as caught:
+        weights.save(tmp_path / "a", _two_sets(**changes))
+    assert caught.value.exit_code == ExitCode.MODEL
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_both_sets_have_integers_or_neither(tmp_path: Path) -> None:
+    whole = _with_integers(_integers()).network
+    floats = replace(whole, integers={})
+    weights.save(tmp_path / "a", _two_sets(network=whole, clean=whole))
+    loaded = weights.load(tmp_path / "a").clean
+    assert loaded is not None
+    for key, value in _integers().items():
+        np.testing.assert_array_equal(loaded.integers[key], value)
+    for network, clean in ((whole, floats), (floats, whole)):
+        with pytest.raises(ModelError, match="same integers"):
+            weights.save(tmp_path / "b", _two_sets(network=network, clean=clean))
