@@ -4,7 +4,7 @@ import json as _json
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,9 @@ from mirnet_cli.files import exists, printable
 from mirnet_cli.models import catalogue
 from mirnet_cli.models.catalogue import Model
 from mirnet_cli.restore.options import LoadOptions
+
+if TYPE_CHECKING:
+    from mirnet_cli.models.weights import Weights
 
 app = typer.Typer(
     cls=Group,
@@ -145,6 +148,7 @@ def show(
     card = catalogue.card_path(entry)
     text = None if card is None else card.read_text(encoding="utf-8", errors="replace")
     facts = {**entry.as_dict(), "state": _state(entry), "path": _shown_path(entry)}
+    facts |= _inside(entry)
     if json:
         _print_json({**facts, "card": text})
         return ExitCode.OK
@@ -285,15 +289,12 @@ def _file_facts(name: str, asked: LoadOptions, context: typer.Context) -> dict[s
             "bytes": given.stat().st_size,
             "path": str(given),
         }
-    networks = [weights.network, *([weights.thumbnail] if weights.thumbnail else [])]
     return {
         "name": weights.name,
         "task": weights.task,
         "scales": list(weights.scales),
         "family": weights.network.family,
-        "config": dict(weights.network.config),
-        "thumbnail": weights.thumbnail and dict(weights.thumbnail.config),
-        "parameters": sum(int(t.size) for each in networks for t in each.tensors.values()),
+        **_networks(weights),
         "base": weights.base,
         "context": weights.context,
         "overlap": weights.overlap,
@@ -303,6 +304,31 @@ def _file_facts(name: str, asked: LoadOptions, context: typer.Context) -> dict[s
         "bytes": given.stat().st_size,
         "path": str(given),
     }
+
+
+def _networks(weights: "Weights") -> dict[str, Any]:
+    """What is in a file: the configuration of each network, and how many numbers they have."""
+    every = {part: dict(spec.config) for part, spec in weights.parts.items()}
+    tensors = [tensor for spec in weights.parts.values() for tensor in spec.tensors.values()]
+    return {
+        "config": every["network"],
+        "thumbnail": every.get("thumbnail"),
+        "clean": every.get("clean"),
+        "parameters": sum(int(each.size) for each in tensors),
+        "judge_parameters": sum(int(each.size) for each in (weights.judge or {}).values()),
+    }
+
+
+def _inside(entry: Model) -> dict[str, Any]:
+    """The same of a model that came with mirnet; nothing where its file is not intact."""
+    from mirnet_cli.models.resolver import load_entry
+
+    if not entry.shipped:
+        return {}
+    try:
+        return _networks(load_entry(entry))
+    except ModelError:
+        return {}
 
 
 def _is_file(text: str) -> bool:

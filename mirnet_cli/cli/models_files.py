@@ -1,7 +1,7 @@
 """``mirnet models`` that change something: convert, download, remove, push."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -72,12 +72,22 @@ def export(
     target: Annotated[str, typer.Argument(metavar="OUT", help="An .onnx file.")],
     task: Annotated[Any, same(ConvertOptions, "task")] = None,
     scale: Annotated[Any, same(ConvertOptions, "scale")] = None,
+    input_quality: Annotated[
+        Literal["clean", "real"] | None,
+        option(
+            "--input-quality",
+            metavar="clean|real",
+            envvar=None,
+            help="For which photos, where a file has weights for either. [default: real]",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> int:
     """Write a network as an ONNX file, for other programs: pictures in 0..1, red first.
 
-    Sides have to be multiples of what 'models show' tells of the file.
+    Sides have to be multiples of what 'models show' tells of the file. Of weights for clean photos
+    and for real ones, which 'mirnet upscale' chooses between, a file holds one.
     """
     from mirnet_cli.cli.console import Console
     from mirnet_cli.models.catalogue import entries
@@ -89,9 +99,21 @@ def export(
     known = any(entry.name == source for entry in entries())
     model, file = (source, None) if known else (None, source)
     weights = resolve(task, model=model, weights=file, scale=scale)
-    difference = run(weights, path, scale=scale, overwrite=overwrite)
-    console.note(f"{path}: {weights.name}, equal within {difference:.1g} in OpenVINO")
-    console.record({"name": weights.name, "path": str(path), "difference": difference})
+    difference = run(weights, path, scale=scale, overwrite=overwrite, input_quality=input_quality)
+    name, quality = weights.name, None
+    if weights.clean is not None:
+        quality = input_quality or "real"
+        other = "real" if quality == "clean" else "clean"
+        name = f"{name} for {quality} photos (--input-quality {other} writes the other weights)"
+    console.note(f"{path}: {name}, equal within {difference:.1g} in OpenVINO")
+    console.record(
+        {
+            "name": weights.name,
+            "path": str(path),
+            "difference": difference,
+            "input_quality": quality,
+        }
+    )
     return ExitCode.OK
 
 

@@ -68,6 +68,7 @@ def _repository(text: str) -> hub.Address:
 def made_card(weights: Weights, repository: str) -> str:
     """A card for weights that have none: what the file itself says, and how to use it."""
     parameters = sum(int(tensor.size) for tensor in weights.network.tensors.values())
+    second = "" if weights.clean is None else ", and as many for clean pictures"
     training = json.dumps(dict(weights.training), indent=2, sort_keys=True)
     return f"""---
 {_licence(weights.licence)}
@@ -84,7 +85,7 @@ metrics:
 
 # {weights.name}
 
-Weights of `{weights.network.family}` for {weights.task}, {parameters:,} parameters.
+Weights of `{weights.network.family}` for {weights.task}, {parameters:,} parameters{second}.
 
 {_use(weights, f"hf://{repository}")}
 

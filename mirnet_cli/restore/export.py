@@ -9,7 +9,7 @@ from mirnet_cli import extras
 from mirnet_cli.errors import ModelError, UsageError
 from mirnet_cli.files import write_atomically
 from mirnet_cli.models.weights import Weights
-from mirnet_cli.networks import FAMILIES
+from mirnet_cli.networks import FAMILIES, NetworkSpec
 from mirnet_cli.restore.resample import BICUBIC_REACH, Floats, bicubic_phases
 
 if TYPE_CHECKING:
@@ -22,7 +22,14 @@ _ALLOWED = 1e-4
 _SIDE = 64
 
 
-def export(weights: Weights, target: Path, *, scale: int | None, overwrite: bool) -> float:
+def export(
+    weights: Weights,
+    target: Path,
+    *,
+    scale: int | None,
+    overwrite: bool,
+    input_quality: str | None = None,
+) -> float:
     """Write a network with what its residual is added to: pictures in 0..1 go in and come out.
 
     The input is ``(1, 3, H, W)``, red first; sides are multiples of the network's stride.
@@ -32,6 +39,8 @@ def export(weights: Weights, target: Path, *, scale: int | None, overwrite: bool
         target: a file that ends in .onnx.
         scale: one of theirs.
         overwrite: whether the target may be replaced.
+        input_quality: "clean" or "real": which of two sets of weights; None is the latter, or the
+            only one.
 
     Returns:
         The largest difference of the file, run by OpenVINO, from the network.
@@ -50,12 +59,17 @@ def export(weights: Weights, target: Path, *, scale: int | None, overwrite: bool
     if weights.base not in ("input", "bicubic"):
         what = "needs more than one network, which an ONNX file does not hold"
         raise UsageError(what, "export denoise or upscale", subject=weights.name)
+    if input_quality is not None and weights.clean is None:
+        what = "has one set of weights for all photos"
+        raise UsageError(what, "leave --input-quality out", subject=weights.name)
     for library in ("torch", "onnx"):
         extras.require(library, "exporting a network")
     import torch
 
-    module = _module(weights, scale)
-    stride = FAMILIES[weights.network.family].stride(weights.network.config)
+    spec = weights.clean if input_quality == "clean" else weights.network
+    assert spec is not None
+    module = _module(spec, scale)
+    stride = FAMILIES[spec.family].stride(spec.config)
     x = torch.rand(1, 3, _SIDE, _SIDE + stride, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         wanted = module(x).numpy()
@@ -98,7 +112,7 @@ def _exported(module: "nn.Module", x: "Tensor") -> bytes:
     return data
 
 
-def _module(weights: Weights, scale: int) -> "nn.Module":
+def _module(spec: NetworkSpec, scale: int) -> "nn.Module":
     """The network and what its residual is added to."""
     import torch
     from torch import nn
@@ -106,7 +120,7 @@ def _module(weights: Weights, scale: int) -> "nn.Module":
 
     from mirnet_cli.runtime.torch_runtime import prepare
 
-    runner = prepare(weights.network, scale=scale, device="cpu", precision="fp32")
+    runner = prepare(spec, scale=scale, device="cpu", precision="fp32")
     kernels = torch.from_numpy(_kernels(scale)).repeat(3, 1, 1, 1)
 
     class Whole(nn.Module):

@@ -12,7 +12,7 @@ import pytest
 
 from mirnet_cli.models import catalogue, weights
 from mirnet_cli.models.catalogue import Model
-from tests.models.builders import some_weights, tiny_network
+from tests.models.builders import some_weights, spec, tiny_network, verdict
 
 Run = Callable[..., Any]
 Ship = Callable[..., Model]
@@ -100,6 +100,17 @@ def test_show_says_what_a_file_is(real: Run, models: Ship, tmp_path: Path) -> No
     shown = json.loads(real("models", "show", tmp_path / "mine.safetensors", "--json").out)
     assert shown["config"] == {"widths": [4, 8], "unshuffle": 2}
     assert shown["parameters"] == 4 * 3 * 9 + 4
+
+
+def test_show_names_every_network(real: Run, shipped: Ship, tmp_path: Path) -> None:
+    two = {"clean": spec(1), "judge": verdict(1)}
+    shipped("upscale", ("upscale-x2",), task="upscale", scales=(2,), base="bicubic", **two)
+    for name in ("upscale", tmp_path / "weights" / "upscale.safetensors"):
+        shown = json.loads(real("models", "show", name, "--json").out)
+        assert shown["clean"] == shown["config"] == spec().config
+        assert shown["parameters"] == 2 * (4 * 3 * 9 + 4)
+        assert shown["judge_parameters"] == sum(each.size for each in verdict(1).values())
+        assert "judge parameters" in real("models", "show", name).out
 
 
 @pytest.mark.parametrize("command", ["show", "path", "verify"])

@@ -1,7 +1,8 @@
 """Two sets of weights in one file: which of them a picture is restored with."""
 
 import io
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import mirnet_cli as mirnet
 from mirnet_cli.batches.journal import digest
 from mirnet_cli.errors import UsageError
 from mirnet_cli.models import weights as files
+from mirnet_cli.models.resolver import resolve
+from mirnet_cli.models.weights import Weights
 from mirnet_cli.networks import judge
 from mirnet_cli.photo import decode
 from mirnet_cli.restore import PhotoOptions, Restorer, RestoreWarning
@@ -256,3 +259,106 @@ def test_nothing_to_choose_is_told() -> None:
         mirnet.load("denoise", input_quality="clean")
     with pytest.raises(UsageError, match="'dirty' is not one of auto, clean, real"):
         mirnet.load("upscale", input_quality="dirty")
+
+
+def shipped_twice(gain: float) -> Weights:
+    """The shipped weights for real pictures, and others made of them for clean ones."""
+    known = resolve("upscale")
+    real = replace(known, clean=None, judge=None).network
+
+    def smaller(numbers: Mapping[str, Any], like: Callable[[str], bool]) -> dict[str, Any]:
+        return {k: (v / 2).astype(v.dtype) if like(k) else v for k, v in numbers.items()}
+
+    clean = replace(
+        real,
+        tensors=smaller(real.tensors, lambda key: key.startswith("heads.")),
+        integers=smaller(real.integers, lambda key: key.endswith(".scale")),
+    )
+    return replace(known, clean=clean, judge=verdict(gain))
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp32"])
+def test_both_sets_are_computed_in_integers_and_floats(precision: str) -> None:
+    options: dict[str, Any] = {"precision": precision, "device": "cpu", "scale": 2}
+    pixels = photo_like(80, 90)
+    for gain in (1.0, -1.0):
+        both = shipped_twice(gain)
+        alone = both.clean if gain > 0 else both.network
+        assert alone is not None
+        single = replace(both, network=alone, clean=None, judge=None)
+        model = Restorer(both, **options)
+        assert model.precision == precision
+        assert np.array_equal(model(pixels), Restorer(single, **options)(pixels))
+    first, second = (Restorer(shipped_twice(gain), **options)(pixels) for gain in (1.0, -1.0))
+    assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("asked", [None, "clean"])
+def test_an_export_is_of_one_set(
+    asked: str | None, real: Callable[..., Any], tmp_path: Path
+) -> None:
+    pytest.importorskip("onnx")
+    word = asked or "real"
+    both = shipped_twice(1.0)
+    files.save(tmp_path / "two.safetensors", both)
+    words = ["models", "export", tmp_path / "two.safetensors", tmp_path / "a.onnx"]
+    ran = real(*words, *(["--input-quality", asked] if asked else []), "--json")
+    assert ran.code == 0, ran.err
+    assert f'"input_quality": "{word}"' in ran.out
+    assert f"for {word} photos" in ran.err or f"for {word} photos" in ran.out
+    x = np.random.default_rng(4).random((96, 128, 3), np.float32)
+    from mirnet_cli.runtime.openvino_library import openvino
+
+    core = openvino.Core()
+    hint = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = core.compile_model(core.read_model(tmp_path / "a.onnx"), "CPU", hint)
+    made = compiled(x.transpose(2, 0, 1)[None])[0][0].transpose(1, 2, 0)
+    loaded = files.load(tmp_path / "two.safetensors")
+    restorer = Restorer(loaded, input_quality=word, scale=2, precision="fp32", device="cpu")
+    np.testing.assert_allclose(made, restorer(x), atol=1e-4)
+
+
+def test_an_export_of_one_set_has_nothing_to_choose(
+    real: Callable[..., Any], tmp_path: Path
+) -> None:
+    ran = real("models", "export", "denoise", "a.onnx", "--input-quality", "clean")
+    assert ran.code == 2
+    assert "one set of weights" in ran.err
+    assert not (tmp_path / "a.onnx").exists()
+
+
+def test_converting_keeps_both_sets(
+    upscale: Callable[[float], str], real: Callable[..., Any], tmp_path: Path
+) -> None:
+    given = files.load(Path(upscale(1.0)))
+    ran = real("models", "convert", given.path, "b.safetensors", "--licence", "MIT")
+    assert ran.code == 0, ran.err
+    made = files.load(tmp_path / "b.safetensors")
+    assert made.licence == "MIT"
+    assert made.clean is not None
+    assert made.judge is not None
+    assert given.clean is not None
+    for key, tensor in given.clean.tensors.items():
+        np.testing.assert_array_equal(made.clean.tensors[key], tensor)
+    np.testing.assert_array_equal(made.judge["last.bias"], verdict(1.0)["last.bias"])
+
+
+def test_commands_say_which_set(
+    upscale: Callable[[float], str], real: Callable[..., Any], tmp_path: Path
+) -> None:
+    Image.fromarray(photo_like(60, 70)).save(tmp_path / "a.png")
+    words = ["upscale", "a.png", "--overwrite", "--weights", upscale(1.0)]
+    ran = real(*words, "--json", "--quiet")
+    assert json.loads(ran.out)["input_quality"] == "clean"
+    assert "taken for clean, in one piece" in real(*words, "--verbose").err
+    ran = real(*words, "--input-quality", "real", "--json", "--quiet")
+    assert json.loads(ran.out)["steps"][0]["input_quality"] == "real"
+
+
+def test_a_variable_is_for_those_that_choose(
+    real: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(photo_like(60, 70)).save(tmp_path / "a.png")
+    assert real("denoise", "a.png", "--input-quality", "clean").code == 2
+    monkeypatch.setenv("MIRNET_INPUT_QUALITY", "clean")
+    assert real("denoise", "a.png").code == 0
