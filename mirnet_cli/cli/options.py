@@ -232,8 +232,11 @@ def _settled(given: Mapping[str, Any], context: typer.Context) -> dict[str, Any]
             for name in (*LIGHT, "same_light")
             if from_environment(name)
         }
-    if from_environment("input_quality") and tasks <= {"enhance", "denoise"}:
-        settled["input_quality"] = "auto"
+    if from_environment("input_quality"):
+        named = given.get("model") or given.get("weights")
+        enlarges = tasks & {"upscale", "auto"} and given.get("scale") != 1
+        if not (enlarges or (named and not tasks & {"enhance", "denoise"})):
+            settled["input_quality"] = "auto"
     if from_environment("scale") and tasks <= {"enhance", "denoise"}:
         settled["scale"] = None
     return settled

@@ -356,9 +356,16 @@ def test_commands_say_which_set(
 
 
 def test_a_variable_is_for_those_that_choose(
-    real: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    upscale: Callable[[float], str],
+    real: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     Image.fromarray(photo_like(60, 70)).save(tmp_path / "a.png")
     assert real("denoise", "a.png", "--input-quality", "clean").code == 2
     monkeypatch.setenv("MIRNET_INPUT_QUALITY", "clean")
     assert real("denoise", "a.png").code == 0
+    assert real("upscale", "a.png", "--scale", "1").code == 0
+    assert real("doctor", "--tiling", "a.png", "--tile", "32").code != 2
+    ran = real("upscale", "a.png", "--weights", upscale(-1.0), "--json", "--quiet")
+    assert json.loads(ran.out)["input_quality"] == "clean"
