@@ -17,9 +17,9 @@ from mirnet_cli.errors import UsageError
 from mirnet_cli.models import weights as files
 from mirnet_cli.models.resolver import resolve
 from mirnet_cli.models.weights import Weights
-from mirnet_cli.networks import judge
+from mirnet_cli.networks import NetworkSpec, judge
 from mirnet_cli.photo import decode
-from mirnet_cli.restore import PhotoOptions, Restorer, RestoreWarning
+from mirnet_cli.restore import PhotoOptions, Restorer, RestoreWarning, prepared
 from mirnet_cli.restore.picture import Picture
 from mirnet_cli.restore.prepared import looks
 from mirnet_cli.runtime import OutOfDeviceMemoryError, Output
@@ -34,7 +34,8 @@ Seen = list[np.ndarray]
 def two_sets(gain: float = 1.0, **options: Any) -> Restorer:
     """Over fake runners: the first of them that of real pictures, the next that of clean ones."""
     weights = make_weights(scales=(2,))
-    weights = replace(weights, clean=weights.network, judge=verdict(gain))
+    clean = replace(weights.network, sha256="1" * 64)
+    weights = replace(weights, clean=clean, judge=verdict(gain))
     return Restorer(weights, scale=2, **options)
 
 
@@ -169,11 +170,20 @@ def test_tiles_equal_the_whole(gain: float, runners: list[FakeRunner]) -> None:
 
 
 def test_what_is_not_finite_is_computed_again_with_the_same_set(
-    runners: list[FakeRunner],
+    runners: list[FakeRunner], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    made: list[str] = []
+    prepare = prepared.prepare
+
+    def told(spec: NetworkSpec, **options: Any) -> Any:
+        made.append(spec.sha256[0])
+        return prepare(spec, **options)
+
+    monkeypatch.setattr(prepared, "prepare", told)
     pixels = photo_like(60, 70)
     expected = two_sets()(pixels)
     runners.clear()
+    made.clear()
     model = two_sets(precision="bf16")
     model(pixels)
     runners[1].spoil = lambda batch, run: Output(
@@ -182,6 +192,7 @@ def test_what_is_not_finite_is_computed_again_with_the_same_set(
     with pytest.warns(RestoreWarning, match="computed again in fp32"):
         assert np.array_equal(model(pixels), expected)
     assert [each.precision for each in runners] == ["bf16", "bf16", "fp32"]
+    assert made == ["0", "1", "1"]
     assert not runners[0].shapes
 
 
