@@ -315,7 +315,6 @@ def _networks(weights: "Weights") -> dict[str, Any]:
         "thumbnail": every.get("thumbnail"),
         "clean": every.get("clean"),
         "parameters": sum(int(each.size) for each in tensors),
-        "judge_parameters": sum(int(each.size) for each in (weights.judge or {}).values()),
     }
 
 

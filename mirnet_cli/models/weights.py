@@ -7,9 +7,7 @@ metadata text ``mirnet``: JSON with ``format`` (1), ``name``, ``task``, ``scales
 may be null) and ``training`` (what the recipe wants to remember: data, seed, hours).
 
 A file with a second set of weights, for clean pictures, has ``format`` 2: also ``clean.KEY``,
-``clean-int8.KEY`` and ``clean`` in the JSON, of the same names, shapes and config as ``network``,
-and, in float32, ``judge.KEY`` of :data:`mirnet_cli.networks.judge.SHAPES`, which tells the two
-kinds of pictures apart.
+``clean-int8.KEY`` and ``clean`` in the JSON, of the same names, shapes and config as ``network``.
 """
 
 import json
@@ -19,20 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mirnet_cli.errors import ModelError, UsageError
 from mirnet_cli.models import container
 from mirnet_cli.models.catalogue import CONTEXTS, DEFOCUS, NAME, SCALES, TASKS
 from mirnet_cli.models.container import Container
-from mirnet_cli.networks import judge
 from mirnet_cli.networks.described import FAMILY
 from mirnet_cli.networks.spec import LEVELS, MOST, NetworkSpec
 
 FORMAT, WITH_CLEAN = 1, 2
 """Of files, and of those with a second set of weights, which older versions cannot use."""
 PARTS = ("network", "thumbnail", "clean")
-_JUDGE = "judge"
 _INTEGERS = "-int8"
 """What is added to a part's name for :attr:`NetworkSpec.integers`."""
 BASES = ("input", "bicubic", "enlarged", "guided", "light", "none")
@@ -75,7 +70,6 @@ class Weights:
             since these weights were measured to stay within; of others they may be meant.
         clean: the same network with weights for clean pictures, without noise, blur and traces of
             compression, which ``network`` has to cope with, too; None where there is one set.
-        judge: of :mod:`mirnet_cli.networks.judge`, which says which of the two suits a picture.
     """
 
     name: str
@@ -92,7 +86,6 @@ class Weights:
     training: Mapping[str, Any] = field(default_factory=dict)
     known: bool = False
     clean: NetworkSpec | None = None
-    judge: Mapping[str, NDArray[np.float32]] | None = None
 
     @property
     def parts(self) -> dict[str, NetworkSpec]:
@@ -139,7 +132,7 @@ def is_own(content: Container) -> bool:
 def interpret(content: Container, path: Path) -> Weights:
     """Like :func:`load`, of a safetensors file that has been read already."""
     description = _description(content.metadata, path)
-    kinds = (*PARTS, *(part + _INTEGERS for part in PARTS), _JUDGE)
+    kinds = (*PARTS, *(part + _INTEGERS for part in PARTS))
     tensors: dict[str, dict[str, Any]] = {kind: {} for kind in kinds}
     for name, tensor in content.tensors.items():
         part, _, key = name.partition(".")
@@ -154,7 +147,7 @@ def interpret(content: Container, path: Path) -> Weights:
     network = specs["network"]
     if network is None:
         raise ModelError("there is no network in it", _FOREIGN, subject=path)
-    _check_clean(network, specs["clean"], tensors[_JUDGE], path)
+    _check_clean(network, specs["clean"], path)
     return Weights(
         name=description["name"],
         path=path,
@@ -169,7 +162,6 @@ def interpret(content: Container, path: Path) -> Weights:
         overlap=description["overlap"],
         training=description["training"],
         clean=specs["clean"],
-        judge=tensors[_JUDGE] or None,
     )
 
 
@@ -197,7 +189,7 @@ def save(path: Path, weights: Weights, *, half: bool = True, overwrite: bool = T
         OutputError: where the file cannot be written.
     """
     said = ("name", "task", "scales", "base", "context", "overlap", "licence", "training")
-    two = weights.clean is not None or weights.judge is not None
+    two = weights.clean is not None
     # Where there is one set, not a word of a second: the bytes of older versions.
     parts = {part: getattr(weights, part) for part in PARTS if two or part != "clean"}
     description = {
@@ -219,8 +211,6 @@ def save(path: Path, weights: Weights, *, half: bool = True, overwrite: bool = T
     for part, spec in parts.items():
         for key, tensor in spec.integers.items() if spec is not None else ():
             tensors[f"{part}{_INTEGERS}.{key}"] = np.ascontiguousarray(tensor)
-    for key, tensor in (weights.judge or {}).items():
-        tensors[f"{_JUDGE}.{key}"] = np.ascontiguousarray(tensor)
     from safetensors.numpy import save as serialise
 
     text = json.dumps(description, sort_keys=True, ensure_ascii=False, allow_nan=False)
@@ -376,13 +366,8 @@ def _spec(
     return NetworkSpec(family, description["config"], tensors, sha256, integers=integers)
 
 
-def _check_clean(
-    network: NetworkSpec, clean: NetworkSpec | None, judged: Mapping[str, Any], path: Path
-) -> None:
-    """Refuse a second set of weights that is not of the same network, or cannot be chosen."""
-    if (clean is None) != (not judged):
-        what = "weights for clean pictures and a judge that chooses them go together"
-        raise ModelError(what, _FOREIGN, subject=path)
+def _check_clean(network: NetworkSpec, clean: NetworkSpec | None, path: Path) -> None:
+    """Refuse a second set of weights that is not of the same network."""
     if clean is None:
         return
     if _shapes(clean.tensors) != _shapes(network.tensors):
@@ -391,10 +376,6 @@ def _check_clean(
     if clean.integers.keys() != network.integers.keys():
         what = "its network and that for clean pictures do not have the same integers"
         raise ModelError(what, _FOREIGN, subject=path)
-    floats = all(tensor.dtype == np.float32 for tensor in judged.values())
-    if not floats or _shapes(judged) != dict(judge.SHAPES):
-        what = "its judge is not the one that this version knows"
-        raise ModelError(what, "update mirnet", subject=path)
 
 
 def _shapes(tensors: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

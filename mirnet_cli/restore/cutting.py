@@ -20,6 +20,7 @@ from mirnet_cli.restore.sizing import (
     check_overlap,
     fitting_overlap,
 )
+from mirnet_cli.restore.suited import Suited
 from mirnet_cli.restore.tiles import TilePlan, plan, round_up
 from mirnet_cli.runtime.memory import Ceiling, device_ceiling
 
@@ -36,7 +37,7 @@ class Outcome:
         overlap: of tiles.
         context: how tiles were made to agree; "whole" where the picture was not cut.
         ev: stops of light that it was given; None where the network knows no amount.
-        input_quality: "clean" or "real", which it was restored as; None of weights of one set.
+        suited: which of two sets of weights it was restored with.
         warnings: fallbacks and the like.
     """
 
@@ -44,7 +45,7 @@ class Outcome:
     overlap: int = 0
     context: str = "whole"
     ev: float | None = None
-    input_quality: str | None = None
+    suited: Suited = field(default_factory=Suited)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -131,8 +132,9 @@ class Cutter:
         room = self._room(picture.pixels.nbytes + out.nbytes)
         tile = self._choose_tile(picture.height, picture.width, room)
         context = self._affordable_context(picture, tile, room, outcome)
+        outcome.suited = self._suited(picture, tile, context, room)
         while True:
-            cut = self._cut(picture, tile, context, room)
+            cut = replace(self._cut(picture, tile, context, room), quality=outcome.suited.quality)
             try:
                 passes = Passes(self._network, picture, out, cut, options, progress)
                 self._run(passes, context, outcome)
@@ -142,6 +144,12 @@ class Cutter:
             else:
                 return outcome
 
+    def _suited(self, picture: Picture, tile: int, context: str, room: Room) -> Suited:
+        """Which weights suit a picture; where there is memory, what that takes is kept."""
+        rows, columns = self._plan(picture.height, picture.width, tile, context).tile_shape
+        takes = room.taken + rows * columns * room.need.tile + self._network.looks
+        return self._network.suited(picture, hold=takes <= room.ceiling)
+
     def _cut(self, picture: Picture, tile: int, context: str, room: Room) -> Cut:
         # After "out of memory", what fits is what the smaller tile takes.
         limit = min(room.tile, self._largest**2) if self._largest else room.tile
@@ -150,9 +158,9 @@ class Cutter:
 
     def _run(self, passes: Passes, context: str, outcome: Outcome) -> None:
         converged = passes.run(context, self.refinement)
-        outcome.ev, outcome.input_quality = passes.ev, passes.input_quality
+        outcome.ev = passes.ev
         plan, overlap = passes.cut.plan, passes.cut.overlap
-        if unsafe := passes.unsafe:
+        if unsafe := passes.unsafe + outcome.suited.unsafe:
             outcome.warnings.append(
                 f"{unsafe} {'result was' if unsafe == 1 else 'results were'} not finite, black or"
                 f" off in colour in {self._network.runner.precision} and computed again in fp32"

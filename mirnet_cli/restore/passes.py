@@ -67,17 +67,19 @@ class Progress:
 
 @dataclass(frozen=True)
 class Cut:
-    """How a picture is cut.
+    """How a picture is cut, and by what it is restored.
 
     Attributes:
         plan: the tiles.
         overlap: that they were to have.
         limit: pixels that one run may take while it records.
+        quality: which of two sets of weights computes; None where there is one.
     """
 
     plan: TilePlan
     overlap: int
     limit: int
+    quality: str | None = None
 
 
 class Passes:
@@ -86,7 +88,6 @@ class Passes:
     Attributes:
         cut: how the picture is cut.
         watch: looks at the network's results.
-        input_quality: which of two sets of weights computes; None where there is one.
     """
 
     def __init__(
@@ -112,8 +113,7 @@ class Passes:
         self._network, self._picture, self._out, self._options = network, picture, out, options
         self._plan = cut.plan
         self._base, self._unsafe = network.base(picture, options, self.watch)
-        self.input_quality = network.quality(picture)
-        self._evaluate = network.evaluator(self.input_quality, options.ensemble)
+        self._evaluate = network.evaluator(cut.quality, options.ensemble)
         self._progress = Progress(report, len(cut.plan))
 
     @property

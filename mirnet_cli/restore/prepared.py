@@ -1,20 +1,18 @@
 """Weights made ready to run: their network, and their others where there are any."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mirnet_cli.errors import ModelError, UsageError
+from mirnet_cli.errors import ModelError, ResultError, UsageError
 from mirnet_cli.models.weights import GUIDE, Weights
-from mirnet_cli.networks import FAMILIES, NetworkSpec, judge
+from mirnet_cli.networks import FAMILIES, NetworkSpec
 from mirnet_cli.restore import light, output_checks
 from mirnet_cli.restore.base import Base, BicubicBase, Guide, InputBase, NoBase, guided_base
 from mirnet_cli.restore.evaluate import Evaluator, Nothing
 from mirnet_cli.restore.options import LoadOptions, StepOptions
 from mirnet_cli.restore.picture import Enlarged, Picture, pad
 from mirnet_cli.restore.resample import BICUBIC_REACH, Floats
+from mirnet_cli.restore.suited import LOOK, Suited, apart, suits
 from mirnet_cli.restore.symmetry import ALL, IDENTITY, Symmetry
 from mirnet_cli.runtime import Runner, prepare
 from mirnet_cli.runtime.devices import integers_of
@@ -113,6 +111,7 @@ class Prepared:
             )
         self._runners = {"network": self.runner}
         self._safe: dict[str, Runner] = {}
+        self._looks: dict[str, Runner] = {}
         self._guide: Guide | None = None
         if weights.thumbnail is not None:
             config = dict(weights.thumbnail.config)
@@ -122,29 +121,52 @@ class Prepared:
 
     def release(self) -> None:
         """Give back the memory that the networks hold for their next run."""
-        for runner in (*self._runners.values(), *self._safe.values()):
-            runner.release()
+        for runners in (self._runners, self._safe, self._looks):
+            for runner in runners.values():
+                runner.release()
 
-    def quality(self, picture: Picture) -> str | None:
-        """Which of two sets of weights suits a picture, "clean" or "real"; None where one is all.
+    @property
+    def looks(self) -> int:
+        """Bytes that comparing two sets of weights takes, and holds for the next picture."""
+        return 2 * LOOK**2 * self.need.whole if self.weights.clean is not None else 0
 
-        Unless it was said, it follows from the picture alone.
+    def suited(self, picture: Picture, *, hold: bool) -> Suited:
+        """Which set of the weights suits a picture, where there are two.
 
         Args:
             picture: as the network sees it.
+            hold: keep the memory that this takes for the next picture.
         """
-        if self.weights.judge is None:
-            return None
+        if self.weights.clean is None:
+            return Suited()
         if self._options.input_quality != "auto":
-            return self._options.input_quality
-        gain = judge.advantage(self.weights.judge, looks(picture, judge.CROP))
-        return "clean" if gain > 0 else "real"
+            return Suited(self._options.input_quality)
+        # Runners of their own: those of tiles are ready for pictures of another size.
+        looking = [
+            self._evaluator(part, False, self._looking(part)) for part in ("network", "clean")
+        ]
+
+        def seen(evaluate: Evaluator) -> Callable[[Floats], Floats]:
+            def added(x: Floats) -> Floats:
+                residual, _ = evaluate(x)
+                if not hold:
+                    evaluate.runner.release()
+                return residual
+
+            return added
+
+        try:
+            found = apart(picture, self.scale, self._stride, *map(seen, looking))
+        except ResultError:
+            # It is said where the picture itself is restored.
+            return Suited("real")
+        return Suited(suits(found), found, sum(each.unsafe for each in looking))
 
     def evaluator(self, quality: str | None, ensemble: bool) -> Evaluator | Nothing:
         """The network for one picture.
 
         Args:
-            quality: as :meth:`quality` says of it.
+            quality: as :meth:`suited` says of it.
             ensemble: average over the eight symmetries.
         """
         if self.light:
@@ -155,7 +177,7 @@ class Prepared:
             for runners in (self._runners, self._safe):
                 for other in runners.keys() - {part}:
                     runners[other].release()
-        return self._evaluator(part, ensemble)
+        return self._evaluator(part, ensemble, self._runner(part))
 
     @property
     def _symmetries(self) -> Sequence[Symmetry]:
@@ -204,7 +226,7 @@ class Prepared:
         if self._guide is None:
             return InputBase(), 0
         spec = self._specs["thumbnail"]
-        evaluate = self._evaluator("thumbnail", options.ensemble)
+        evaluate = self._evaluator("thumbnail", options.ensemble, self._runner("thumbnail"))
         stride = FAMILIES[spec.family].stride(spec.config)
 
         def enhance(reduced: Floats) -> Floats:
@@ -228,14 +250,12 @@ class Prepared:
 
     def _asked(self, picture: Picture, ensemble: bool) -> tuple[Floats, light.Answer, int]:
         reduced = light.seen(picture)
-        evaluate = self._evaluator("network", ensemble)
+        evaluate = self._evaluator("network", ensemble, self.runner)
         raw, _ = evaluate(pad(light.features(reduced), self._stride))
         said = light.answer(reduced, raw, light.telling(picture, reduced))
         return reduced, said, evaluate.unsafe
 
-    def _evaluator(self, part: str, ensemble: bool) -> Evaluator:
-        runner = self._runner(part)
-
+    def _evaluator(self, part: str, ensemble: bool, runner: Runner) -> Evaluator:
         def safe() -> Runner:
             if part not in self._safe:
                 self._safe[part] = self._prepared(part, "fp32")
@@ -253,6 +273,12 @@ class Prepared:
             self._runners[part] = self._prepared(part, self._options.precision)
         return self._runners[part]
 
+    def _looking(self, part: str) -> Runner:
+        """The same, for what two sets of weights are compared by."""
+        if part not in self._looks:
+            self._looks[part] = self._prepared(part, self._options.precision)
+        return self._looks[part]
+
     def _prepared(self, part: str, precision: str) -> Runner:
         scale = None if part == "thumbnail" or self.light else self.scale
         return self._prepare(self._specs[part], scale, precision)
@@ -265,30 +291,3 @@ class Prepared:
             # What sees reduced pictures alone takes next to no time in any precision.
             precision = "auto"
         return prepare(spec, scale=scale, runtime=runtime, device=device, precision=precision)
-
-
-_LOOKS = 5
-"""Along each axis: what a judge is shown of a picture."""
-
-
-def looks(picture: Picture, side: int) -> Floats:
-    """Squares of a picture, evenly spread over all of it: 25, or as many as cover a smaller one.
-
-    Args:
-        picture: sides of less than ``side`` are mirrored.
-        side: of a square, in pixels.
-
-    Returns:
-        ``(N, side, side, 3)`` float32 in 0..1.
-    """
-    height, width = picture.height, picture.width - 2 * picture.margin
-    lines = [_places(height, side), [each + picture.margin for each in _places(width, side)]]
-    return np.stack([picture.read(rows, columns) for rows in lines[0] for columns in lines[1]])
-
-
-def _places(length: int, side: int) -> list[NDArray[np.int64]]:
-    """The pixels of each square along an axis."""
-    if length <= side:
-        return [np.pad(np.arange(length), (0, side - length), "symmetric")]
-    count = min(-(-length // side), _LOOKS)
-    return [n * (length - side) // (count - 1) + np.arange(side) for n in range(count)]

@@ -345,7 +345,8 @@ class Restorer:
                 overlap=outcome.overlap,
                 context=outcome.context,
                 ev=outcome.ev,
-                input_quality=outcome.input_quality,
+                input_quality=outcome.suited.quality,
+                apart=outcome.suited.apart,
                 seconds=seconds,
             )
         )
@@ -419,8 +420,8 @@ class Restorer:
         }
         if self.scale > 1:
             said["scale"] = str(self.scale)
-        if outcome.input_quality is not None:
-            said["input_quality"] = outcome.input_quality
+        if outcome.suited.quality is not None:
+            said["input_quality"] = outcome.suited.quality
         if outcome.ev is not None:
             said["ev"] = f"{outcome.ev:g}"
             for name in ("shadows", "highlights"):

@@ -31,6 +31,8 @@ class Step:
         runtime, device, precision: what computed.
         options: what was asked for beside the defaults, by name.
         tile, overlap, context, ev, input_quality: as of a :class:`Result`; None before it is done.
+        apart: by how much two sets of weights differ about the picture, 0 to 1000 (where it is
+            small, the picture is clean); None where they were not compared.
         seconds: that it took; None before it is done.
     """
 
@@ -47,6 +49,7 @@ class Step:
     context: str | None = None
     ev: float | None = None
     input_quality: str | None = None
+    apart: float | None = None
     seconds: float | None = None
 
     def __str__(self) -> str:

@@ -18,7 +18,7 @@ from safetensors.numpy import save as serialise
 from mirnet_cli.errors import ExitCode, ModelError
 from mirnet_cli.models import weights
 from mirnet_cli.networks.spec import NetworkSpec
-from tests.models.builders import some_weights, spec, verdict
+from tests.models.builders import some_weights, spec
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
@@ -118,6 +118,13 @@ def _nan() -> bytes:
     return serialise(tensors, metadata={"mirnet": "{}"})
 
 
+def _metadata(data: bytes) -> dict[str, str]:
+    found: dict[str, str] = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])[
+        "__metadata__"
+    ]
+    return found
+
+
 _GOOD = _described()
 _DEEP = b"[" * 200_000
 
@@ -190,6 +197,13 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
         "damaged",
     ),
     "newer format": (_described(format=3), "newer mirnet"),
+    "tensors of no description": (
+        serialise(
+            {"network.a": np.zeros(2, np.float16), "clean.a": np.zeros(2, np.float16)},
+            metadata=_metadata(_GOOD),
+        ),
+        "do not agree",
+    ),
     "format of two sets with one": (_described(format=2), "go together"),
     "two sets in the format of one": (
         _described(clean={"family": "compact", "config": {"widths": [4]}}),
@@ -384,44 +398,33 @@ def test_other_tensors_are_not_of_integers(tmp_path: Path) -> None:
 
 def _two_sets(**changes: Any) -> weights.Weights:
     given = {"task": "upscale", "scales": (2,), "base": "bicubic", "thumbnail": None}
-    return some_weights(**(given | {"clean": spec(1), "judge": verdict(0.123)} | changes))
+    return some_weights(**(given | {"clean": spec(1)} | changes))
 
 
 @pytest.mark.parametrize("half", [True, False])
 def test_two_sets_of_weights_are_kept(half: bool, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
-    wanted = _two_sets()
-    saved = weights.save(path, wanted, half=half)
+    saved = weights.save(path, _two_sets(), half=half)
     loaded = weights.load(path)
     assert loaded.clean is not None
-    assert loaded.judge is not None
     assert loaded.clean.config == loaded.network.config
     assert saved.sha256 == loaded.clean.sha256
     for given, found in ((spec(0), loaded.network), (spec(1), loaded.clean)):
         for key, tensor in given.tensors.items():
             kept = tensor.astype(np.float16) if half else tensor
             np.testing.assert_array_equal(found.tensors[key], kept)
-    # What decides is not rounded.
-    assert wanted.judge is not None
-    assert {key: tensor.dtype.name for key, tensor in loaded.judge.items()} == dict.fromkeys(
-        wanted.judge, "float32"
-    )
-    for key, tensor in wanted.judge.items():
-        np.testing.assert_array_equal(loaded.judge[key], tensor)
     weights.save(tmp_path / "b.safetensors", loaded, half=half)
     assert (tmp_path / "b.safetensors").read_bytes() == path.read_bytes()
 
 
 def _said(path: Path) -> dict[str, Any]:
-    data = path.read_bytes()
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    said: dict[str, Any] = json.loads(header["__metadata__"]["mirnet"])
+    said: dict[str, Any] = json.loads(_metadata(path.read_bytes())["mirnet"])
     return said
 
 
 def test_older_versions_refuse_two_sets_and_read_one(tmp_path: Path) -> None:
     weights.save(tmp_path / "two", _two_sets())
-    weights.save(tmp_path / "one", _two_sets(clean=None, judge=None))
+    weights.save(tmp_path / "one", _two_sets(clean=None))
     assert _said(tmp_path / "two")["format"] == 2
     one = _said(tmp_path / "one")
     assert one["format"] == 1
@@ -447,19 +450,12 @@ _SMALLER = replace(spec(1), tensors={"conv.weight": spec().tensors["conv.weight"
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"judge": None}, "go together"),
-        ({"clean": None}, "go together"),
         ({"base": "input", "scales": (1,)}, "do not suit the base input"),
         ({"base": "enlarged"}, "do not suit the base enlarged"),
         ({"base": "guided", "scales": (1,), "thumbnail": spec(2)}, "do not suit the base guided"),
         ({"clean": _OTHER}, "are not those of its network"),
         ({"clean": _SMALLER}, "are not those of its network"),
         ({"clean": _WIDER}, "another one than its network"),
-        ({"judge": verdict(1) | {"more": np.ones(1, np.float32)}}, "its judge"),
-        ({"judge": {"last.bias": np.ones(1, np.float32)}}, "its judge"),
-        ({"judge": verdict(1) | {"last.bias": np.ones(2, np.float32)}}, "its judge"),
-        ({"judge": {k: v.astype(np.float16) for k, v in verdict(1).items()}}, "its judge"),
-        ({"judge": verdict(1) | {"last.bias": np.full(1, np.nan, np.float32)}}, "finite"),
     ],
 )
 def test_sets_that_do_not_suit_each_other_are_refused(

@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,247 +17,351 @@ from mirnet_cli.errors import UsageError
 from mirnet_cli.models import weights as files
 from mirnet_cli.models.resolver import resolve
 from mirnet_cli.models.weights import Weights
-from mirnet_cli.networks import NetworkSpec, judge
+from mirnet_cli.networks import NetworkSpec
 from mirnet_cli.photo import decode
 from mirnet_cli.restore import PhotoOptions, Restorer, RestoreWarning, prepared
 from mirnet_cli.restore.picture import Picture
-from mirnet_cli.restore.prepared import looks
-from mirnet_cli.runtime import OutOfDeviceMemoryError, Output
-from tests.models.builders import some_weights, tiny_network, verdict
+from mirnet_cli.restore.suited import LOOK, apart, suits
+from mirnet_cli.runtime import OWN, Floats, OutOfDeviceMemoryError, Output, Pools
+from tests.models.builders import some_weights, tiny_network
 from tests.restore.fakes import FakeRunner, make_weights, photo_like
 
-SIDE = judge.CROP
 
-Seen = list[np.ndarray]
+@dataclass
+class Scaled(FakeRunner):
+    """Whose residual is so many times that of other fakes."""
+
+    part: str = "network"
+    times: float = 1.0
+
+    def run(self, batch: Floats, pools: Pools = OWN) -> Output:
+        made = super().run(batch, pools)
+        return replace(made, residual=made.residual * np.float32(self.times))
 
 
-def two_sets(gain: float = 1.0, **options: Any) -> Restorer:
-    """Over fake runners: the first of them that of real pictures, the next that of clean ones."""
-    weights = make_weights(scales=(2,))
-    clean = replace(weights.network, sha256="1" * 64)
-    weights = replace(weights, clean=clean, judge=verdict(gain))
-    return Restorer(weights, scale=2, **options)
+@dataclass
+class Fakes:
+    """The runners that are made, in order, and what the two sets are compared by.
+
+    Attributes:
+        times: what the weights for clean pictures add, over what the others do.
+        looks: what was shown for comparing.
+    """
+
+    times: float = 1.0
+    made: list[Scaled] = field(default_factory=list)
+    looks: list[np.ndarray] = field(default_factory=list)
+
+    def parts(self) -> list[str]:
+        return [each.part for each in self.made]
+
+    def restorer(self, **options: Any) -> Restorer:
+        weights = make_weights(scales=(2,))
+        clean = replace(weights.network, sha256="1" * 64)
+        return Restorer(replace(weights, clean=clean), scale=2, **options)
 
 
 @pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
-    """What judges are shown from now on."""
-    shown: Seen = []
+def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
+    fakes = Fakes()
 
-    def advantage(tensors: Any, crops: np.ndarray) -> float:
-        shown.append(crops)
-        return float(tensors["last.bias"][0])
+    def prepare(spec: NetworkSpec, *, scale: int | None, **options: str) -> Scaled:
+        part = "clean" if spec.sha256 == "1" * 64 else "network"
+        times = fakes.times if part == "clean" else 1.0
+        precision = options["precision"].replace("auto", "fp32")
+        fakes.made.append(Scaled(8, scale or 1, precision, part=part, times=times))
+        return fakes.made[-1]
 
-    monkeypatch.setattr(judge, "advantage", advantage)
-    return shown
+    def compared(
+        picture: Picture, scale: int, stride: int, real: Callable[..., Any], clean: Any
+    ) -> float:
+        def seen(x: Floats) -> Any:
+            fakes.looks.append(x.copy())
+            return real(x)
+
+        return apart(picture, scale, stride, seen, clean)
+
+    monkeypatch.setattr(prepared, "prepare", prepare)
+    monkeypatch.setattr(prepared, "apart", compared)
+    return fakes
+
+
+_REAL, _CLEAN, _FAR = {False: -8, True: 8}, {False: 8, True: 9}, -1.0
 
 
 @pytest.fixture
-def upscale(tmp_path: Path) -> Callable[[float], str]:
-    """Makes a file that brightens clean pictures by 8 of 255 and darkens real ones by 8."""
+def upscale(tmp_path: Path) -> Callable[[bool], str]:
+    """Makes a file whose two sets agree (they add 8 and 9 of 255) or do not (-8 and 8)."""
 
-    def make(gain: float) -> str:
-        path = tmp_path / f"two{gain:g}.safetensors"
+    def make(agree: bool) -> str:
+        path = tmp_path / f"agree{agree:d}.safetensors"
         # A network at zero but for its biases: it adds the same to each pixel.
         real, clean = (
             replace(each, tensors={k: v * ("bias" in k) for k, v in each.tensors.items()})
-            for each in (tiny_network(levels, scales=[2]) for levels in (-8, 8))
+            for each in (tiny_network(levels[agree], scales=[2]) for levels in (_REAL, _CLEAN))
         )
-        sets = {"network": real, "clean": clean, "judge": verdict(gain)}
         made = {"name": "two", "task": "upscale", "scales": (2,), "base": "bicubic"}
-        files.save(path, some_weights(**made, **sets))
+        files.save(path, some_weights(**made, network=real, clean=clean))
         return str(path)
 
     return make
 
 
-@pytest.mark.parametrize(("gain", "chosen"), [(0.01, 1), (-0.01, 0), (0.0, 0)])
-def test_the_judge_decides_and_one_network_runs(
-    runners: list[FakeRunner], gain: float, chosen: int
-) -> None:
-    two_sets(gain)(photo_like(60, 70))
-    # What is not wanted is not made ready either.
-    assert [bool(each.shapes) for each in runners] == [True] if not chosen else [False, True]
-    assert len(runners) == 1 + chosen
-
-
 @pytest.mark.parametrize(
-    ("height", "width", "rows", "columns"),
-    [
-        (500, 700, [0, 113, 226, 339, 452], [0, 163, 326, 489, 652]),
-        (5 * SIDE, 4 * SIDE, [0, 48, 96, 144, 192], [0, 48, 96, 144]),
-        (SIDE, SIDE + 1, [0], [0, 1]),
-        (3 * SIDE - 1, SIDE, [0, 47, 95], [0]),
-    ],
+    ("times", "chosen"), [(1.0, "clean"), (1.5, "clean"), (1.8, "real"), (_FAR, "real")]
 )
+def test_the_networks_decide_and_one_restores(fakes: Fakes, times: float, chosen: str) -> None:
+    # Of 1.5 and 1.8 times they differ by 0.111 and 0.198.
+    fakes.times = times
+    fakes.restorer()(photo_like(300, 400))
+    used = {"clean": 3, "real": 2}[chosen]
+    assert fakes.parts() == ["network", "network", "clean", "clean"][: used + 1]
+    large = [[shape for shape in each.shapes if max(shape) > LOOK] for each in fakes.made]
+    assert bool(large[0]) is (chosen == "real")
+    assert large[1:3] == [[], []]
+
+
+def test_what_clean_is() -> None:
+    assert [suits(each) for each in (0.0, 0.149, 0.15, 1000.0)] == ["clean"] * 2 + ["real"] * 2
+
+
+def _compared(
+    pixels: np.ndarray, around: int = 0
+) -> tuple[np.ndarray, float, np.ndarray, np.ndarray]:
+    """What is seen, the result, and two residuals of noise that it was made of."""
+    seen: list[np.ndarray] = []
+    random = np.random.default_rng(1)
+    made = [random.standard_normal((LOOK * 2, LOOK * 2, 3)).astype(np.float32) for _ in range(2)]
+
+    def add(which: int) -> Callable[[Floats], Floats]:
+        def run(x: Floats) -> Floats:
+            seen.append(x)
+            return made[which][: 2 * x.shape[0], : 2 * x.shape[1]]
+
+        return run
+
+    found = apart(Picture(pixels, around=around), 2, 8, add(0), add(1))
+    np.testing.assert_array_equal(*seen)
+    return seen[0], found, made[0], made[1]
+
+
 @pytest.mark.parametrize("around", [0, 33])
-def test_looks_are_spread_over_the_whole_picture(
-    height: int, width: int, rows: list[int], columns: list[int], around: int
-) -> None:
+def test_pieces_are_from_all_over_the_picture(around: int) -> None:
+    pixels = photo_like(500, 700)
+    seen, found, real, clean = _compared(pixels, around)
+    counted = np.zeros((LOOK, LOOK), bool)
+    for row, top in enumerate((0, 150, 301, 452)):
+        for column, left in enumerate((0, 217, 434, 652)):
+            part = seen[48 * row :, 48 * column :][:48, :48]
+            wanted = pixels[top : top + 48, left : left + 48] / np.float32(255)
+            np.testing.assert_array_equal(part, wanted)
+            counted[48 * row + 8 : 48 * row + 40, 48 * column + 8 : 48 * column + 40] = True
+    counted = counted.repeat(2, 0).repeat(2, 1)
+    difference = np.square(real - clean, dtype=np.float64)[counted].sum()
+    whole = np.square(clean, dtype=np.float64)[counted].sum()
+    assert found == pytest.approx(difference / whole, rel=1e-9)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (60, 192), (192, 70)])
+def test_a_small_picture_is_looked_at_whole(height: int, width: int) -> None:
     pixels = photo_like(height, width)
-    found = looks(Picture(pixels, around=around), SIDE)
-    wanted = [pixels[top : top + SIDE, left : left + SIDE] for top in rows for left in columns]
-    np.testing.assert_array_equal(found, np.stack(wanted) / np.float32(255))
+    seen, found, real, clean = _compared(pixels)
+    np.testing.assert_array_equal(seen[:height, :width], pixels / np.float32(255))
+    assert [side % 8 for side in seen.shape[:2]] == [0, 0]
+    parts = [each[: 2 * height, : 2 * width].astype(np.float64) for each in (real, clean)]
+    difference = np.square(parts[0] - parts[1]).sum()
+    assert found == pytest.approx(difference / np.square(parts[1]).sum(), rel=1e-5)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (20, 30), (47, 200), (30, 7)])
-def test_small_pictures_are_mirrored(shape: tuple[int, int]) -> None:
-    pixels = photo_like(*shape)
-    beyond = [(0, max(SIDE - side, 0)) for side in shape]
-    mirrored = np.pad(pixels, [*beyond, (0, 0)], mode="symmetric")
-    found, wanted = looks(Picture(pixels), SIDE), looks(Picture(mirrored), SIDE)
-    np.testing.assert_array_equal(found, wanted)
-    assert found.shape[1:] == (SIDE, SIDE, 3)
+def test_a_side_that_is_long_is_looked_at_in_pieces() -> None:
+    pixels = photo_like(50, 1000)
+    seen, *_ = _compared(pixels)
+    assert seen.shape == (56, LOOK, 3)
+    np.testing.assert_array_equal(seen[:50, -48:], pixels[:, -48:] / np.float32(255))
 
 
-def test_any_kind_of_picture_is_looked_at(seen: Seen, runners: list[FakeRunner]) -> None:
-    model = two_sets()
-    pixels = photo_like(90, 110)
+def test_nothing_to_add_agrees() -> None:
+    def constant(value: float) -> Callable[[Floats], Floats]:
+        return lambda x: np.full((2 * x.shape[0], 2 * x.shape[1], 3), value, np.float32)
+
+    picture = Picture(photo_like(20, 20))
+    assert apart(picture, 2, 8, constant(0), constant(0)) == 0
+    assert apart(picture, 2, 8, constant(1e-9), constant(0)) == 1000
+    assert apart(picture, 2, 8, constant(1), constant(1e-6)) == 1000
+
+
+def test_any_kind_of_picture_is_looked_at(fakes: Fakes) -> None:
+    model = fakes.restorer()
+    pixels = photo_like(90, 310)
     for kind in (
         pixels,
         pixels.astype(np.uint16) * 257,
         pixels.astype(np.float32) / 255,
-        np.dstack([pixels, np.full((90, 110), 255, np.uint8)]),
+        np.dstack([pixels, np.full((90, 310), 255, np.uint8)]),
     ):
         model(kind)
-        np.testing.assert_allclose(seen[-1], seen[0], atol=1e-6)
+        np.testing.assert_allclose(fakes.looks[-1], fakes.looks[0], atol=1e-6)
     model(pixels[..., 0])
-    np.testing.assert_array_equal(seen[-1], seen[0][..., :1].repeat(3, axis=3))
+    wanted = fakes.looks[0][..., :1].repeat(3, axis=2)
+    np.testing.assert_array_equal(fakes.looks[-1], wanted)
 
 
-def test_what_nobody_sees_is_not_looked_at(seen: Seen, runners: list[FakeRunner]) -> None:
+def test_what_nobody_sees_is_not_looked_at(fakes: Fakes) -> None:
     pixels = np.dstack([photo_like(90, 110), np.full((90, 110), 255, np.uint8)])
     pixels[10:40, 10:40, 3] = 0
     other = pixels.copy()
     other[10:40, 10:40, :3] ^= 255
-    model = two_sets()
+    model = fakes.restorer()
     assert np.array_equal(model(pixels), model(other))
-    np.testing.assert_array_equal(seen[0], seen[1])
+    np.testing.assert_array_equal(fakes.looks[0], fakes.looks[1])
 
 
-def test_neither_tiles_nor_memory_change_what_is_looked_at(
-    seen: Seen, runners: list[FakeRunner]
-) -> None:
+def test_neither_tiles_nor_memory_change_what_is_looked_at(fakes: Fakes) -> None:
     pixels = photo_like(300, 520)
-    two_sets(tile=0)(pixels)
-    two_sets(tile=128, overlap=16)(pixels)
-    two_sets(tile=256, context="tile", precision="bf16", max_memory="1G")(pixels)
-    short = two_sets(tile=0, overlap=16)
+    fakes.restorer(tile=0)(pixels)
+    fakes.restorer(tile=128, overlap=16)(pixels)
+    fakes.restorer(tile=256, context="tile", precision="bf16", max_memory="1G")(pixels)
+    fakes.restorer()(pixels, ensemble=True)
+    short = fakes.restorer(tile=0, overlap=16)
     short(photo_like(60, 60))
-    seen.pop()
+    fakes.looks.pop()
 
     def spoil(batch: Any, run: int) -> Output | None:
-        if max(batch.shape[2:]) > 150:
+        if max(batch.shape[2:]) > 220:
             raise OutOfDeviceMemoryError("full")
         return None
 
-    runners[-1].spoil = spoil
+    fakes.made[-1].spoil = spoil
     with pytest.warns(RestoreWarning, match="out of memory"):
         short(pixels)
-    assert len(seen) > 3
-    for each in seen[1:]:
-        np.testing.assert_array_equal(each, seen[0])
+    # Not again for smaller tiles.
+    assert len(fakes.looks) == 5
+    for each in fakes.looks[1:]:
+        np.testing.assert_array_equal(each, fakes.looks[0])
 
 
-@pytest.mark.parametrize("gain", [1.0, -1.0])
-def test_tiles_equal_the_whole(gain: float, runners: list[FakeRunner]) -> None:
+@pytest.mark.parametrize("times", [1.2, _FAR])
+def test_tiles_equal_the_whole(times: float, fakes: Fakes) -> None:
+    fakes.times = times
     pixels = photo_like(300, 400).astype(np.float32) / 255
-    whole = two_sets(gain, tile=0)(pixels)
-    tiled = two_sets(gain, tile=256, context="whole", overlap=32)
+    whole = fakes.restorer(tile=0)(pixels)
+    tiled = fakes.restorer(tile=256, context="whole", overlap=32)
     result = tiled(pixels)
     np.testing.assert_allclose(result, whole, atol=2e-5)
     assert np.array_equal(tiled(pixels), result)
 
 
-def test_what_is_not_finite_is_computed_again_with_the_same_set(
-    runners: list[FakeRunner], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list[str] = []
-    prepare = prepared.prepare
+def _nothing(batch: Floats, run: int) -> Output:
+    height, width = batch.shape[2:]
+    return Output(np.full((1, 3, 2 * height, 2 * width), np.nan, np.float32))
 
-    def told(spec: NetworkSpec, **options: Any) -> Any:
-        made.append(spec.sha256[0])
-        return prepare(spec, **options)
 
-    monkeypatch.setattr(prepared, "prepare", told)
+def test_what_is_not_finite_is_computed_again_with_the_same_set(fakes: Fakes) -> None:
+    fakes.times = 1.2
     pixels = photo_like(60, 70)
-    expected = two_sets()(pixels)
-    runners.clear()
-    made.clear()
-    model = two_sets(precision="bf16")
+    expected = fakes.restorer()(pixels)
+    fakes.made.clear()
+    model = fakes.restorer(precision="bf16")
     model(pixels)
-    runners[1].spoil = lambda batch, run: Output(
-        np.full((1, 3, *(2 * side for side in batch.shape[2:])), np.nan, np.float32)
-    )
-    with pytest.warns(RestoreWarning, match="computed again in fp32"):
+    fakes.made[3].spoil = _nothing
+    with pytest.warns(RestoreWarning, match="1 result was not finite"):
         assert np.array_equal(model(pixels), expected)
-    assert [each.precision for each in runners] == ["bf16", "bf16", "fp32"]
-    assert made == ["0", "1", "1"]
-    assert not runners[0].shapes
+    assert fakes.parts() == ["network", "network", "clean", "clean", "clean"]
+    assert [each.precision for each in fakes.made] == ["bf16"] * 4 + ["fp32"]
+    assert not fakes.made[0].shapes
 
 
-def test_memory_of_the_other_set_is_given_back(
-    runners: list[FakeRunner], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    gains = iter([-1.0, 1.0, -1.0])
-    monkeypatch.setattr(judge, "advantage", lambda tensors, crops: next(gains))
-    model = two_sets()
+def test_what_is_compared_is_computed_again_too(fakes: Fakes) -> None:
+    fakes.times = 1.2
+    pixels = photo_like(60, 70)
+    expected = fakes.restorer()(pixels)
+    fakes.made.clear()
+    model = fakes.restorer(precision="bf16")
+    model(pixels)
+    fakes.made[1].spoil = _nothing
+    with pytest.warns(RestoreWarning, match="1 result was not finite"):
+        assert np.array_equal(model(pixels), expected)
+    # What is finite in no precision is not for clean pictures.
+    fakes.made[2].spoil = _nothing
+    for each in fakes.made[4:]:
+        each.spoil = _nothing
+    exact = fakes.restorer(precision="fp32")
+    exact(pixels)
+    fakes.made[-2].spoil = _nothing
+    fakes.times = _FAR
+    real = fakes.restorer(precision="fp32")(pixels)
+    assert np.array_equal(exact(pixels), real)
+
+
+def test_memory_of_the_other_set_is_given_back(fakes: Fakes) -> None:
+    model = fakes.restorer()
     released = []
-    for _ in range(3):
+    for times in (1.0, _FAR, 1.0):
         model(photo_like(60, 60))
-        released.append([each.released for each in runners])
-    assert released == [[0], [1, 0], [1, 1]]
+        released.append([fakes.made[n].released for n in (0, 3)])
+        fakes.made[2].times = {1.0: _FAR, _FAR: 1.0}[times]
+    assert released == [[1, 0], [1, 1], [2, 1]]
     model.release()
-    assert [each.released for each in runners] == [2, 2]
+    assert [each.released for each in fakes.made] == [3, 1, 1, 2]
 
 
-def test_one_network_of_the_right_set_computes(
-    upscale: Callable[[float], str], tmp_path: Path
+@pytest.mark.parametrize(("memory", "held"), [("4G", True), ("440M", False)])
+def test_memory_for_looking_is_kept_where_there_is_some(
+    memory: str, held: bool, fakes: Fakes
 ) -> None:
+    model = fakes.restorer(max_memory=memory)
+    for _ in range(2):
+        model(photo_like(600, 800))
+    looks = [each.released for each in fakes.made[1:3]]
+    assert looks == ([0, 0] if held else [2, 2])
+
+
+def test_a_file_restores_with_the_set_that_suits(upscale: Callable[[bool], str]) -> None:
     pixels = np.full((50, 60, 3), 100, np.uint8)
-    for gain, value in ((1.0, 108), (-1.0, 92)):
-        model = mirnet.load(weights=upscale(gain))
+    for agree, value in ((True, 109), (False, 92)):
+        model = mirnet.load(weights=upscale(agree))
         assert np.unique(model(pixels)).tolist() == [value]
         assert np.unique(model(pixels[..., 0])).tolist() == [value]
         assert np.unique(model(pixels[:3, :5])).tolist() == [value]
 
 
-def test_what_was_chosen_is_said(upscale: Callable[[float], str], tmp_path: Path) -> None:
+def test_what_was_chosen_is_said(upscale: Callable[[bool], str], tmp_path: Path) -> None:
     Image.fromarray(photo_like(60, 70)).save(tmp_path / "a.png")
-    for gain, word in ((1.0, "clean"), (-1.0, "real")):
-        model = mirnet.load("denoise", then=f"upscale:weights={upscale(gain)}")
+    for agree, word, differ in ((True, "clean", 1 / 81), (False, "real", 4)):
+        model = mirnet.load("denoise", then=f"upscale:weights={upscale(agree)}")
         out = io.BytesIO()
         result = model.file(tmp_path / "a.png", out)
         assert result.input_quality == word
-        assert [step.input_quality for step in result.steps] == [None, word]
-        assert result.as_dict()["steps"][1]["input_quality"] == word
+        first, second = result.as_dict()["steps"]
+        assert (first["input_quality"], first["apart"]) == (None, None)
+        assert second["input_quality"] == word
+        assert second["apart"] == pytest.approx(differ, rel=0.2)
         xmp = decode(out.getvalue()).metadata.xmp
         assert f"step2.input_quality={word}".encode() in (xmp or b"")
     result = mirnet.load("denoise").file(tmp_path / "a.png", io.BytesIO())
     assert result.input_quality is None
 
 
-def test_a_crop_is_judged_by_itself(
-    seen: Seen, upscale: Callable[[float], str], tmp_path: Path
-) -> None:
+def test_a_crop_is_looked_at_by_itself(fakes: Fakes, tmp_path: Path) -> None:
     pixels = photo_like(100, 120)
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    model = mirnet.load(weights=upscale(1.0))
-    model.file(tmp_path / "a.png", io.BytesIO(), crop=(20, 10, 48, 48))
-    (crops,) = seen
-    np.testing.assert_array_equal(crops[0], pixels[10:58, 20:68] / np.float32(255))
+    fakes.restorer().file(tmp_path / "a.png", io.BytesIO(), crop=(20, 10, 48, 56))
+    (look,) = fakes.looks
+    np.testing.assert_array_equal(look, pixels[10:66, 20:68] / np.float32(255))
 
 
-@pytest.mark.parametrize(("asked", "value"), [("clean", 108), ("real", 92), ("auto", 92)])
-def test_what_is_said_is_not_judged(
-    asked: str, value: int, upscale: Callable[[float], str]
+@pytest.mark.parametrize(("asked", "value"), [("clean", 8), ("real", -8), ("auto", -8)])
+def test_what_is_said_is_not_looked_at(
+    asked: str, value: int, upscale: Callable[[bool], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = mirnet.load(weights=upscale(-1.0), input_quality=asked)
-    assert np.unique(model(np.full((50, 60, 3), 100, np.uint8))).tolist() == [value]
+    model = mirnet.load(weights=upscale(False), input_quality=asked)
+    if asked != "auto":
+        monkeypatch.delattr(prepared, "apart")
+    assert np.unique(model(np.full((50, 60, 3), 100, np.uint8))).tolist() == [100 + value]
 
 
-def test_what_is_said_is_another_result(upscale: Callable[[float], str]) -> None:
-    path = upscale(1.0)
+def test_what_is_said_is_another_result(upscale: Callable[[bool], str]) -> None:
+    path = upscale(True)
     every = [mirnet.load(weights=path, input_quality=each) for each in ("auto", "clean", "real")]
     assert "input_quality" not in every[0].fingerprint()
     assert len({digest(each, PhotoOptions()) for each in every}) == 3
@@ -272,10 +376,10 @@ def test_nothing_to_choose_is_told() -> None:
         mirnet.load("upscale", input_quality="dirty")
 
 
-def shipped_twice(gain: float) -> Weights:
+def shipped_twice() -> Weights:
     """The shipped weights for real pictures, and others made of them for clean ones."""
     known = resolve("upscale")
-    real = replace(known, clean=None, judge=None).network
+    real = known.network
 
     def smaller(numbers: Mapping[str, Any], like: Callable[[str], bool]) -> dict[str, Any]:
         return {k: (v / 2).astype(v.dtype) if like(k) else v for k, v in numbers.items()}
@@ -285,23 +389,23 @@ def shipped_twice(gain: float) -> Weights:
         tensors=smaller(real.tensors, lambda key: key.startswith("heads.")),
         integers=smaller(real.integers, lambda key: key.endswith(".scale")),
     )
-    return replace(known, clean=clean, judge=verdict(gain))
+    return replace(known, clean=clean)
 
 
 @pytest.mark.parametrize("precision", ["int8", "fp32"])
 def test_both_sets_are_computed_in_integers_and_floats(precision: str) -> None:
     options: dict[str, Any] = {"precision": precision, "device": "cpu", "scale": 2}
     pixels = photo_like(80, 90)
-    for gain in (1.0, -1.0):
-        both = shipped_twice(gain)
-        alone = both.clean if gain > 0 else both.network
-        assert alone is not None
-        single = replace(both, network=alone, clean=None, judge=None)
-        model = Restorer(both, **options)
+    both, found = shipped_twice(), {}
+    assert both.clean is not None
+    for asked, alone in (("clean", both.clean), ("real", both.network), ("auto", both.network)):
+        single = replace(both, network=alone, clean=None)
+        model = Restorer(both, input_quality=asked, **options)
         assert model.precision == precision
-        assert np.array_equal(model(pixels), Restorer(single, **options)(pixels))
-    first, second = (Restorer(shipped_twice(gain), **options)(pixels) for gain in (1.0, -1.0))
-    assert not np.array_equal(first, second)
+        # Half of what the one adds is far from it.
+        found[asked] = model(pixels)
+        assert np.array_equal(found[asked], Restorer(single, **options)(pixels))
+    assert not np.array_equal(found["clean"], found["real"])
 
 
 @pytest.mark.parametrize("asked", [None, "clean"])
@@ -310,7 +414,7 @@ def test_an_export_is_of_one_set(
 ) -> None:
     pytest.importorskip("onnx")
     word = asked or "real"
-    both = shipped_twice(1.0)
+    both = shipped_twice()
     files.save(tmp_path / "two.safetensors", both)
     words = ["models", "export", tmp_path / "two.safetensors", tmp_path / "a.onnx"]
     ran = real(*words, *(["--input-quality", asked] if asked else []), "--json")
@@ -339,26 +443,24 @@ def test_an_export_of_one_set_has_nothing_to_choose(
 
 
 def test_converting_keeps_both_sets(
-    upscale: Callable[[float], str], real: Callable[..., Any], tmp_path: Path
+    upscale: Callable[[bool], str], real: Callable[..., Any], tmp_path: Path
 ) -> None:
-    given = files.load(Path(upscale(1.0)))
+    given = files.load(Path(upscale(True)))
     ran = real("models", "convert", given.path, "b.safetensors", "--licence", "MIT")
     assert ran.code == 0, ran.err
     made = files.load(tmp_path / "b.safetensors")
     assert made.licence == "MIT"
     assert made.clean is not None
-    assert made.judge is not None
     assert given.clean is not None
     for key, tensor in given.clean.tensors.items():
         np.testing.assert_array_equal(made.clean.tensors[key], tensor)
-    np.testing.assert_array_equal(made.judge["last.bias"], verdict(1.0)["last.bias"])
 
 
 def test_commands_say_which_set(
-    upscale: Callable[[float], str], real: Callable[..., Any], tmp_path: Path
+    upscale: Callable[[bool], str], real: Callable[..., Any], tmp_path: Path
 ) -> None:
     Image.fromarray(photo_like(60, 70)).save(tmp_path / "a.png")
-    words = ["upscale", "a.png", "--overwrite", "--weights", upscale(1.0)]
+    words = ["upscale", "a.png", "--overwrite", "--weights", upscale(True)]
     ran = real(*words, "--json", "--quiet")
     assert json.loads(ran.out)["input_quality"] == "clean"
     assert "taken for clean, in one piece" in real(*words, "--verbose").err
@@ -367,7 +469,7 @@ def test_commands_say_which_set(
 
 
 def test_a_variable_is_for_those_that_choose(
-    upscale: Callable[[float], str],
+    upscale: Callable[[bool], str],
     real: Callable[..., Any],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -378,5 +480,5 @@ def test_a_variable_is_for_those_that_choose(
     assert real("denoise", "a.png").code == 0
     assert real("upscale", "a.png", "--scale", "1").code == 0
     assert real("doctor", "--tiling", "a.png", "--tile", "32").code != 2
-    ran = real("upscale", "a.png", "--weights", upscale(-1.0), "--json", "--quiet")
+    ran = real("upscale", "a.png", "--weights", upscale(False), "--json", "--quiet")
     assert json.loads(ran.out)["input_quality"] == "clean"
