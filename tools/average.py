@@ -22,7 +22,7 @@ import numpy as np  # noqa: E402
 from mirnet_cli.errors import MirnetError, UsageError  # noqa: E402
 from mirnet_cli.models import resolver  # noqa: E402
 from mirnet_cli.models import weights as weights_file  # noqa: E402
-from mirnet_cli.models.weights import Weights  # noqa: E402
+from mirnet_cli.models.weights import PARTS, Weights  # noqa: E402
 from mirnet_cli.networks import NetworkSpec  # noqa: E402
 
 
@@ -36,10 +36,10 @@ def average(first: Weights, second: Weights, share: float) -> Weights:
         raise UsageError(f"{share}", "use a share from 0 to 1", subject="--share")
     origin = f"{first.name}, sha256 {first.sha256}"
     history = {**second.training, "averaged": f"{share:g} of it with the rest of {origin}"}
-    thumbnail = _between(first.thumbnail, second.thumbnail, share)
-    network = _between(first.network, second.network, share)
-    assert network is not None
-    return replace(second, network=network, thumbnail=thumbnail, training=history)
+    parts: dict[str, Any] = {
+        part: _between(getattr(first, part), getattr(second, part), share) for part in PARTS
+    }
+    return replace(second, **parts, training=history)
 
 
 def _between(

@@ -259,7 +259,6 @@ def facts(weights: Weights, size: int) -> dict[str, str]:
     """What the file is, in words; ``size`` is its length in bytes."""
     from mirnet_cli.networks import FAMILIES
 
-    parts = {"network": weights.network, "thumbnail": weights.thumbnail}
     found = {
         "file": f"`{weights.name}.safetensors`, {size:,} bytes, float16",
         "sha256": f"`{weights.sha256}`",
@@ -268,13 +267,10 @@ def facts(weights: Weights, size: int) -> dict[str, str]:
         "residual added to": weights.base,
         "tiles": f"context {weights.context}, overlap {_shown(weights.overlap)}",
     }
-    for part, spec in parts.items():
-        if spec is not None:
-            count = sum(int(tensor.size) for tensor in spec.tensors.values())
-            config = json.dumps(spec.config, sort_keys=True)
-            found[part] = (
-                f"{FAMILIES[spec.family].title}, {count / 1e6:.2f} M parameters, `{config}`"
-            )
+    for part, spec in weights.parts.items():
+        count = sum(int(tensor.size) for tensor in spec.tensors.values())
+        config = json.dumps(spec.config, sort_keys=True)
+        found[part] = f"{FAMILIES[spec.family].title}, {count / 1e6:.2f} M parameters, `{config}`"
     found["cost"] = _cost(weights)
     return found
 

@@ -157,9 +157,8 @@ def _check_runs(weights: Weights) -> None:
     """Whether every key and shape is what the family expects."""
     from mirnet_cli.runtime import prepare
 
-    for spec in (weights.network, weights.thumbnail):
-        if spec is not None:
-            prepare(spec, device="cpu", precision="fp32")
+    for spec in weights.parts.values():
+        prepare(spec, device="cpu", precision="fp32")
 
 
 def _entry(

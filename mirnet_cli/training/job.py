@@ -111,7 +111,7 @@ def run(
         config=options.config,
         seed=options.seed,
         origin=f"{origin.name}, sha256 {origin.sha256}" if origin else None,
-        sizes=_sizes(origin, recipes) if origin else {},
+        sizes=_sizes(origin, recipes, every=not options.int8) if origin else {},
         integers=options.int8,
     )
     initial = _initial(origin, chosen.parts) if origin else {}
@@ -327,12 +327,19 @@ def _origin(start: str, family: str) -> Weights:
 
 def _given(origin: Weights, part: Recipe) -> NetworkSpec:
     """Of the weights to start from the network that becomes this one."""
-    thumbnail = origin.thumbnail if part.part == "thumbnail" else None
-    return thumbnail or origin.network
+    given = {"thumbnail": origin.thumbnail, "clean": origin.clean}.get(part.part)
+    return given or origin.network
 
 
-def _sizes(origin: Weights, parts: Sequence[Recipe]) -> dict[str, CompactConfig | LightConfig]:
-    return {p.part: type(p.config).from_mapping(_given(origin, p).config) for p in parts}
+def _sizes(
+    origin: Weights, parts: Sequence[Recipe], *, every: bool
+) -> dict[str, CompactConfig | LightConfig]:
+    """Of what each network becomes of, or of those alone that the weights have."""
+    return {
+        part.part: type(part.config).from_mapping(_given(origin, part).config)
+        for part in parts
+        if every or part.part in origin.parts
+    }
 
 
 def _initial(origin: Weights, parts: Sequence[Recipe]) -> dict[str, dict[str, Tensor]]:
@@ -401,6 +408,7 @@ def _made(
         scales=part.scales,
         network=trained["network"],
         thumbnail=trained.get("thumbnail"),
+        clean=trained.get("clean"),
         base=part.base,
         context=part.context,
         overlap=part.overlap,
@@ -416,7 +424,7 @@ def _with_integers(
     history: Mapping[str, Any],
 ) -> Weights:
     """The weights that were started from, with what was learnt beside them."""
-    parts: dict[str, Any] = {"network": origin.network, "thumbnail": origin.thumbnail}
+    parts: dict[str, Any] = origin.parts
     for part in chosen.parts:
         network = integers.learner(residual.network(part), part.in_float)
         network.load_state_dict(

@@ -120,7 +120,8 @@ def make(
         config: TOML file with changes; see :func:`mirnet_cli.training.job.run`.
         seed: of everything random.
         origin: of the weights it starts from.
-        sizes: of their networks, which are taken over where ``config`` does not say others.
+        sizes: of their networks, which are taken over where ``config`` does not say others; for
+            integers only what they have is trained.
         integers: train for 8-bit integers.
 
     Raises:
@@ -135,6 +136,8 @@ def make(
     parts = []
     for part in recipe.find(name):
         begun = sizes.get(part.part)
+        if integers and begun is None:
+            continue
         if isinstance(begun, CompactConfig) and isinstance(part.config, CompactConfig):
             # What was left out, or not, stays so unless the table says otherwise.
             part = dataclasses.replace(

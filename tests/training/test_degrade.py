@@ -226,6 +226,17 @@ def test_enhance_without_noise_adds_none() -> None:
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
+def test_good_reductions_are_bicubic_or_near(scale: int) -> None:
+    clean = photos(60)
+    given, _ = upscale_pair(clean, scale, seeded(), plain=0.6, well=True, grey=0)
+    plain, _ = upscale_pair(clean, scale, seeded(), plain=1.0, grey=0)
+    worse, _ = upscale_pair(clean, scale, seeded(), plain=0.6, grey=0)
+    off, further = ((each - plain).square().mean((1, 2, 3)).sqrt() * 255 for each in (given, worse))
+    assert 30 <= int((off == 0).sum()) <= 48
+    assert 0.3 < float(off[off > 0].median()) < 0.6 * float(further[further > 0].median())
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
 def test_plain_reductions_are_bicubic(scale: int) -> None:
     clean = photos(10)
     expected = resize(clean, 48 // scale, 60 // scale)

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 
 import mirnet_cli as mirnet
 from mirnet_cli.errors import InputError, MirnetError, OutOfMemoryError, OutputError, UsageError
+from mirnet_cli.models import weights as weights_file
 from mirnet_cli.networks.configs import CompactConfig
 from mirnet_cli.training import job, plan
 from mirnet_cli.training.options import TrainOptions
@@ -499,6 +500,41 @@ def test_a_version_in_integers_leaves_the_weights_as_they_are(
     assert told["int8"]["from"] == f"denoise, sha256 {before.weights.sha256}"
     assert told["int8"]["network"]["steps"] == 3
     assert told["network"] == before.weights.training["network"]
+
+
+def test_upscale_has_weights_for_clean_pictures_beside_the_others(
+    tmp_path: Path, photos: Path, config: Path
+) -> None:
+    first = run("upscale", data=[photos], config=config, out=tmp_path / "first", steps=3)
+    made = mirnet.load(first).weights
+    assert made.clean is not None
+    assert made.clean.config == made.network.config
+    differ = [k for k, v in made.network.tensors.items() if (v != made.clean.tensors[k]).any()]
+    assert differ
+    assert {"network", "clean"} < made.training.keys()
+    again = run("upscale", data=[photos], start=str(first), steps=1, out=tmp_path / "again")
+    begun = mirnet.load(again).weights
+    assert begun.clean is not None
+    for was, now in ((made.network, begun.network), (made.clean, begun.clean)):
+        off = [np.abs(v.astype(float) - now.tensors[k]).max() for k, v in was.tensors.items()]
+        assert max(off) < 0.01
+    whole = run("upscale", data=[photos], start=str(first), int8=True, steps=2, out=tmp_path / "c")
+    exact = mirnet.load(whole, runtime="torch", precision="int8").weights
+    assert exact.clean is not None
+    assert exact.network.integers.keys() == exact.clean.integers.keys() != set()
+    assert all((exact.clean.tensors[k] == v).all() for k, v in made.clean.tensors.items())
+
+
+def test_integers_are_of_the_networks_that_the_weights_have(
+    tmp_path: Path, photos: Path, config: Path
+) -> None:
+    path = run("upscale", data=[photos], config=config, out=tmp_path / "two")
+    two = mirnet.load(path).weights
+    one = weights_file.save(tmp_path / "one.safetensors", replace(two, clean=None))
+    made = run("upscale", data=[photos], start=str(one.path), int8=True, out=tmp_path / "int8")
+    found = mirnet.load(made, runtime="torch", precision="int8").weights
+    assert found.network.integers
+    assert found.clean is None
 
 
 def test_a_version_in_integers_has_the_sizes_of_its_weights(

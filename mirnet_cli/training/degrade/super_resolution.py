@@ -51,6 +51,25 @@ def _reduced(
     return small
 
 
+def _reduced_well(
+    clean: Tensor, grey: Tensor, scale: int, plain: float, generator: torch.Generator
+) -> Tensor:
+    """Smaller pictures that are sharp and clean: `plain` of them by bicubic reduction alone.
+
+    The others by any reduction, with noise of a level at most, half of them through JPEG of 90 or
+    more.
+    """
+    n, _, h, w = clean.shape
+    small = resize(clean, h // scale, w // scale)
+    _, mild = draw.split(n, (plain,), generator)
+    ways = draw.split(len(mild), (0.4, 0.3), generator)
+    for way, kind in zip(ways[1:], ("bilinear", "box"), strict=True):
+        small[mild[way]] = resize(clean[mild[way]], h // scale, w // scale, kind)
+    noisy = _little_noise(small[mild], grey[mild], 0.6, 1.0, generator)
+    small[mild] = random_jpeg(noisy, 0.5, generator, lowest=90, usual=0)
+    return small
+
+
 def _enlarged(clean: Tensor, grey: Tensor, generator: torch.Generator) -> Tensor:
     """Shrunk and enlarged again by one random factor: a short focal length against a long one."""
     n, _, h, w = clean.shape
@@ -83,6 +102,7 @@ def upscale_pair(
     generator: torch.Generator,
     *,
     plain: float = 0.5,
+    well: bool = False,
     identity: float = 0.1,
     grey: float = 0.08,
 ) -> tuple[Tensor, Tensor]:
@@ -93,6 +113,7 @@ def upscale_pair(
         scale: how many times smaller the input's sides are.
         generator: the source of all randomness, on `clean`'s device.
         plain: scale 2 to 4: share of the samples that are only reduced, by Pillow's bicubic.
+        well: scale 2 to 4: the other samples are as good as clean, too.
         identity: scale 1: share of the samples whose input is the target (in 8 bits).
         grey: share of black-and-white samples, whose noise is the same in all channels: a network
             that has seen none takes such noise for a part of the picture.
@@ -116,4 +137,5 @@ def upscale_pair(
     target[colourless] = without_colour(clean[colourless])
     if scale == 1:
         return _softened(target, colourless, identity, generator), target
-    return _reduced(target, colourless, scale, plain, generator), target
+    reduced = _reduced_well if well else _reduced
+    return reduced(target, colourless, scale, plain, generator), target
