@@ -148,7 +148,19 @@ class Cutter:
         """Which weights suit a picture; where there is memory, what that takes is kept."""
         rows, columns = self._plan(picture.height, picture.width, tile, context).tile_shape
         takes = room.taken + rows * columns * room.need.tile + self._network.looks
-        return self._network.suited(picture, hold=takes <= room.ceiling)
+        try:
+            return self._network.suited(picture, hold=takes <= room.ceiling)
+        except MemoryError:
+            # What is held for other pictures may be what is missing.
+            self._network.release()
+        try:
+            return self._network.suited(picture, hold=False)
+        except MemoryError as error:
+            raise OutOfMemoryError(
+                f"memory on {self._network.runner.device} is not enough to compare the two sets of"
+                " weights",
+                "close other programs, or give --input-quality",
+            ) from error
 
     def _cut(self, picture: Picture, tile: int, context: str, room: Room) -> Cut:
         # After "out of memory", what fits is what the smaller tile takes.
