@@ -234,8 +234,9 @@ def _settled(given: Mapping[str, Any], context: typer.Context) -> dict[str, Any]
         }
     if from_environment("input_quality"):
         named = given.get("model") or given.get("weights")
-        enlarges = tasks & {"upscale", "auto"} and given.get("scale") != 1
-        if not (enlarges or (named and not tasks & {"enhance", "denoise"})):
+        sized = given.get("to") is not None or given.get("megapixels") is not None
+        enlarges = sized if "auto" in tasks else "upscale" in tasks and given.get("scale") != 1
+        if not (enlarges or (named and not tasks & {"enhance", "denoise", "auto"})):
             settled["input_quality"] = "auto"
     if from_environment("scale") and tasks <= {"enhance", "denoise"}:
         settled["scale"] = None

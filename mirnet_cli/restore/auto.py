@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from mirnet_cli.errors import UsageError
 from mirnet_cli.photo import Photo, exif, regions
 from mirnet_cli.photo.options import WriteOptions
 from mirnet_cli.restore import estimates
@@ -21,6 +22,7 @@ from mirnet_cli.restore.restorer import Restorer, picture_of
 from mirnet_cli.restore.result import GOOD, Foretold, Result, Step
 from mirnet_cli.restore.sizing import Forecast
 from mirnet_cli.restore.steps import AutoOptions
+from mirnet_cli.restore.suited import one_set
 from mirnet_cli.restore.work import Work
 
 _RULES = 6
@@ -109,12 +111,22 @@ class Auto(Chain):
             load: makes one step.
             loading: what computes.
             asked: what a photo is to become.
+
+        Raises:
+            UsageError: for a quality of the input, where nothing is enlarged or the weights that
+                enlarge are one set.
         """
         self._load, self._loading = load, loading
         self._auto = asked
         self._enlarging: dict[int, Restorer] = {}
         super().__init__(*(load(replace(loading, task=each)) for each in ("denoise", "enhance")))
         self.task = "auto"
+        if loading.input_quality != "auto":
+            if asked.to is None and asked.megapixels is None:
+                what = "auto enlarges only with --to or --megapixels"
+                raise UsageError(what, "leave --input-quality out")
+            if not self._upscale(2).two_sets:
+                raise one_set(self._upscale(2).model)
 
     @cached_property
     def _denoise(self) -> Restorer:

@@ -10,6 +10,7 @@ from mirnet_cli.models.resolver import names_file, resolve
 from mirnet_cli.restore.options import LoadOptions
 from mirnet_cli.restore.restorer import Restorer
 from mirnet_cli.restore.steps import ChainOptions
+from mirnet_cli.restore.suited import one_set
 
 
 def load(
@@ -30,8 +31,7 @@ def load(
 
         made = Chain(made, *zip(others, [dict(each.own) for each in asked.then], strict=True))
     if asked.input_quality != "auto" and not made.two_sets:
-        what = f"the model {made.model} has one set of weights for all photos"
-        raise UsageError(what, "leave --input-quality out")
+        raise one_set(made.model)
     return made
 
 

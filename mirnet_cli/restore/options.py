@@ -152,7 +152,8 @@ class LoadOptions(Options):
     input_quality: Annotated[
         str,
         Setting(
-            "Photos for upscale are clean, or real: with noise, blur, JPEG. [default: auto]",
+            "Whether photos for upscale are clean, or real: with noise, blur or JPEG; auto looks "
+            "at each. [default: auto]",
             WEIGHTS,
             metavar="|".join(values.QUALITIES),
             parse=values.input_quality,

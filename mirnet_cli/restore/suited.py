@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mirnet_cli.errors import UsageError
 from mirnet_cli.restore.picture import Picture, pad
 from mirnet_cli.restore.resample import Floats
 
@@ -73,6 +74,12 @@ def apart(
 def suits(apart: float) -> str:
     """The quality of a picture about which two sets of weights differ by so much."""
     return "clean" if apart < _APART else "real"
+
+
+def one_set(model: str) -> UsageError:
+    """What is said where a quality is asked of weights that are one set."""
+    what = f"the model {model} has one set of weights for all photos"
+    return UsageError(what, "leave --input-quality out")
 
 
 def _pieces(length: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -13,13 +13,13 @@ from PIL import Image
 
 import mirnet_cli as mirnet
 from mirnet_cli.batches.journal import digest
-from mirnet_cli.errors import UsageError
+from mirnet_cli.errors import OutOfMemoryError, UsageError
 from mirnet_cli.models import weights as files
 from mirnet_cli.models.resolver import resolve
 from mirnet_cli.models.weights import Weights
 from mirnet_cli.networks import NetworkSpec
 from mirnet_cli.photo import decode
-from mirnet_cli.restore import PhotoOptions, Restorer, RestoreWarning, prepared
+from mirnet_cli.restore import PhotoOptions, Restorer, RestoreWarning, loading, prepared
 from mirnet_cli.restore.picture import Picture
 from mirnet_cli.restore.suited import LOOK, apart, suits
 from mirnet_cli.runtime import OWN, Floats, OutOfDeviceMemoryError, Output, Pools
@@ -141,7 +141,7 @@ def _compared(
         return run
 
     found = apart(Picture(pixels, around=around), 2, 8, add(0), add(1))
-    np.testing.assert_array_equal(*seen)
+    np.testing.assert_array_equal(seen[0], seen[1])
     return seen[0], found, made[0], made[1]
 
 
@@ -316,6 +316,37 @@ def test_memory_for_looking_is_kept_where_there_is_some(
     assert looks == ([0, 0] if held else [2, 2])
 
 
+def test_looking_needs_what_is_held_for_other_pictures(fakes: Fakes) -> None:
+    pixels = photo_like(60, 70)
+    expected = fakes.restorer()(pixels)
+    fakes.made.clear()
+    model = fakes.restorer()
+    model(photo_like(300, 400))
+    held = fakes.made[0]
+
+    def full(batch: Any, run: int) -> Output | None:
+        if not held.released:
+            raise OutOfDeviceMemoryError("full")
+        return None
+
+    held.released = 0
+    fakes.made[2].spoil = full
+    assert np.array_equal(model(pixels), expected)
+    assert held.released
+
+
+def test_no_memory_for_looking_is_an_error_with_a_remedy(fakes: Fakes) -> None:
+    model = fakes.restorer()
+    model(photo_like(60, 70))
+
+    def full(batch: Any, run: int) -> Output | None:
+        raise OutOfDeviceMemoryError("full")
+
+    fakes.made[1].spoil = full
+    with pytest.raises(OutOfMemoryError, match="or give input_quality"):
+        model(photo_like(60, 70))
+
+
 def test_a_file_restores_with_the_set_that_suits(upscale: Callable[[bool], str]) -> None:
     pixels = np.full((50, 60, 3), 100, np.uint8)
     for agree, value in ((True, 109), (False, 92)):
@@ -374,6 +405,32 @@ def test_nothing_to_choose_is_told() -> None:
         mirnet.load("denoise", input_quality="clean")
     with pytest.raises(UsageError, match="'dirty' is not one of auto, clean, real"):
         mirnet.load("upscale", input_quality="dirty")
+
+
+@pytest.mark.parametrize(
+    ("sets", "asked", "error"),
+    [
+        (2, {}, "auto enlarges only with to or megapixels"),
+        (1, {"to": (99, 99)}, "the model upscale has one set of weights"),
+        (2, {"to": (99, 99)}, None),
+        (2, {"megapixels": 1}, None),
+    ],
+)
+def test_a_run_that_chooses_the_steps_has_to_enlarge(
+    sets: int, asked: dict[str, Any], error: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = shipped_twice() if sets == 2 else replace(resolve("upscale"), clean=None)
+
+    def resolved(task: str, **named: Any) -> Weights:
+        return both if task == "upscale" else resolve(task, **named)
+
+    monkeypatch.setattr(loading, "resolve", resolved)
+    if error is None:
+        model = mirnet.load("auto", auto=asked, input_quality="clean")
+        assert model.fingerprint()["input_quality"] == "clean"
+    else:
+        with pytest.raises(UsageError, match=error):
+            mirnet.load("auto", auto=asked, input_quality="clean")
 
 
 def shipped_twice() -> Weights:
@@ -479,6 +536,7 @@ def test_a_variable_is_for_those_that_choose(
     monkeypatch.setenv("MIRNET_INPUT_QUALITY", "clean")
     assert real("denoise", "a.png").code == 0
     assert real("upscale", "a.png", "--scale", "1").code == 0
+    assert real("auto", "a.png").code == 0
     assert real("doctor", "--tiling", "a.png", "--tile", "32").code != 2
     ran = real("upscale", "a.png", "--weights", upscale(False), "--json", "--quiet")
     assert json.loads(ran.out)["input_quality"] == "clean"
