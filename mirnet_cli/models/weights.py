@@ -343,8 +343,9 @@ def _spec(
     path: Path,
 ) -> NetworkSpec | None:
     tensors, integers = found[part], found[part + _INTEGERS]
+    said = "network for clean pictures" if part == "clean" else part
     if (description is None) != (not tensors):
-        what = f"the description and the tensors of its {part} do not agree"
+        what = f"the description and the tensors of its {said} do not agree"
         raise ModelError(what, _FOREIGN, subject=path)
     if description is None:
         return None
@@ -361,7 +362,7 @@ def _spec(
         what = f"the description of the weights says {part}: {error}"
         raise ModelError(what, _FOREIGN, subject=path) from None
     if not _are_integers(integers, tensors):
-        what = f"the integers of its {part} do not suit the network"
+        what = f"the integers of its {said} do not suit the network"
         raise ModelError(what, _FOREIGN, subject=path)
     return NetworkSpec(family, description["config"], tensors, sha256, integers=integers)
 

@@ -456,6 +456,7 @@ _SMALLER = replace(spec(1), tensors={"conv.weight": spec().tensors["conv.weight"
         ({"clean": _OTHER}, "are not those of its network"),
         ({"clean": _SMALLER}, "are not those of its network"),
         ({"clean": _WIDER}, "another one than its network"),
+        ({"clean": replace(spec(1), tensors={})}, "of its network for clean pictures do not agree"),
     ],
 )
 def test_sets_that_do_not_suit_each_other_are_refused(
