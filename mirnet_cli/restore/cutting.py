@@ -147,9 +147,9 @@ class Cutter:
     def _suited(self, picture: Picture, tile: int, context: str, room: Room) -> Suited:
         """Which weights suit a picture; where there is memory, what that takes is kept."""
         rows, columns = self._plan(picture.height, picture.width, tile, context).tile_shape
-        takes = room.taken + rows * columns * room.need.tile + self._network.looks
+        takes = room.taken + rows * columns * room.need.tile
         try:
-            return self._network.suited(picture, hold=takes <= room.ceiling)
+            return self._network.suited(picture, hold=self._holds(takes, room))
         except MemoryError:
             # What is held for other pictures may be what is missing.
             self._network.release()
@@ -161,6 +161,10 @@ class Cutter:
                 " weights",
                 "close other programs, or give --input-quality",
             ) from error
+
+    def _holds(self, takes: int, room: Room) -> bool:
+        """Whether what comparing two sets of weights takes may stay beside so many bytes."""
+        return takes + self._network.looks <= room.ceiling
 
     def _cut(self, picture: Picture, tile: int, context: str, room: Room) -> Cut:
         # After "out of memory", what fits is what the smaller tile takes.
@@ -234,15 +238,17 @@ class Cutter:
         height, width = height * self._network.enlarge, width * self._network.enlarge
         room = self._room(3 * height * width * (1 + self._network.scale**2))
         rows, columns = tiles.tile_shape
+        memory = room.taken + rows * columns * (room.need.whole if tiles.whole else room.need.tile)
+        if self._holds(memory, room):
+            memory += self._network.looks
         if tiles.whole:
-            memory = room.taken + rows * columns * room.need.whole
             return Forecast(1, 0, memory, rows * columns)
         # Measuring the whole takes as much as a pass; refinement mostly ends after its first.
         passes = {"whole": 2, "refine": 1.5}.get(self.context, 1)
         return Forecast(
             tiles=len(tiles),
             tile=max(rows, columns),
-            memory=room.taken + rows * columns * room.need.tile,
+            memory=memory,
             pixels=int(len(tiles) * rows * columns * passes),
         )
 

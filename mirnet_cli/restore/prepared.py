@@ -128,7 +128,8 @@ class Prepared:
     @property
     def looks(self) -> int:
         """Bytes that comparing two sets of weights takes, and holds for the next picture."""
-        return 2 * LOOK**2 * self.need.whole if self.weights.clean is not None else 0
+        compared = self.weights.clean is not None and self._options.input_quality == "auto"
+        return 2 * LOOK**2 * self.need.whole if compared else 0
 
     def suited(self, picture: Picture, *, hold: bool) -> Suited:
         """Which set of the weights suits a picture, where there are two.

@@ -314,6 +314,9 @@ def test_memory_for_looking_is_kept_where_there_is_some(
         model(photo_like(600, 800))
     looks = [each.released for each in fakes.made[1:3]]
     assert looks == ([0, 0] if held else [2, 2])
+    said = fakes.restorer(max_memory=memory, input_quality="real")
+    more = model.foresee(800, 600).memory - said.foresee(800, 600).memory
+    assert more == (2 * LOOK**2 * model._network.need.whole if held else 0)
 
 
 def test_looking_needs_what_is_held_for_other_pictures(fakes: Fakes) -> None:
