@@ -117,7 +117,8 @@ class BatchPage:
         source = Path(result.input)
         target = None if result.output is None else Path(result.output)
         how = [result.runtime, result.device, result.precision]
-        cut = "" if not result.tile else f", tiles of {result.tile}"
+        more = "" if result.input_quality is None else f", taken for {result.input_quality}"
+        more += "" if not result.tile else f", tiles of {result.tile}"
         return {
             "number": len(self._rows),
             "name": printable(key),
@@ -134,7 +135,7 @@ class BatchPage:
             "bytes": _bytes(source),
             "written": None if target is None else _bytes(target),
             "model": result.model,
-            "how": " ".join(each for each in how if each) + cut,
+            "how": " ".join(each for each in how if each) + more,
             "input": printable(str(source)),
             "output": None if target is None else printable(str(target)),
             "link": self._link(source),

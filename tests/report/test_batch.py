@@ -67,6 +67,18 @@ def test_a_photo_and_its_pictures(tmp_path: Path) -> None:
     assert abs(int(shown[20, 30, 0]) - 120) <= 2
 
 
+def test_how_each_was_computed_is_told(tmp_path: Path) -> None:
+    page = BatchPage(tmp_path / "page.html", tmp_path)
+    source = picture(tmp_path / "a.png")
+    page.add("plain", result(source, source))
+    page.add("clean", result(source, source, input_quality="clean", tile=64))
+    page.write()
+    assert {name: row["how"] for name, row in photos(tmp_path / "page.html").items()} == {
+        "plain": "openvino cpu fp32",
+        "clean": "openvino cpu fp32, taken for clean, tiles of 64",
+    }
+
+
 def test_a_crop_is_compared_with_its_part(tmp_path: Path) -> None:
     source = tmp_path / "a.png"
     pixels = np.zeros((40, 60, 3), np.uint8)
