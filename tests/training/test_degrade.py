@@ -99,7 +99,9 @@ def test_wrong_pictures_are_refused(task: str) -> None:
 
 def test_noise_spans_none_to_strong_and_shifts_no_colour() -> None:
     clean = photos(120)
-    given, target = denoise_pair(clean, seeded(1), soften=0, compressed=0, grey=0)
+    given, target = denoise_pair(
+        clean, seeded(1), soften=0, soften_colour=0, compressed=0, again=0, grey=0
+    )
     assert torch.allclose(target, clean, atol=1e-6)
     noise = given - target
     sigma = noise.std(dim=(1, 2, 3)) * 255
@@ -165,9 +167,33 @@ def test_some_small_pictures_are_black_and_white(scale: int) -> None:
 
 def test_softening_is_in_the_target_too() -> None:
     clean = photos(40)
-    _, target = denoise_pair(clean, seeded(), soften=0.5, grey=0)
+    _, target = denoise_pair(
+        clean, seeded(), soften=0.5, soften_colour=0, compressed=0, again=0, grey=0
+    )
     changed = (target - clean).abs().amax(dim=(1, 2, 3)) > 1e-3
     assert 10 <= int(changed.sum()) <= 30
+
+
+def test_colour_alone_is_softened_in_the_target_too() -> None:
+    clean = photos(40)
+    given, target = denoise_pair(
+        clean, seeded(3), soften=0, soften_colour=0.5, compressed=0, again=0, grey=0
+    )
+    weights = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    off = (target - clean) * weights
+    assert float(off.sum(1).abs().mean()) * 255 < 0.05
+
+    def fine(pictures: torch.Tensor) -> torch.Tensor:
+        colour = pictures[:, :1] - pictures[:, 1:2]
+        return (colour[..., 1:] - colour[..., :-1]).abs().mean((1, 2, 3))
+
+    left = fine(target) / fine(clean)
+    assert 15 <= int((left < 0.8).sum()) <= 20
+    assert int((left > 0.999).sum()) == 20
+    # What has next to no noise shows that the input is no sharper.
+    quiet = (given - target).std(dim=(1, 2, 3)) * 255 < 0.6
+    assert int((quiet & (left < 0.8)).sum()) >= 2
+    assert float((fine(given) / fine(clean))[quiet & (left < 0.8)].max()) < 0.95
 
 
 def test_black_is_set_where_it_was_lifted() -> None:

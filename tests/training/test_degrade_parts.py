@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from mirnet_cli.training.degrade import blur, camera, draw, draw_graphics
-from mirnet_cli.training.degrade.jpeg import jpeg, quantisation, random_jpeg
+from mirnet_cli.training.degrade.jpeg import halve_colour, jpeg, quantisation, random_jpeg
 from mirnet_cli.training.degrade.noise import _specks, sensor_noise
 from mirnet_cli.training.degrade.resize import resize
 from mirnet_cli.training.recipe import find
@@ -217,3 +217,33 @@ def test_some_noisy_pictures_have_single_pixels_that_stand_out() -> None:
     assert int((moved < 0).sum()) > 2 * int((moved > 0).sum()) > 0
     heights = moved[moved != 0].abs() * 255
     assert 7.9 < float(heights.min()) < float(heights.max()) < 60.1
+
+
+@pytest.mark.parametrize("offset", [None, (0, 0), (1, 0), (3, 5)])
+@pytest.mark.parametrize("size", [(64, 96), (75, 101)])
+def test_halved_colour_is_jpegs_without_its_losses(
+    size: tuple[int, int], offset: tuple[int, int] | None
+) -> None:
+    picture = tensor(scene(*size))
+    begins = None if offset is None else torch.tensor(offset)
+    best = jpeg(picture, torch.tensor([100]), torch.tensor([True]), begins)
+    sharp = jpeg(picture, torch.tensor([100]), torch.tensor([False]), begins)
+    off = (halve_colour(picture, begins).clamp(0, 1) - best).abs()
+    assert off.mean() * 255 < 0.8
+    assert off.mean() < 0.25 * (sharp - best).abs().mean()
+
+
+def test_targets_of_halved_files_have_halved_colour() -> None:
+    picture = tensor(scene(64, 64)).expand(32, -1, -1, -1)
+    targets = picture.clone()
+    random_jpeg(picture, 1.0, seeded(), usual=0.5, targets=targets)
+    halved = [not torch.equal(a, b) for a, b in zip(picture, targets, strict=True)]
+    assert 12 <= sum(halved) < 32
+    coarse = halve_colour(picture[:1]).clamp(0, 1)
+    shifted = [
+        halve_colour(picture[:1], torch.tensor(o)).clamp(0, 1) for o in ((0, 1), (1, 0), (1, 1))
+    ]
+    for target, changed in zip(targets, halved, strict=True):
+        assert not changed or any(
+            torch.allclose(target, each[0], atol=1e-5) for each in (coarse, *shifted)
+        )

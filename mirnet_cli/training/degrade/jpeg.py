@@ -136,6 +136,27 @@ def jpeg(pictures: Tensor, quality: Tensor, halved: Tensor, offset: Tensor | Non
     return rgb[:, :, :height, :width].contiguous()
 
 
+def halve_colour(pictures: Tensor, offset: Tensor | None = None) -> Tensor:
+    """Colour as coarse as JPEG's 4:2:0 keeps it, and nothing else of JPEG.
+
+    Args:
+        pictures: N,3,H,W sRGB, 0..1.
+        offset: as for :func:`jpeg`.
+
+    Returns: N,3,H,W float32, not clamped.
+    """
+    n, _, h, w = pictures.shape
+    down, across = (0, 0) if offset is None else (int(each) % 2 for each in offset)
+    _, _, forward, backward = _constants(pictures.device)
+    sides = (across, (w + across) % 2, down, (h + down) % 2)
+    padded = F.pad(pictures, sides, mode="replicate")
+    ycc = draw.product(forward, padded.reshape(n, 3, -1)).view_as(padded)
+    small = F.avg_pool2d(ycc[:, 1:], 2)
+    ycc[:, 1:] = F.interpolate(small, scale_factor=2, mode="bilinear", align_corners=False)
+    rgb = draw.product(backward, ycc.reshape(n, 3, -1)).view_as(padded)
+    return rgb[:, :, down : down + h, across : across + w]
+
+
 def random_jpeg(
     pictures: Tensor,
     share: float,
@@ -143,12 +164,14 @@ def random_jpeg(
     *,
     lowest: float = 60,
     usual: float = 0.33,
+    targets: Tensor | None = None,
 ) -> Tensor:
     """Round to 8 bits, `share` of the samples by way of a JPEG file; N,3,H,W -> N,3,H,W.
 
     Qualities lie in `lowest` to 98; `usual` of the files have exactly 75 with halved chroma
     (libjpeg's default), of the others every second has halved chroma. In half of the calls the
-    block grid starts inside the picture.
+    block grid starts inside the picture. Where colour is halved, it is in `targets`, too, which are
+    written to.
     """
     result = (pictures * 255).round().clamp(0, 255) / 255
     chosen, _ = draw.split(len(pictures), (share,), generator)
@@ -160,5 +183,9 @@ def random_jpeg(
     quality = torch.where(default, 75.0, draw.uniform(n, lowest, 98.99, generator).floor())
     halved = default | draw.chance(n, 0.5, generator)
     aligned = torch.rand((), generator=generator, device=pictures.device).item() < 0.5
-    result[chosen] = jpeg(pictures[chosen], quality, halved, None if aligned else offset)
+    begins = None if aligned else offset
+    result[chosen] = jpeg(pictures[chosen], quality, halved, begins)
+    if targets is not None and halved.any():
+        coarse = chosen[halved.flatten()]
+        targets[coarse] = halve_colour(targets[coarse], begins).clamp_(0, 1)
     return result

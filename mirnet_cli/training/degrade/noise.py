@@ -217,12 +217,20 @@ def without_colour(pictures: Tensor) -> Tensor:
     return (pictures * weights).sum(1, keepdim=True).expand_as(pictures)
 
 
+def _soft_colour(pictures: Tensor, generator: torch.Generator) -> Tensor:
+    """Blur what is not brightness, over 0.9 to 3.5 pixels."""
+    grey = without_colour(pictures)
+    taps = blur.gaussian_taps(draw.log_uniform(len(pictures), 0.9, 3.5, generator), 7)
+    return (grey + blur.separable(pictures - grey, taps, taps)).clamp_(0, 1)
+
+
 @draw.exactly
 def denoise_pair(
     clean: Tensor,
     generator: torch.Generator,
     *,
-    soften: float = 0.55,
+    soften: float = 0.85,
+    soften_colour: float = 0.9,
     compressed: float = 0.7,
     again: float = 0.06,
     grey: float = 0.08,
@@ -230,13 +238,17 @@ def denoise_pair(
     """Make training pairs for denoising: a photo as a camera delivers it, and the same noise-free.
 
     Input and target differ by noise and compression alone: same colours, same brightness, same
-    sharpness. About a fifth of the samples has (nearly) no noise.
+    sharpness; where JPEG halves colour it is halved in both. About a fifth of the samples has
+    (nearly) no noise.
 
     Args:
         clean: N,3,H,W float32 sRGB, 0..1.
         generator: the source of all randomness, on `clean`'s device.
         soften: share of the samples that are slightly blurred first, in input and target alike:
             reduced photos are sharper than what a camera delivers pixel for pixel.
+        soften_colour: share whose colour is blurred, too, in input and target alike: behind a
+            Bayer mosaic colour has half the resolution, in most JPEG files again, and a network
+            that has only seen sharp colour makes some up along edges.
         compressed: share of the samples that pass through JPEG.
         again: share that passes through it a second time, as what was edited or sent on has.
         grey: share of black-and-white samples, whose noise is the same in all channels: a network
@@ -250,15 +262,17 @@ def denoise_pair(
     draw.check(clean, generator)
     n = len(clean)
     sigma = torch.where(
-        draw.chance(n, soften, generator), draw.uniform(n, 0.4, 1.4, generator), 0.05
+        draw.chance(n, soften, generator), draw.uniform(n, 0.5, 1.6, generator), 0.05
     )
     taps = blur.gaussian_taps(sigma, 3)
     target = blur.separable(clean, taps, taps)
+    soft, _ = draw.split(n, (soften_colour,), generator)
+    target[soft] = _soft_colour(target[soft], generator)
     strength = strengths(n, generator)
     noisy = sensor_noise(target, strength, generator)
     noisy = _specks(noisy, strength, generator)
     colourless, _ = draw.split(n, (grey,), generator)
     for pictures in (noisy, target):
         pictures[colourless] = without_colour(pictures[colourless])
-    noisy = random_jpeg(noisy, compressed, generator)
-    return random_jpeg(noisy, again, generator), target
+    noisy = random_jpeg(noisy, compressed, generator, targets=target)
+    return random_jpeg(noisy, again, generator, targets=target), target
