@@ -159,12 +159,8 @@ def _enhance_detail(recipe: Recipe, clean: Tensor, generator: torch.Generator, s
     return as_batch(recipe, *degrade.enhance_pair(clean, generator), reduction=(2, 4, 8)[choice])
 
 
-_PLAINLY_REDUCED = 0.25
-"""Share of clean samples for weights that need not be good at them: others are there for them."""
-
-
 def _upscale(recipe: Recipe, clean: Tensor, generator: torch.Generator, scale: int) -> Batch:
-    small, target = degrade.upscale_pair(clean, scale, generator, plain=_PLAINLY_REDUCED)
+    small, target = degrade.upscale_pair(clean, scale, generator)
     return Batch(small, small if scale == 1 else enlarge(small, scale), target, scale)
 
 
