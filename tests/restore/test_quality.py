@@ -122,7 +122,7 @@ def test_the_networks_decide_and_one_restores(fakes: Fakes, times: float, chosen
 
 
 def test_what_clean_is() -> None:
-    assert [suits(each) for each in (0.0, 0.149, 0.15, 1000.0)] == ["clean"] * 2 + ["real"] * 2
+    assert [suits(each) for each in (0.0, 0.139, 0.14, 1000.0)] == ["clean"] * 2 + ["real"] * 2
 
 
 def _compared(
