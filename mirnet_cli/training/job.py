@@ -327,8 +327,7 @@ def _origin(start: str, family: str) -> Weights:
 
 def _given(origin: Weights, part: Recipe) -> NetworkSpec:
     """Of the weights to start from the network that becomes this one."""
-    given = {"thumbnail": origin.thumbnail, "clean": origin.clean}.get(part.part)
-    return given or origin.network
+    return origin.parts.get(part.part, origin.network)
 
 
 def _sizes(
